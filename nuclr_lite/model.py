@@ -1,0 +1,287 @@
+"""The encoder: a transformer that turns one view of a population into one vector per unit.
+
+Letters used for shapes: U units (of all populations, packed one after the other), L tokens in a
+window, P samples in a token, D width of the model, H heads, C width of a head, N populations,
+W units of the widest population.
+
+Source: Arora et al. 2025 (arXiv 2512.01199), section 3. Details that the paper leaves open follow
+the authors' code.
+"""
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of an encoder and of the input it expects. Saved with the weights.
+
+    `sample_s` is the length of a spike-count bin or of an imaging frame in seconds. The published
+    size is `dim=256, heads=4, head_dim=64, temporal_layers=2, spatiotemporal_layers=2`.
+    """
+
+    modality: str = "spikes"            # 'spikes' or 'calcium'
+    sample_s: float = 0.02              # s
+    samples_per_token: int = 50         # P
+    tokens_per_window: int = 10         # L
+    dim: int = 256                      # D
+    heads: int = 4                      # H
+    head_dim: int = 64                  # C
+    temporal_layers: int = 2
+    spatiotemporal_layers: int = 2
+    rotary_fraction: float = 0.5        # share of a head's dimensions that the rotary position turns
+    dropout: float = 0.2
+    spatial_attention: bool = True      # False: the "no population context" ablation
+
+    def __post_init__(self):
+        if self.modality not in ("spikes", "calcium"):
+            raise ValueError(f"modality is {self.modality!r}; use 'spikes' or 'calcium'.")
+        for name in ("samples_per_token", "tokens_per_window", "dim", "heads", "head_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.sample_s <= 0:
+            raise ValueError(f"sample_s is {self.sample_s}; it is a duration in seconds, above 0.")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim is {self.head_dim}; rotary positions turn pairs, so it must be even.")
+        if not 0 <= self.rotary_fraction <= 1:
+            raise ValueError(f"rotary_fraction is {self.rotary_fraction}; it is a share between 0 and 1.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it is a probability from 0 up to, not including, 1.")
+
+    @property
+    def samples_per_window(self) -> int:
+        return self.samples_per_token * self.tokens_per_window
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window (view), s."""
+        return self.samples_per_window * self.sample_s
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        return cls(**json.loads(text))
+
+
+class Populations:
+    """Where each population's units lie in a packed tensor, and how to set them side by side.
+
+    The index tensors are made on the CPU from `sizes` and then sent to `device`, so that a GPU
+    never has to wait for a size to come back.
+
+    Parameters
+    ----------
+    sizes : (N,) int64 tensor on the CPU, units per population.
+    device : where the packed tensors live.
+    keep_empty : give populations without a unit their place in the padded tensor.
+    """
+
+    def __init__(self, sizes: Tensor, device: torch.device, keep_empty: bool = False):
+        if not keep_empty:                                        # attention over nobody is not a number
+            sizes = sizes[sizes > 0]
+        self.count = len(sizes)
+        self.widest = int(sizes.max()) if self.count else 0
+        slot = torch.arange(self.widest)                          # (W,)
+        occupied = slot < sizes[:, None]                          # (N, W)
+        self.rows = occupied.flatten().nonzero().squeeze(1).to(device, non_blocking=True)   # (U,) into N*W
+        # Populations of equal size need no mask, and attention without one is faster.
+        self.key_mask = None if bool(occupied.all()) else occupied.to(device, non_blocking=True)
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(U, ...) -> (N, W, ...), zeros where a population has no further unit."""
+        padded = packed.new_zeros((self.count * self.widest, *packed.shape[1:]))
+        padded = padded.index_copy(0, self.rows, packed)
+        return padded.unflatten(0, (self.count, self.widest))
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        """(N, W, ...) -> (U, ...), the inverse of `pad`."""
+        return padded.flatten(0, 1).index_select(0, self.rows)
+
+
+class RotaryPosition(nn.Module):
+    """Turns pairs of a head's dimensions by an angle proportional to the token index.
+
+    Queries, keys *and values* turn forward and the output of attention turns back, so that what a
+    token reads from another depends only on how far apart they are. Periods are log-spaced from 1
+    to 8 L tokens; the last `1 - rotary_fraction` of the pairs do not turn.
+    """
+
+    def __init__(self, head_dim: int, tokens: int, rotary_fraction: float):
+        super().__init__()
+        turning = int(round(head_dim * rotary_fraction / 2))
+        period = torch.logspace(0, math.log10(8 * tokens), turning, dtype=torch.float64)
+        omega = torch.cat([2 * math.pi / period, torch.zeros(head_dim // 2 - turning, dtype=torch.float64)])
+        self.set_omega(omega, tokens)
+
+    def set_omega(self, omega: Tensor, tokens: int):
+        """Take angular frequencies (C/2,) in radians per token."""
+        angle = torch.arange(tokens, dtype=torch.float64)[:, None] * omega.double()     # (L, C/2)
+        self.turning = 2 * int((omega != 0).sum())                                      # dimensions that turn
+        angle = angle[:, : self.turning // 2].repeat_interleave(2, dim=1)               # (L, turning)
+        sign = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat(self.turning // 2)
+        self.register_buffer("cos", angle.cos().float(), persistent=False)
+        self.register_buffer("sin", (angle.sin() * sign).float(), persistent=False)
+
+    def forward(self, x: Tensor, back: bool = False) -> Tensor:
+        """x (..., L, C) -> same shape. A pair (a, b) becomes (a cos - b sin, a sin + b cos)."""
+        turned, still = x[..., : self.turning], x[..., self.turning :]
+        swapped = turned.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)                    # (b, a)
+        sin = -self.sin if back else self.sin
+        return torch.cat([turned * self.cos + swapped * sin, still.to(self.cos.dtype)], dim=-1).to(x.dtype)
+
+
+class TemporalAttention(nn.Module):
+    """Every unit attends over its own L tokens."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        inner = config.heads * config.head_dim
+        self.heads = config.heads
+        self.norm = nn.LayerNorm(config.dim)
+        self.qkv = nn.Linear(config.dim, 3 * inner)
+        self.out = nn.Linear(inner, config.dim)
+        self.rotary = RotaryPosition(config.head_dim, config.tokens_per_window, config.rotary_fraction)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.qkv(self.norm(x))                                       # (U, L, 3HC)
+        qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, U, H, L, C)
+        q, k, v = self.rotary(qkv)
+        read = self.rotary(F.scaled_dot_product_attention(q, k, v), back=True)
+        return self.out(read.transpose(1, 2).flatten(2))                   # (U, L, D)
+
+
+class SpatialAttention(nn.Module):
+    """Every unit attends over the units of its own population, at one token at a time.
+
+    It has no notion of position: that is what makes the encoder permutation-equivariant.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        inner = config.heads * config.head_dim
+        self.heads = config.heads
+        self.norm = nn.LayerNorm(config.dim)
+        self.qkv = nn.Linear(config.dim, 3 * inner)
+        self.out = nn.Linear(inner, config.dim)
+
+    def forward(self, x: Tensor, populations: Populations) -> Tensor:
+        L = x.shape[1]
+        qkv = populations.pad(self.qkv(self.norm(x)))                      # (N, W, L, 3HC)
+        qkv = qkv.unflatten(-1, (3, self.heads, -1))                       # (N, W, L, 3, H, C)
+        # Four dimensions, not five: the fused kernels take (batch, heads, sequence, width) only.
+        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(1, 2)              # each (N*L, H, W, C)
+        mask = populations.key_mask
+        if mask is not None:
+            mask = mask[:, None].expand(-1, L, -1).flatten(0, 1)[:, None, None]   # (N*L, 1, 1, W)
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)     # (N*L, H, W, C)
+        read = read.unflatten(0, (-1, L)).permute(0, 3, 1, 2, 4).flatten(3)       # (N, W, L, HC)
+        return self.out(populations.unpad(read))                           # (U, L, D)
+
+
+class FeedForward(nn.Module):
+    """GEGLU: half of a widened layer is the value, the other half gates it through an exact GELU."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim)
+        self.widen = nn.Linear(config.dim, 2 * 4 * config.dim)
+        self.narrow = nn.Linear(4 * config.dim, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.widen(self.norm(x)).chunk(2, dim=-1)
+        return self.narrow(self.dropout(value * F.gelu(gate)))
+
+
+class TemporalBlock(nn.Module):
+    """Attention over time, then a feed-forward layer; each adds to what came in."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.attention = TemporalAttention(config)
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(x))
+        return x + self.dropout(self.feed_forward(x))
+
+
+class SpatialBlock(nn.Module):
+    """Attention over the population, then a feed-forward layer."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.attention = SpatialAttention(config) if config.spatial_attention else None
+        self.feed_forward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, populations: Populations) -> Tensor:
+        if self.attention is not None:
+            x = x + self.dropout(self.attention(x, populations))
+        return x + self.dropout(self.feed_forward(x))
+
+
+class SpatioTemporalBlock(nn.Module):
+    """First ask the population, then look back over time."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.spatial = SpatialBlock(config)
+        self.temporal = TemporalBlock(config)
+
+    def forward(self, x: Tensor, populations: Populations) -> Tensor:
+        return self.temporal(self.spatial(x, populations))
+
+
+class NuCLR(nn.Module):
+    """The permutation-equivariant spatiotemporal transformer (paper, section 3.2 and figure 2).
+
+    >>> model = NuCLR(ModelConfig(dim=32, heads=2, head_dim=16)).eval()
+    >>> model(torch.zeros(7, 10, 50), torch.tensor([3, 4])).shape
+    torch.Size([7, 32])
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.read_in = nn.Linear(config.samples_per_token, config.dim)
+        self.temporal = nn.ModuleList(TemporalBlock(config) for _ in range(config.temporal_layers))
+        self.spatiotemporal = nn.ModuleList(
+            SpatioTemporalBlock(config) for _ in range(config.spatiotemporal_layers))
+
+    def forward(self, tokens: Tensor, population_sizes: Tensor) -> Tensor:
+        """Embed every unit of every population.
+
+        Parameters
+        ----------
+        tokens : (U, L, P) float. Spike counts, or dF/F divided by its 99th percentile; the units of
+            a population follow one another.
+        population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations.
+
+        Returns
+        -------
+        (U, D) one vector a unit, in the order of `tokens`.
+        """
+        expected = (self.config.tokens_per_window, self.config.samples_per_token)
+        if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
+            raise ValueError(f"tokens have shape {tuple(tokens.shape)}; this encoder reads (units, "
+                             f"{expected[0]} tokens, {expected[1]} samples). Cut the windows with nl.views.")
+        if int(population_sizes.sum()) != len(tokens) or bool((population_sizes < 0).any()):
+            raise ValueError(f"population_sizes sum to {int(population_sizes.sum())} but there are "
+                             f"{len(tokens)} units; give the number of units of each population, in order.")
+        populations = Populations(population_sizes, tokens.device)
+        x = self.read_in(tokens)                                           # (U, L, D)
+        for block in self.temporal:
+            x = block(x)
+        for block in self.spatiotemporal:
+            x = block(x, populations)
+        return x.mean(dim=1)                                               # (U, D)

@@ -1,0 +1,300 @@
+"""Recording: the activity of one population of units seen together, spikes or calcium traces.
+
+A recording holds its units table (one row a unit: labels, positions, anything), the stretches of
+time that are valid, and which animal and probe it comes from. Everything after it reads only this.
+"""
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .storage import atomic_directory, sha256
+from .tables import read_table, tidy_units, write_table
+
+FORMAT = "nuclr_lite recording"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One population. Make it with `from_spike_trains`, `from_traces`, a source, or `load`.
+
+    Attributes
+    ----------
+    modality : 'spikes' or 'calcium'
+    recording_id, animal_id : str. probe_id : str or None.
+    units : DataFrame, one row a unit, indexed by unit_id.
+    intervals : (K, 2) float64, s; valid time, in order, without overlap; both ends belong to it.
+    times : (S,) float64, s, all spikes in order of time (spikes only).
+    unit_rows : (S,) int32, the row in `units` that fired each spike (spikes only).
+    traces : (frames, units) float32, dF/F or events (calcium only). Frame i covers
+        start_s + [i, i + 1) / sampling_rate_hz.
+    trace_scale : the number that views divide traces by (paper, section 4): their 99th percentile.
+    epochs : DataFrame start_s, stop_s, name: what happened when (stimulus blocks, ...). May be empty.
+    n_spikes_outside : spikes that lay outside the valid intervals and were left out.
+    provenance : dict, where this came from.
+    """
+
+    modality: str
+    recording_id: str
+    animal_id: str
+    units: pd.DataFrame
+    intervals: np.ndarray
+    probe_id: str | None = None
+    times: np.ndarray | None = None
+    unit_rows: np.ndarray | None = None
+    traces: np.ndarray | None = None
+    sampling_rate_hz: float | None = None
+    start_s: float = 0.0
+    trace_scale: float | None = None
+    epochs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["start_s", "stop_s", "name"]))
+    n_spikes_outside: int = 0
+    provenance: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_spike_trains(cls, spike_trains, units: pd.DataFrame | None = None, intervals=None, *,
+                          recording_id: str, animal_id: str, probe_id: str | None = None,
+                          epochs: pd.DataFrame | None = None, provenance: dict | None = None) -> Recording:
+        """From one array of spike times a unit.
+
+        Parameters
+        ----------
+        spike_trains : sequence of (n_i,) arrays, s. Negative times are fine; unsorted ones are sorted, with a notice.
+        units : DataFrame with one row a spike train, indexed by unit_id. None: units 0, 1, 2, ...
+        intervals : (K, 2), s. None: from the first to the last spike. Spikes outside are left out and counted.
+
+        Raises
+        ------
+        ValueError : with the remedy, for no units; NaN or infinite times; duplicate unit ids; a units
+            table of another length; intervals that overlap or run backwards; no spike in valid time.
+        """
+        trains = [np.asarray(train, dtype=np.float64) for train in spike_trains]
+        units = tidy_units(units, len(trains), recording_id)
+        for unit_id, train in zip(units.index, trains):
+            if train.ndim != 1:
+                raise ValueError(f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim} dimensions; give one flat array of seconds.")
+            if not np.isfinite(train).all():
+                raise ValueError(f"{recording_id}: unit {unit_id!r} has {int((~np.isfinite(train)).sum())} NaN or "
+                                 "infinite spike times; remove them, or the unit, first.")
+        unsorted = [unit_id for unit_id, train in zip(units.index, trains) if (np.diff(train) < 0).any()]
+        if unsorted:
+            warnings.warn(f"{recording_id}: sorted the spike times of {len(unsorted)} units that were not in order "
+                          f"(first: {unsorted[0]!r}).", stacklevel=2)
+        times = np.concatenate(trains)
+        rows = np.repeat(np.arange(len(trains), dtype=np.int32), [len(train) for train in trains])
+        if not len(times):
+            raise ValueError(f"{recording_id}: no unit has a spike; check that the times were read and are in seconds.")
+        order = np.argsort(times, kind="stable")
+        times, rows = times[order], rows[order]
+
+        if intervals is None:
+            intervals = [[times[0], times[-1]]]
+        intervals = check_intervals(intervals, recording_id)
+        inside = _inside(times, intervals)
+        n_outside = int((~inside).sum())
+        if n_outside == len(times):
+            raise ValueError(f"{recording_id}: none of its {len(times)} spikes lies inside the valid intervals "
+                             f"({intervals[0, 0]:g} to {intervals[-1, 1]:g} s; spikes from {times[0]:g} to {times[-1]:g} s); "
+                             "check that both use the same clock and unit (seconds).")
+        if n_outside:
+            times, rows = times[inside], rows[inside]
+        return cls(modality="spikes", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=probe_id,
+                   units=units, intervals=intervals, times=times, unit_rows=rows, n_spikes_outside=n_outside,
+                   epochs=_check_epochs(epochs), provenance=dict(provenance or {}))
+
+    @classmethod
+    def from_traces(cls, traces, sampling_rate_hz: float, units: pd.DataFrame | None = None, intervals=None, *,
+                    recording_id: str, animal_id: str, probe_id: str | None = None, start_s: float = 0.0,
+                    epochs: pd.DataFrame | None = None, provenance: dict | None = None) -> Recording:
+        """From traces (frames, units): dF/F, or deconvolved events.
+
+        Parameters
+        ----------
+        traces : (frames, units). NaN is allowed outside the valid intervals only.
+        sampling_rate_hz : frames a second. start_s : when frame 0 begins, s.
+        units, intervals : as in `from_spike_trains`; None: all frames are valid.
+
+        Raises
+        ------
+        ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are zero throughout.
+        """
+        traces = np.asarray(traces, dtype=np.float32)
+        if traces.ndim != 2:
+            raise ValueError(f"{recording_id}: traces have shape {traces.shape}; give (frames, units).")
+        if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
+            raise ValueError(f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second, above 0.")
+        units = tidy_units(units, traces.shape[1], recording_id)
+        end_s = start_s + len(traces) / sampling_rate_hz
+        intervals = check_intervals([[start_s, end_s]] if intervals is None else intervals, recording_id)
+        if intervals[0, 0] < start_s - 1e-6 or intervals[-1, 1] > end_s + 1e-6:
+            raise ValueError(f"{recording_id}: intervals reach from {intervals[0, 0]:g} to {intervals[-1, 1]:g} s, the "
+                             f"frames only from {start_s:g} to {end_s:g} s; check sampling_rate_hz and start_s.")
+        valid = np.zeros(len(traces), dtype=bool)
+        for first, stop in frame_ranges(intervals, sampling_rate_hz, start_s):
+            valid[first:stop] = True
+        if not valid.any():
+            raise ValueError(f"{recording_id}: no frame lies wholly inside a valid interval; check that both use the same clock (s).")
+        finite = np.isfinite(traces)
+        if not finite[valid].all():
+            frame, unit = np.argwhere(~finite & valid[:, None])[0]
+            raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index[unit]!r} is "
+                             "NaN or infinite; leave that stretch out of `intervals`, or drop the unit.")
+        scale = _trace_scale(traces[valid], recording_id)
+        return cls(modality="calcium", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=probe_id,
+                   units=units, intervals=intervals, traces=traces, sampling_rate_hz=float(sampling_rate_hz), start_s=float(start_s),
+                   trace_scale=scale, epochs=_check_epochs(epochs), provenance=dict(provenance or {}))
+
+    @property
+    def n_units(self) -> int:
+        return len(self.units)
+
+    @property
+    def valid_s(self) -> float:
+        """Valid time in all, s."""
+        return float(np.diff(self.intervals, axis=1).sum())
+
+    def spike_times(self, unit_id) -> np.ndarray:
+        """Spike times of one unit within the valid intervals, (n,) float64, s.
+
+        Raises KeyError for an unknown unit, ValueError for a calcium recording.
+        """
+        if self.modality != "spikes":
+            raise ValueError(f"{self.recording_id} holds calcium traces, not spikes; use recording.traces.")
+        if unit_id not in self.units.index:
+            raise KeyError(f"{self.recording_id} has no unit {unit_id!r}; its ids are in recording.units.index.")
+        return np.array(self.times[np.asarray(self.unit_rows) == self.units.index.get_loc(unit_id)])
+
+    def __repr__(self) -> str:
+        what = (f"{len(self.times):,} spikes" if self.modality == "spikes"
+                else f"{len(self.traces):,} frames at {self.sampling_rate_hz:.4g} Hz")
+        return (f"Recording({self.recording_id!r}, animal {self.animal_id!r}, {self.n_units} units, {what}, "
+                f"{self.valid_s:.0f} s valid in {len(self.intervals)} interval{'s' * (len(self.intervals) > 1)})")
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write a folder `recording.json`, `units.csv`, `epochs.csv` and `.npy` arrays, atomically.
+
+        Raises FileExistsError if something is there already, unless it is a recording and `overwrite`.
+        """
+        path = Path(path)
+        if path.exists() and overwrite and not (path / "recording.json").is_file():
+            raise FileExistsError(f"{path} exists and is not a recording; it won't be replaced. Choose another path.")
+        arrays = {"intervals": self.intervals}
+        if self.modality == "spikes":
+            arrays |= {"times": self.times, "unit_rows": self.unit_rows}
+        else:
+            arrays |= {"traces": self.traces}
+        with atomic_directory(path, overwrite) as folder:
+            for name, array in arrays.items():
+                np.save(folder / f"{name}.npy", array)
+            tables = {"units": write_table(self.units, folder / "units.csv"),
+                      "epochs": write_table(self.epochs, folder / "epochs.csv")}
+            files = [f"{name}.npy" for name in arrays] + ["units.csv", "epochs.csv"]
+            header = {
+                "format": FORMAT, "version": FORMAT_VERSION, "modality": self.modality,
+                "recording_id": self.recording_id, "animal_id": self.animal_id, "probe_id": self.probe_id,
+                "sampling_rate_hz": self.sampling_rate_hz, "start_s": self.start_s, "trace_scale": self.trace_scale,
+                "n_spikes_outside": self.n_spikes_outside, "units_of_measure": {"times": "s", "intervals": "s"},
+                "tables": tables, "provenance": self.provenance,
+                "files": {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in files},
+            }
+            (folder / "recording.json").write_text(json.dumps(header, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, verify: bool = True) -> Recording:
+        """Open a saved recording; arrays stay on disk as memory maps.
+
+        Parameters
+        ----------
+        verify : read every file once and compare its SHA-256. Sizes are checked in any case.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError : nothing there; not a recording; a newer format; truncated or changed files.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: nothing there; save a recording to it first.")
+        try:
+            header = json.loads((path / "recording.json").read_text(encoding="utf-8"))
+            known = header["format"] == FORMAT
+        except (OSError, ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise ValueError(f"{path} is not a recording that nuclr_lite saved (no readable recording.json); "
+                             "make one with Recording.from_spike_trains, from_traces or a source, then .save().")
+        if header["version"] > FORMAT_VERSION:
+            raise ValueError(f"{path} has format version {header['version']}, this nuclr_lite reads up to {FORMAT_VERSION}; update nuclr_lite.")
+        for name, expected in header["files"].items():
+            file = path / name
+            size = file.stat().st_size if file.is_file() else None
+            if size != expected["bytes"]:
+                found = "is missing" if size is None else f"has {size:,} bytes instead of {expected['bytes']:,}"
+                raise ValueError(f"{file} {found}: the recording is incomplete; copy, download or convert it again.")
+            if verify and sha256(file) != expected["sha256"]:
+                raise ValueError(f"{file} is not what was saved (SHA-256 differs): it was changed or damaged; "
+                                 "copy, download or convert it again.")
+        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r" if name != "intervals" else None)
+                  for name in ("intervals", "times", "unit_rows", "traces") if f"{name}.npy" in header["files"]}
+        plain = ("modality", "recording_id", "animal_id", "probe_id", "sampling_rate_hz", "start_s", "trace_scale",
+                 "n_spikes_outside", "provenance")
+        return cls(units=read_table(path / "units.csv", header["tables"]["units"]),
+                   epochs=read_table(path / "epochs.csv", header["tables"]["epochs"]),
+                   **arrays, **{name: header[name] for name in plain})
+
+
+def check_intervals(intervals, recording_id: str) -> np.ndarray:
+    """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
+    intervals = np.array(intervals, dtype=np.float64)
+    if intervals.ndim != 2 or intervals.shape[1] != 2 or not len(intervals):
+        raise ValueError(f"{recording_id}: intervals have shape {intervals.shape}; give at least one (start, stop) pair in seconds.")
+    if not np.isfinite(intervals).all():
+        raise ValueError(f"{recording_id}: an interval has a NaN or infinite end; give seconds.")
+    for start, stop in intervals:
+        if stop < start:
+            raise ValueError(f"{recording_id}: the interval {start:g} to {stop:g} s runs backwards; give (start, stop) with start before stop.")
+    intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    for (start, stop), (following, _) in zip(intervals, intervals[1:]):
+        if following < stop:
+            raise ValueError(f"{recording_id}: the intervals from {start:g} to {stop:g} s and from {following:g} s on overlap; merge them first.")
+    return intervals
+
+
+def frame_ranges(intervals: np.ndarray, sampling_rate_hz: float, start_s: float) -> np.ndarray:
+    """(K, 2) int64: first and one-past-last frame that lies wholly in each interval."""
+    frames = (np.asarray(intervals) - start_s) * sampling_rate_hz
+    # A millionth of a frame of slack: an interval that begins on a frame must not lose it to rounding.
+    ranges = np.stack([np.ceil(frames[:, 0] - 1e-6), np.floor(frames[:, 1] + 1e-6)], axis=1).astype(np.int64)
+    return np.maximum(ranges, 0)
+
+
+def _inside(times: np.ndarray, intervals: np.ndarray) -> np.ndarray:
+    """(S,) bool: which times lie in an interval, both ends included."""
+    which = np.searchsorted(intervals[:, 0], times, side="right") - 1
+    return (which >= 0) & (times <= intervals[np.maximum(which, 0), 1])
+
+
+def _trace_scale(valid: np.ndarray, recording_id: str) -> float:
+    """99th percentile of all units and frames together; where that is not positive, of the positive values."""
+    scale = float(np.percentile(valid, 99))
+    if scale > 0:
+        return scale
+    positive = valid[valid > 0]
+    if not len(positive):
+        raise ValueError(f"{recording_id}: no trace is ever above zero; give dF/F or events, and drop this recording if it is silent.")
+    warnings.warn(f"{recording_id}: the 99th percentile of the traces is {scale:g}, so they are scaled by that of their positive values.", stacklevel=3)
+    return float(np.percentile(positive, 99))
+
+
+def _check_epochs(epochs: pd.DataFrame | None) -> pd.DataFrame:
+    if epochs is None:
+        return pd.DataFrame({"start_s": pd.Series(dtype=float), "stop_s": pd.Series(dtype=float), "name": pd.Series(dtype=object)})
+    missing = {"start_s", "stop_s", "name"} - set(epochs.columns)
+    if missing:
+        raise ValueError(f"epochs lack the columns {sorted(missing)}; give start_s, stop_s (s) and name.")
+    return epochs.reset_index(drop=True)
