@@ -70,7 +70,7 @@ def write_table(table: pd.DataFrame, path: Path) -> dict:
 
 def read_table(path: Path, dtypes: dict) -> pd.DataFrame:
     """Read what `write_table` wrote, value for value."""
-    raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=0)
+    raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
 
     def typed(values, kind):
         if kind == "str":
@@ -81,5 +81,7 @@ def read_table(path: Path, dtypes: dict) -> pd.DataFrame:
             return np.array([float(value) if value else np.nan for value in values], dtype=np.float64)
         return np.array([int(value) for value in values], dtype=np.int64)
 
-    index = pd.Index(typed(raw.index.astype(str), dtypes["index"]), name=raw.index.name)
-    return pd.DataFrame({name: typed(raw[name], kind) for name, kind in dtypes["columns"].items()}, index=index)
+    name = raw.columns[0]
+    index = pd.Index(typed(raw.iloc[:, 0], dtypes["index"]), name=None if name == "Unnamed: 0" else name)
+    columns = {name: typed(raw.iloc[:, 1 + i], kind) for i, (name, kind) in enumerate(dtypes["columns"].items())}
+    return pd.DataFrame(columns, index=index)

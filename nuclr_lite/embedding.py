@@ -1,0 +1,85 @@
+"""Embedding: one vector a unit, the mean over all windows of its recording."""
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from .model import NuCLR
+from .recording import Recording
+from .views import Windows
+
+
+@torch.no_grad()
+def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: float | None = None,
+          units_per_batch: int = 2048) -> pd.DataFrame:
+    """Embed every unit of one or more recordings, in evaluation mode, where the encoder's weights are.
+
+    Windows lie end to end from each valid interval's start, with one more that ends at its end where a
+    rest remains; a unit's vector is the float64 mean over the windows in which it is present (paper, section 3.4).
+    Memory doesn't grow with the length of a recording.
+
+    Parameters
+    ----------
+    grid_s : windows start on multiples of this, s (see `ViewConfig`).
+    units_per_batch : about how many units of all windows together pass through the encoder at once; lower it to use less memory.
+
+    Returns
+    -------
+    DataFrame (units, dim) float64, indexed by (recording_id, unit_id). A unit that is present in no window has no
+    row, and a warning counts them.
+
+    Raises
+    ------
+    TypeError : not an encoder. ValueError : another modality; no interval holds a window; two recordings share an id.
+    """
+    if not isinstance(encoder, NuCLR):
+        raise TypeError(f"embed needs a NuCLR encoder, not {type(encoder).__name__}; of what pretrain returns, pass `.encoder`.")
+    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    ids = [recording.recording_id for recording in recordings]
+    if len(set(ids)) < len(ids):
+        raise ValueError("two recordings share an id, their units could not be told apart; give every recording its own.")
+    columns = [f"e{i:03d}" for i in range(encoder.config.dim)]
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        tables = [_embed_one(encoder, recording, grid_s, units_per_batch, columns)
+                  for recording in tqdm(recordings, desc="embed", unit="recording", leave=False)]
+    finally:
+        encoder.train(was_training)
+    if not tables:
+        raise ValueError("there is no recording to embed; give at least one.")
+    table = pd.concat(tables)
+    lost = sum(recording.n_units for recording in recordings) - len(table)
+    if lost:
+        warnings.warn(f"{lost} units have no spike in any window and get no embedding.", stacklevel=2)
+    return table
+
+
+def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: int, columns: list[str]) -> pd.DataFrame:
+    windows = Windows(recording, encoder.config, grid_s)
+    starts = windows.tile()
+    if not len(starts):
+        raise ValueError(f"{recording.recording_id}: no valid interval holds a window of {windows.window_s:g} s; use an encoder "
+                         "with a shorter window, or a longer recording.")
+    device = next(encoder.parameters()).device
+    total = np.zeros((recording.n_units, encoder.config.dim))
+    present = np.zeros(recording.n_units, dtype=np.int64)
+    at_once = max(1, units_per_batch // recording.n_units)
+    for first in range(0, len(starts), at_once):
+        views = [windows.samples(start) for start in starts[first : first + at_once]]
+        rows = np.concatenate([rows for _, rows in views])
+        if not len(rows):
+            continue
+        tokens = torch.from_numpy(np.concatenate([tokens for tokens, _ in views])).to(device)
+        sizes = torch.tensor([len(rows) for _, rows in views])
+        embedding = encoder(tokens, sizes).double().cpu().numpy()
+        np.add.at(total, rows, embedding)
+        present += np.bincount(rows, minlength=len(present))
+    seen = present > 0
+    index = pd.MultiIndex.from_arrays([[recording.recording_id] * int(seen.sum()), recording.units.index[seen]],
+                                      names=["recording_id", "unit_id"])
+    return pd.DataFrame(total[seen] / present[seen, None], index=index, columns=columns)

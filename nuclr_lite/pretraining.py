@@ -1,0 +1,302 @@
+"""Pretraining: a step budget, the paper's optimiser and schedule, and checkpoints that lose nothing.
+
+`pretrain` takes recordings and nothing else: it looks at no label, and an animal that isn't in the list
+can't be reached. Source of the recipe: Arora et al. 2025 (arXiv 2512.01199), appendix; details as in the authors' code.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
+from .model import NuCLR
+from .presets import PRESETS, Preset, TrainConfig
+from .recording import Recording
+from .storage import atomic_directory
+from .views import Batch, PairedViews
+
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass
+class Pretrained:
+    """What pretraining returns.
+
+    encoder : NuCLR in evaluation mode, on the device it was trained on.
+    history : DataFrame, a row every `log_every` steps: step, epoch, learning_rate; loss, attraction, repulsion (means since
+        the row before); and of the row's own batch: rank_me, retrieval_accuracy (how often a unit's nearest
+        neighbour in the other view is itself), retrieval_chance.
+    loss : the ContrastiveLoss with its projector. preset : the recipe.
+    seconds : wall time of this call's training.
+    """
+
+    encoder: NuCLR
+    history: pd.DataFrame
+    loss: ContrastiveLoss
+    preset: Preset
+    seconds: float = float("nan")
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write a folder: weights as safetensors, `preset.json`, `history.csv`. Atomic."""
+        with atomic_directory(path, overwrite) as folder:
+            _write_model(folder, self.encoder, self.loss, self.preset, self.history)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Pretrained:
+        """Read what `save` wrote, a checkpoint, or the newest checkpoint of a training folder."""
+        from safetensors.torch import load_file
+
+        path = Path(path)
+        checkpoints = _checkpoints(path)
+        if not (path / "preset.json").is_file():
+            if not checkpoints:
+                raise FileNotFoundError(f"{path} holds no pretrained encoder (no preset.json, no checkpoint); "
+                                        "give the folder that Pretrained.save or pretrain(out_dir=...) wrote.")
+            path = checkpoints[-1]
+        preset = Preset.from_json((path / "preset.json").read_text(encoding="utf-8"))
+        encoder, loss = _build(preset)
+        for module, name in ((encoder, "encoder"), (loss, "projector")):
+            file = path / f"{name}.safetensors"
+            try:
+                module.load_state_dict(load_file(file))
+            except FileNotFoundError:
+                raise FileNotFoundError(f"{file} is missing; copy the whole folder.") from None
+            except Exception as error:
+                raise ValueError(f"{file} can't be read as this preset's weights ({error}); it is truncated or from another model.") from error
+        history = pd.read_csv(path / "history.csv", float_precision="round_trip")
+        return cls(encoder.to(device).eval(), history, loss.to(device).eval(), preset)
+
+
+def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_dir: str | Path | None = None,
+             resume: bool = False, *, workers: int = 0, device: str | None = None) -> Pretrained:
+    """Train an encoder on recordings, without labels.
+
+    Parameters
+    ----------
+    recordings : list of Recording, all of the preset's modality. Hold animals out by leaving them off the list.
+    preset : a `Preset`, or the name of one in `PRESETS`.
+    out_dir : where checkpoints go, as `checkpoint-<step>`. None: none are written.
+    resume : go on from the newest checkpoint in `out_dir`, to the same numbers as without the break; from
+        the beginning if there is none.
+    workers : processes that cut views; the result doesn't depend on it.
+    device : 'cpu' forces the CPU. None: what accelerate finds (CUDA, Apple MPS, else CPU).
+
+    Raises
+    ------
+    FileExistsError : `out_dir` holds checkpoints and `resume` is False.
+    ValueError : recordings that don't fit the preset; a checkpoint of another run.
+    FloatingPointError : the loss stopped being finite. The last checkpoint stays.
+    """
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise ValueError(f"there is no preset {preset!r}; use one of {sorted(PRESETS)} or a Preset.")
+        preset = PRESETS[preset]
+    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    if not recordings:
+        raise ValueError("there is no recording to train on; give at least one.")
+    out_dir = Path(out_dir) if out_dir is not None else None
+    checkpoints = _checkpoints(out_dir) if out_dir else []
+    if checkpoints and not resume:
+        raise FileExistsError(f"{out_dir} holds {checkpoints[-1].name} of an earlier run; pass resume=True to go on with it, or choose another folder.")
+    if resume and out_dir is None:
+        raise ValueError("resume=True needs out_dir, the folder with the checkpoints.")
+
+    train = preset.train
+    views = PairedViews(recordings, preset.model, preset.views, train.batch_size, train.seed)
+    # The generators of torch are global; what they were is put back when training ends.
+    with torch.random.fork_rng():
+        torch.manual_seed(train.seed)
+        run = _Run(preset, views, recordings, device)
+        if checkpoints:
+            run.restore(checkpoints[-1])
+        started = time.perf_counter()
+        run.train(out_dir, workers)
+    return Pretrained(run.encoder.eval(), run.history, run.loss.eval(), preset, time.perf_counter() - started)
+
+
+class _Run:
+    """The state of one training run: what a checkpoint must bring back."""
+
+    def __init__(self, preset: Preset, views: PairedViews, recordings: list[Recording], device: str | None):
+        from accelerate import Accelerator
+
+        self.preset, self.views = preset, views
+        self.fingerprint = _fingerprint(recordings)
+        self.warmup = preset.train.warmup_steps if preset.train.warmup_steps is not None else len(views)
+        self.accelerator = Accelerator(mixed_precision=_precision(preset.train.precision, device), cpu=device == "cpu")
+        if self.accelerator.num_processes > 1:
+            raise RuntimeError("pretrain runs in one process for now; start it without a launcher.")
+        self.encoder, self.loss = _build(preset)
+        self.optimizer = torch.optim.AdamW(_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate)
+        self.encoder, self.loss, self.optimizer = self.accelerator.prepare(self.encoder, self.loss, self.optimizer)
+        self.step, self.epoch, self.batch = 0, 0, 0           # steps done; where in the data the next one begins
+        self.rows: list[dict] = []
+
+    @property
+    def history(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows)
+
+    def train(self, out_dir: Path | None, workers: int):
+        train = self.preset.train
+        self.encoder.train(), self.loss.train()
+        parts = []                                             # on the device: reading them each step would stall it
+        bar = tqdm(total=train.steps, initial=self.step, desc="pretrain", unit="step")
+        with bar:
+            for batch in self._batches(workers):
+                if self.step == train.steps:
+                    break
+                parts.append(torch.stack(self._update(batch)).detach())
+                self.step += 1
+                bar.update()
+                if self.step % train.log_every == 0 or self.step == train.steps:
+                    self._log(torch.stack(parts).mean(0).tolist(), batch)
+                    bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}", found=f"{self.rows[-1]['retrieval_accuracy']:.0%}")
+                    parts = []
+                if out_dir and (self.step % train.checkpoint_every == 0 or self.step == train.steps):
+                    self.save(out_dir)
+
+    def _batches(self, workers: int):
+        """Batches without end, from the place where training stands; `epoch` and `batch` point at the next one."""
+        found_any = False
+        while True:
+            self.views.set_epoch(self.epoch)
+            rest = range(self.batch, len(self.views))
+            for self.batch, batch in zip((index + 1 for index in rest),
+                                         DataLoader(self.views, batch_size=None, sampler=rest, num_workers=workers)):
+                if len(batch.sizes_1):
+                    found_any = True
+                    yield batch
+            if not found_any and self.batch == len(self.views):
+                raise ValueError(f"no pair of views has {self.preset.views.min_units} active units in both; lower views.min_units, or use more active units.")
+            self.epoch, self.batch = self.epoch + 1, 0
+
+    def _update(self, batch: Batch):
+        """One optimiser step. Seeded by its number, so that dropout is the same after a resume."""
+        train = self.preset.train
+        torch.manual_seed((train.seed << 32) + self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, train, self.warmup)
+        tokens_1, tokens_2 = (tokens.to(self.accelerator.device, non_blocking=True) for tokens in (batch.tokens_1, batch.tokens_2))
+        with self.accelerator.autocast():
+            parts = self.loss(self.encoder(tokens_1, batch.sizes_1), self.encoder(tokens_2, batch.sizes_2),
+                              batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(parts.total)
+        for module in (self.encoder, self.loss):
+            self.accelerator.clip_grad_norm_(module.parameters(), train.gradient_clip)
+        self.optimizer.step()
+        return parts
+
+    def _log(self, means: list[float], batch: Batch):
+        if not math.isfinite(means[0]):
+            raise FloatingPointError(f"the loss is {means[0]} at step {self.step}; lower learning_rate, or look for extreme values in the "
+                                     "recordings. The last checkpoint is from before.")
+        self.encoder.eval()
+        with torch.no_grad():
+            device = self.accelerator.device
+            one, two = (self.encoder(tokens.to(device), sizes) for tokens, sizes in ((batch.tokens_1, batch.sizes_1), (batch.tokens_2, batch.sizes_2)))
+            found, chance = retrieval_accuracy(one, two, batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
+            rank = rank_me(one)
+        self.encoder.train()
+        self.rows.append({"step": self.step, "epoch": self.epoch,
+                          "learning_rate": learning_rate(self.step - 1, self.preset.train, self.warmup),
+                          "loss": means[0], "attraction": means[1], "repulsion": means[2], "rank_me": float(rank),
+                          "retrieval_accuracy": float(found), "retrieval_chance": chance})
+
+    def save(self, out_dir: Path):
+        from safetensors.torch import save_file
+
+        with atomic_directory(out_dir / f"checkpoint-{self.step:08d}", overwrite=True) as folder:
+            _write_model(folder, self.encoder, self.loss, self.preset, self.history)
+            state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
+                     for index, entry in self.optimizer.state_dict()["state"].items() for name, value in entry.items()}
+            save_file(state, folder / "optimizer.safetensors")
+            place = {"step": self.step, "epoch": self.epoch, "batch": self.batch, "recordings": self.fingerprint}
+            (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
+        for old in _checkpoints(out_dir)[:-KEPT_CHECKPOINTS]:
+            shutil.rmtree(old)
+
+    def restore(self, checkpoint: Path):
+        from safetensors.torch import load_file
+
+        place = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        preset = (checkpoint / "preset.json").read_text(encoding="utf-8")
+        if Preset.from_json(preset) != self.preset:
+            raise ValueError(f"{checkpoint} was made with another preset; pass that one (Pretrained.load(...).preset) to resume, or choose another out_dir.")
+        if place["recordings"] != self.fingerprint:
+            raise ValueError(f"{checkpoint} was made with other recordings; pass the same ones to resume, or choose another out_dir.")
+        saved = Pretrained.load(checkpoint)
+        self.accelerator.unwrap_model(self.encoder).load_state_dict(saved.encoder.state_dict())
+        self.accelerator.unwrap_model(self.loss).load_state_dict(saved.loss.state_dict())
+        state: dict[int, dict] = {}
+        for name, value in load_file(checkpoint / "optimizer.safetensors").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.step, self.epoch, self.batch = place["step"], place["epoch"], place["batch"]
+        self.rows = saved.history.to_dict("records")
+
+
+def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
+    """Of the step with this number (from 0): a linear rise over `warmup` steps, then a cosine to 0."""
+    if step < warmup:
+        return train.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(train.steps - warmup, 1)
+    return train.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def _build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss]:
+    return (NuCLR(preset.model),
+            ContrastiveLoss(preset.model.dim, preset.train.temperature, preset.train.scale_within_view))
+
+
+def _groups(encoder: NuCLR, loss: ContrastiveLoss, weight_decay: float) -> list[dict]:
+    """Weight decay for matrices only. (The authors' code goes by name and also decays the projector's LayerNorm weight.)"""
+    parameters = [*encoder.parameters(), *loss.parameters()]
+    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+
+
+def _precision(precision: str, device: str | None) -> str:
+    if precision != "auto":
+        return precision
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
+
+
+def _write_model(folder: Path, encoder, loss, preset: Preset, history: pd.DataFrame):
+    from safetensors.torch import save_file
+
+    for module, name in ((encoder, "encoder"), (loss, "projector")):
+        save_file({key: value.contiguous().cpu() for key, value in module.state_dict().items()}, folder / f"{name}.safetensors")
+    (folder / "preset.json").write_text(preset.to_json(), encoding="utf-8")
+    history.to_csv(folder / "history.csv", index=False)
+
+
+def _checkpoints(out_dir: Path) -> list[Path]:
+    """Complete checkpoints in order of steps. (They are complete because they were renamed into place.)"""
+    if not out_dir.is_dir():
+        return []
+    return sorted(path for path in out_dir.iterdir() if re.fullmatch(r"checkpoint-\d{8}", path.name))
+
+
+def _fingerprint(recordings: list[Recording]) -> str:
+    """Of what training sees: ids, valid time and amount of data; cheap for recordings of any size."""
+    digest = hashlib.sha256()
+    for recording in recordings:
+        amount = len(recording.times) if recording.modality == "spikes" else len(recording.traces)
+        digest.update(f"{recording.recording_id} {recording.n_units} {amount}".encode())
+        digest.update(recording.intervals.tobytes())
+    return digest.hexdigest()

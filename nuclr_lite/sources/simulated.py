@@ -1,0 +1,222 @@
+"""Simulated recordings with known truth: identity lies in how a unit relates to its population.
+
+The generative model
+--------------------
+Each animal has two latent signals that all its units share:
+
+- a *state* S(t), fast: the ups and downs of the local network;
+- a *drive* V(t), slower: what arrives from outside. In stimulus blocks V is one frozen trace that repeats.
+
+Each unit also has two private signals, s_i(t) and v_i(t), with the same time constants. All four are
+Ornstein-Uhlenbeck processes of unit variance. With i's cell type giving a coupling c, a lag and a sign
+towards S, and its area giving d, a lag and a sign towards V:
+
+    x_i(t) =  sqrt(w) [ sign_c c S(t - lag_c) + sqrt(1 - c^2) s_i(t) ]
+            + sqrt(1 - w) [ sign_d d V(t - lag_d) + sqrt(1 - d^2) v_i(t) ]
+
+    rate_i(t) = base_i exp( gain x_i(t) - gain^2 / 2 + drift_i(t) ),     spikes: Poisson, 2 ms dead time
+
+Whatever the type and the area, x_i is a Gaussian process with *the same* variance and the same
+autocorrelation: seen alone, units of all kinds are alike, apart from a slight difference of mean rate. Only against the
+population do they differ: who goes with it, who against it, who follows late, who stays apart.
+
+Animals differ in their time constants, the gain, the mean rate, the number of units, how much S and V
+weigh, how fast types lag, and in how far each type's coupling departs from the usual.
+
+Calcium: the same rates with slower latents, through an exponential indicator, plus noise, as dF/F.
+"""
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+from tqdm.auto import tqdm
+
+from ..recording import Recording
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """How a kind of unit follows a shared latent: strength from 0 to 1, lag in s, sign."""
+
+    strength: float
+    lag_s: float
+    sign: int
+
+
+CELL_TYPES = {"Exc": Coupling(0.50, 0.0, +1), "Pvalb": Coupling(0.92, 0.0, +1),
+              "Sst": Coupling(0.88, 0.4, +1), "Vip": Coupling(0.85, 0.0, -1)}
+AREAS = {"VISp": Coupling(0.92, 0.0, +1), "VISl": Coupling(0.92, 0.0, -1), "VISal": Coupling(0.30, 0.0, +1)}
+TYPE_SHARES = {"Exc": 0.4, "Pvalb": 0.2, "Sst": 0.2, "Vip": 0.2}
+TYPE_RATE = {"Exc": 0.95, "Pvalb": 1.1, "Sst": 1.0, "Vip": 1.0}       # the little that a unit alone tells
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """What an animal's recording looks like. Ranges are drawn from uniformly, one value an animal."""
+
+    duration_s: float = 600.0
+    n_units: tuple[int, int] = (36, 48)
+    state_tau_s: tuple[float, float] = (0.3, 0.8)     # time constant of S and s_i
+    drive_tau_s: tuple[float, float] = (1.5, 3.0)     # time constant of V and v_i
+    state_share: tuple[float, float] = (0.45, 0.6)    # w
+    gain: tuple[float, float] = (0.9, 1.2)
+    log_rate: tuple[float, float] = (1.8, 2.2)        # mean over units of log rate / Hz
+    log_rate_spread: float = 0.5                      # its standard deviation within an animal
+    lag_scale: tuple[float, float] = (0.85, 1.15)
+    coupling_jitter: float = 0.05                     # per unit
+    drift: float = 0.15                               # standard deviation of a slow change of log rate
+    drift_tau_s: float = 200.0
+    silent_share: float = 0.04                        # units that fire at a hundredth of their rate
+    stimulus_block_s: float = 150.0                   # blocks: spontaneous, movie, spontaneous, ...
+    movie_s: float = 30.0                             # the movie's V(t) repeats after this
+    step_s: float = 0.01                              # resolution of the rates
+    dead_time_s: float = 0.002
+    indicator_decay_s: float = 0.6                    # calcium only, as are the next two
+    frame_rate_hz: float = 1 / 0.23344
+    noise: float = 0.1                                # standard deviation, in units of a unit's own dF/F fluctuation
+
+
+SPIKES = SimulationConfig()
+CALCIUM = replace(SPIKES, duration_s=1200.0, state_tau_s=(1.0, 2.0), drive_tau_s=(5.0, 9.0), step_s=0.02)
+
+
+def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int = 0,
+                        config: SimulationConfig | None = None) -> list[Recording]:
+    """One recording an animal, with cell_type and area as ground truth.
+
+    Parameters
+    ----------
+    n_animals : animals 0 to n - 1; animal k is the same whatever n.
+    modality : 'spikes' or 'calcium'.
+    config : None: `SPIKES` or `CALCIUM` of this module.
+
+    Returns
+    -------
+    list[Recording]; `.units` has cell_type (Exc, Pvalb, Sst, Vip), area (VISp, VISl, VISal), the true
+    coupling, lag and sign of each unit and its silence; `.epochs` the stimulus blocks.
+    """
+    if modality not in ("spikes", "calcium"):
+        raise ValueError(f"modality is {modality!r}; use 'spikes' or 'calcium'.")
+    if n_animals < 1:
+        raise ValueError(f"n_animals is {n_animals}; simulate at least one.")
+    config = config or (SPIKES if modality == "spikes" else CALCIUM)
+    animals = tqdm(range(n_animals), desc="simulate", unit="animal", leave=False)
+    return [_simulate_animal(animal, modality, seed, config) for animal in animals]
+
+
+def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationConfig) -> Recording:
+    rng = np.random.default_rng([seed, animal, modality == "calcium"])
+    units, traits = _draw_units(config, rng)
+    rates, epochs = _rates(units, traits, config, rng)
+    common = dict(units=units, recording_id=f"simulated-{modality}-{seed}-{animal:03d}", animal_id=f"animal{animal:03d}",
+                  probe_id="probeA" if modality == "spikes" else None, epochs=epochs,
+                  provenance={"source": "simulated", "seed": seed, "animal": animal, **traits, "config": asdict(config)})
+    if modality == "spikes":
+        trains = _poisson_spikes(rates, config, rng)
+        return Recording.from_spike_trains(trains, intervals=[[0.0, config.duration_s]], **common)
+    traces = _dff(rates, config, rng)
+    return Recording.from_traces(traces, config.frame_rate_hz, **common)
+
+
+def _draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
+    """The units table with its truth, and the animal's own traits."""
+    traits = {name: float(rng.uniform(*getattr(config, name)))
+              for name in ("state_tau_s", "drive_tau_s", "state_share", "gain", "log_rate", "lag_scale")}
+    n = int(rng.integers(config.n_units[0], config.n_units[1] + 1))
+    # Every animal has every type and area; what is left over is drawn.
+    cell_type = rng.permutation(_filled(TYPE_SHARES, n, rng))
+    area = rng.permutation(_filled({name: 1 / len(AREAS) for name in AREAS}, n, rng))
+    units = pd.DataFrame({"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id"))
+    for name, kinds, labels in (("state", CELL_TYPES, cell_type), ("drive", AREAS, area)):
+        strength = np.array([kinds[label].strength for label in labels]) + config.coupling_jitter * rng.standard_normal(n)
+        units[f"{name}_coupling"] = np.clip(strength, 0.0, 0.98)
+        units[f"{name}_lag_s"] = np.array([kinds[label].lag_s for label in labels]) * traits["lag_scale"]
+        units[f"{name}_sign"] = [kinds[label].sign for label in labels]
+    log_rate = traits["log_rate"] + config.log_rate_spread * rng.standard_normal(n)
+    units["silent"] = rng.random(n) < config.silent_share
+    units["base_rate_hz"] = np.exp(log_rate) * [TYPE_RATE[label] for label in cell_type] * np.where(units["silent"], 0.01, 1.0)
+    return units, traits
+
+
+def _filled(shares: dict[str, float], n: int, rng: np.random.Generator) -> np.ndarray:
+    """n labels with the given shares, rounded down, the rest drawn."""
+    counts = {name: int(share * n) for name, share in shares.items()}
+    rest = rng.choice(list(shares), size=n - sum(counts.values()), p=list(shares.values()))
+    return np.concatenate([np.repeat(list(counts), list(counts.values())), rest])
+
+
+def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator):
+    """(units, steps) rates in Hz by the equation at the top, and the stimulus blocks."""
+    n, steps = len(units), int(round(config.duration_s / config.step_s))
+    margin = int(np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s))
+    state = _ornstein_uhlenbeck(1, steps + margin, traits["state_tau_s"], config.step_s, rng)[0]
+    drive = _ornstein_uhlenbeck(1, steps + margin, traits["drive_tau_s"], config.step_s, rng)[0]
+    epochs = _movie_into(drive, margin, config)
+    x = np.zeros((n, steps), dtype=np.float32)
+    for shared, name, tau, share in ((state, "state", traits["state_tau_s"], traits["state_share"]),
+                                     (drive, "drive", traits["drive_tau_s"], 1 - traits["state_share"])):
+        private = _ornstein_uhlenbeck(n, steps, tau, config.step_s, rng)
+        c = units[f"{name}_coupling"].to_numpy(np.float32)[:, None]
+        lag = np.round(units[f"{name}_lag_s"] / config.step_s).astype(int).to_numpy()
+        delayed = np.stack([shared[margin - k : margin - k + steps] for k in lag])
+        sign = units[f"{name}_sign"].to_numpy(np.float32)[:, None]
+        x += np.float32(np.sqrt(share)) * (sign * c * delayed + np.sqrt(1 - c**2) * private)
+    gain = traits["gain"]
+    slow = max(1, int(round(config.drift_tau_s / 20 / config.step_s)))
+    drift = _ornstein_uhlenbeck(n, steps // slow + 2, config.drift_tau_s, config.step_s * slow, rng)
+    drift = np.repeat(drift, slow, axis=1)[:, :steps] * np.float32(config.drift)
+    log_rate = np.log(units["base_rate_hz"].to_numpy(np.float32))[:, None]
+    return np.exp(log_rate + np.float32(gain) * x - np.float32(gain**2 / 2) + drift), epochs
+
+
+def _ornstein_uhlenbeck(n: int, steps: int, tau_s: float, step_s: float, rng: np.random.Generator) -> np.ndarray:
+    """(n, steps) stationary, unit variance, autocorrelation exp(-|t| / tau)."""
+    keep = np.exp(-step_s / tau_s)
+    noise = rng.standard_normal((n, steps), dtype=np.float32)
+    noise[:, 1:] *= np.sqrt(1 - keep**2)
+    return lfilter([1.0], [1.0, -keep], noise, axis=1).astype(np.float32)
+
+
+def _movie_into(drive: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
+    """Let the drive repeat its first `movie_s` in every second block, in place; returns the blocks.
+
+    The repeated trace has the statistics of the spontaneous one: no unit alone gains by it.
+    """
+    starts = np.arange(0.0, config.duration_s, config.stimulus_block_s)
+    stops = np.minimum(starts + config.stimulus_block_s, config.duration_s)
+    names = np.array(["spontaneous", "natural_movie"])[np.arange(len(starts)) % 2]
+    movie = drive[: int(round(config.movie_s / config.step_s))].copy()
+    for start, stop, name in zip(starts, stops, names):
+        if name == "natural_movie":
+            at = slice(margin + int(round(start / config.step_s)), margin + int(round(stop / config.step_s)))
+            drive[at] = np.resize(movie, len(drive[at]))
+    return pd.DataFrame({"start_s": starts, "stop_s": stops, "name": names})
+
+
+def _poisson_spikes(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> list[np.ndarray]:
+    """Spike times of each unit, s."""
+    counts = rng.poisson(rates * config.step_s)                                 # (units, steps)
+    trains = []
+    for unit_counts in counts:
+        at = np.repeat(np.arange(len(unit_counts)), unit_counts)
+        times = np.sort((at + rng.random(len(at))) * config.step_s)
+        trains.append(times[np.diff(times, prepend=-np.inf) >= config.dead_time_s])
+    return trains
+
+
+def _dff(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+    """(frames, units) dF/F: spike counts through an exponential indicator, averaged over a frame, with noise."""
+    counts = rng.poisson(rates * config.step_s).astype(np.float32)
+    keep = np.exp(-config.step_s / config.indicator_decay_s)
+    fluorescence = lfilter([1 - keep], [1.0, -keep], counts / config.step_s, axis=1)      # (units, steps), Hz
+    edges = np.arange(int(config.duration_s * config.frame_rate_hz) + 1) / config.frame_rate_hz / config.step_s
+    running = np.concatenate([np.zeros((len(rates), 1)), fluorescence.cumsum(axis=1)], axis=1)
+    at = np.minimum(edges.astype(int), running.shape[1] - 1)
+    frames = np.diff(running[:, at], axis=1) / np.diff(at)                                # (units, frames)
+    baseline = frames.mean(axis=1, keepdims=True) + 0.1
+    dff = (frames - baseline) / baseline
+    dff += config.noise * dff.std(axis=1, keepdims=True) * rng.standard_normal(dff.shape)
+    return dff.T.astype(np.float32)

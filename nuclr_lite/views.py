@@ -1,0 +1,309 @@
+"""Views: from a recording to the tokens that the encoder reads.
+
+A window is cut into L tokens of P samples; a sample is a spike-count bin or an imaging frame. For
+pretraining, windows come in pairs: the first views tile the valid time, the second lies near.
+
+Source: Arora et al. 2025 (arXiv 2512.01199), section 3.1; details as in the authors' code.
+"""
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .model import ModelConfig
+from .recording import Recording, check_intervals, frame_ranges
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """How pairs of views are drawn.
+
+    max_distance_s : the second view starts at most this far from the first, before or after, s.
+    kept_share : each view keeps a random subset of the units, its size uniform in this range (unit dropout).
+    min_units : a pair in which either view shows fewer active units is dropped.
+    grid_s : windows start on multiples of this, s, for recordings laid out in trials. None: anywhere.
+    """
+
+    max_distance_s: float = 30.0
+    kept_share: tuple[float, float] = (0.5, 1.0)
+    min_units: int = 2
+    grid_s: float | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "kept_share", tuple(self.kept_share))           # JSON gives a list
+        low, high = self.kept_share
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"kept_share is {self.kept_share}; give (low, high) with 0 < low <= high <= 1.")
+        if self.max_distance_s < 0:
+            raise ValueError(f"max_distance_s is {self.max_distance_s}; it is a duration, at least 0 s.")
+        if self.min_units < 1:
+            raise ValueError(f"min_units is {self.min_units}; a view needs at least 1 unit.")
+        if self.grid_s is not None and self.grid_s <= 0:
+            raise ValueError(f"grid_s is {self.grid_s}; it is a duration above 0 s, or None.")
+
+
+class Batch(NamedTuple):
+    """Both views of several populations, packed. Sizes and ids stay on the CPU (see `NuCLR`, `ContrastiveLoss`)."""
+
+    tokens_1: Tensor        # (U1, L, P) float32
+    tokens_2: Tensor        # (U2, L, P)
+    ids_1: Tensor           # (U1,) int64, row of the unit in its recording
+    ids_2: Tensor           # (U2,)
+    sizes_1: Tensor         # (N,) int64
+    sizes_2: Tensor         # (N,)
+
+
+class Windows:
+    """Cuts windows out of one recording.
+
+    Parameters
+    ----------
+    recording : resampled to the encoder's frame length, with a notice, if its traces have another.
+    model : the encoder's config, which fixes sample, token and window.
+    grid_s : see `ViewConfig`.
+
+    Raises
+    ------
+    ValueError : the recording's modality is not the encoder's.
+    """
+
+    def __init__(self, recording: Recording, model: ModelConfig, grid_s: float | None = None):
+        if recording.modality != model.modality:
+            raise ValueError(f"{recording.recording_id} holds {recording.modality}, the encoder reads {model.modality}; use an encoder for {recording.modality}.")
+        self.recording = match_sampling(recording, model.sample_s)
+        self.model = model
+        self.grid_s = grid_s
+        self.intervals = self.recording.intervals
+        if model.modality == "calcium":
+            # All arithmetic in frames of this recording, whose length may differ slightly from sample_s.
+            self.step_s = 1 / self.recording.sampling_rate_hz
+            self.intervals = self.recording.start_s + self.step_s * frame_ranges(
+                self.intervals, self.recording.sampling_rate_hz, self.recording.start_s)
+        else:
+            self.step_s = model.sample_s
+        self.window_s = model.samples_per_window * self.step_s
+
+    def snap(self, start_s: np.ndarray, up: bool = True) -> np.ndarray:
+        """The next (or previous) time at which a window may start, s."""
+        start_s = np.asarray(start_s, dtype=np.float64)
+        rounding = np.ceil if up else np.floor
+        slack = -1e-6 if up else 1e-6
+        if self.grid_s is not None:
+            start_s = rounding(start_s / self.grid_s + slack) * self.grid_s
+        if self.model.modality == "calcium":
+            origin = self.recording.start_s
+            start_s = origin + rounding((start_s - origin) / self.step_s + slack) * self.step_s
+        return start_s
+
+    def starts_between(self, low_s: np.ndarray, high_s: np.ndarray, rng: np.random.Generator) -> float | None:
+        """One start, uniform over the allowed starts in the union of [low, high]; None if there is none."""
+        low_s = self.snap(low_s)
+        high_s = self.snap(high_s, up=False)
+        step = self.grid_s or (self.step_s if self.model.modality == "calcium" else None)
+        span = high_s - low_s
+        if step is None:
+            weight = np.where(span >= 0, np.maximum(span, 1e-9), 0.0)         # a single allowed instant still counts
+        else:
+            weight = np.maximum(np.floor(span / step + 1e-6) + 1, 0.0)
+        total = weight.cumsum()
+        if not total[-1] > 0:
+            return None
+        at = rng.random() * total[-1]
+        which = int(np.searchsorted(total, at, side="right"))
+        into = at - (total[which] - weight[which])
+        offset = min(into, span[which]) if step is None else np.floor(into) * step
+        return float(self.snap(low_s[which] + offset, up=False)) if step else float(low_s[which] + offset)
+
+    def samples(self, start_s: float, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """One window's tokens.
+
+        Parameters
+        ----------
+        start_s : the window is [start_s, start_s + window_s).
+        rows : (n,) units to look at, rows of `recording.units`, ascending. None: all.
+
+        Returns
+        -------
+        tokens (active, L, P) float32, and their rows (active,) int64. Spikes: units without a spike in
+        the window are absent. Calcium: divided by the recording's `trace_scale`; nobody is absent.
+        """
+        recording, n_samples = self.recording, self.model.samples_per_window
+        rows = np.arange(recording.n_units) if rows is None else rows
+        if self.model.modality == "calcium":
+            first = int(round((start_s - recording.start_s) / self.step_s))
+            values = recording.traces[first : first + n_samples][:, rows].T / np.float32(recording.trace_scale)
+        else:
+            # A millionth of a bin of slack: times that were rounded to the bin grid (10 ms, say) must not
+            # fall on either side of an edge by chance.
+            times, unit_rows = np.asarray(recording.times), np.asarray(recording.unit_rows)     # no copy; plain arrays index faster than maps
+            first, stop = np.searchsorted(times, [start_s - 1e-6 * self.step_s,
+                                                  start_s + self.window_s - 1e-6 * self.step_s])
+            place = np.full(recording.n_units, -1, dtype=np.int64)
+            place[rows] = np.arange(len(rows))
+            unit = place[unit_rows[first:stop]]
+            sample = ((times[first:stop] - start_s) / self.step_s + 1e-6).astype(np.int64)
+            sample = np.clip(sample, 0, n_samples - 1)
+            kept = unit >= 0
+            counts = np.bincount(unit[kept] * n_samples + sample[kept], minlength=len(rows) * n_samples)
+            counts = counts.reshape(len(rows), n_samples)
+            active = counts.any(axis=1)
+            values, rows = counts[active], rows[active]
+        tokens = values.reshape(len(rows), self.model.tokens_per_window, self.model.samples_per_token)
+        return np.ascontiguousarray(tokens, dtype=np.float32), rows
+
+    def tile(self) -> np.ndarray:
+        """(n,) start of windows that cover the valid time end to end, s (for embedding).
+
+        From each interval's start; one more that ends at its end where a rest remains. Intervals
+        shorter than a window are skipped.
+        """
+        starts = [np.zeros(0)]
+        for start, stop in self.intervals:
+            first, last = float(self.snap(start)), float(self.snap(stop - self.window_s, up=False))
+            if last < first - 1e-9:
+                continue
+            regular = self.snap(first + self.window_s * np.arange(int((last - first) / self.window_s + 1e-6) + 1))
+            regular = regular[regular <= last + 1e-9]
+            starts.append(regular)
+            if last - regular[-1] > 1e-6:
+                starts.append(np.array([last]))
+        return np.concatenate(starts)
+
+
+class PairedViews(Dataset):
+    """Batches of view pairs for pretraining: item i of epoch e is the same whoever asks for it.
+
+    Every draw comes from (seed, epoch, recording_id, pair index), so neither the number of workers nor
+    the order of asking changes anything. Labels are nowhere in reach.
+
+    Parameters
+    ----------
+    recordings : list of Recording.
+    model, views : the configs.
+    batch_size : window pairs a batch.
+
+    Raises
+    ------
+    ValueError : two recordings share an id; no recording has an interval of at least two windows.
+    """
+
+    def __init__(self, recordings: list[Recording], model: ModelConfig, views: ViewConfig, batch_size: int, seed: int = 0):
+        ids = [recording.recording_id for recording in recordings]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"recording ids occur twice: {twice[:3]}; give every recording its own.")
+        self.views, self.batch_size, self.seed = views, batch_size, seed
+        self.windows = [Windows(recording, model, views.grid_s) for recording in recordings]
+        self.usable = [w.intervals[np.diff(w.intervals, axis=1)[:, 0] >= 2 * w.window_s - 1e-9] for w in self.windows]
+        if not any(len(usable) for usable in self.usable):
+            longest = max((float(np.diff(w.intervals, axis=1).max()) for w in self.windows), default=0.0)
+            raise ValueError(f"no valid interval is as long as two windows ({2 * model.window_s:g} s; the longest has {longest:g} s); "
+                             "use a shorter window (fewer or shorter tokens) or longer recordings.")
+        unused = [w.recording.recording_id for w, usable in zip(self.windows, self.usable) if not len(usable)]
+        if unused:
+            warnings.warn(f"{len(unused)} recordings have no valid interval of two windows ({2 * model.window_s:g} s) and are not used (first: {unused[0]}).", stacklevel=2)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int):
+        """Tile all recordings anew and shuffle."""
+        self.epoch = epoch
+        recording, pair, start = [], [], []
+        for index, (windows, usable) in enumerate(zip(self.windows, self.usable)):
+            if not len(usable):
+                continue
+            rng = self._generator("tiling", windows.recording.recording_id)
+            first = []
+            for (low, high), offset in zip(usable, rng.uniform(0, windows.window_s, len(usable))):
+                tiles = windows.snap(low + offset + windows.window_s * np.arange(int((high - low) / windows.window_s) + 1))
+                first.append(tiles[tiles + windows.window_s <= high + 1e-9])
+            first = np.concatenate(first)
+            start.append(first)
+            pair.append(np.arange(len(first)))
+            recording.append(np.full(len(first), index))
+        plan = np.concatenate(recording), np.concatenate(pair), np.concatenate(start)
+        order = self._generator("order", "").permutation(len(plan[0]))
+        self.plan = tuple(column[order] for column in plan)
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.plan[0])
+
+    def __len__(self) -> int:
+        """Whole batches in this epoch; the incomplete last one is dropped, unless it is the only one."""
+        return max(self.n_pairs // self.batch_size, 1)
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        at = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        pairs = [self._pair(*row) for row in zip(*(column[at] for column in self.plan))]
+        pairs = [pair for pair in pairs if pair is not None]
+        L, P = self.windows[0].model.tokens_per_window, self.windows[0].model.samples_per_token
+
+        def view(which):
+            tokens = [pair[which][0] for pair in pairs] or [np.zeros((0, L, P), dtype=np.float32)]
+            ids = [pair[which][1] for pair in pairs] or [np.zeros(0, dtype=np.int64)]
+            sizes = [len(pair[which][1]) for pair in pairs]
+            return (torch.from_numpy(np.concatenate(tokens)), torch.from_numpy(np.concatenate(ids)),
+                    torch.tensor(sizes, dtype=torch.int64))
+
+        (tokens_1, ids_1, sizes_1), (tokens_2, ids_2, sizes_2) = view(0), view(1)
+        return Batch(tokens_1, tokens_2, ids_1, ids_2, sizes_1, sizes_2)
+
+    def _pair(self, recording: int, pair: int, start_s: float):
+        """The two views of one pair, or None where it must be dropped."""
+        windows = self.windows[recording]
+        rng = self._generator("pair", windows.recording.recording_id, int(pair))
+        second = self._second_start(recording, start_s, rng)
+        if second is None:
+            return None
+        views = [windows.samples(start, self._kept_rows(windows.recording.n_units, rng)) for start in (start_s, second)]
+        return None if min(len(rows) for _, rows in views) < self.views.min_units else views
+
+    def _second_start(self, recording: int, start_s: float, rng: np.random.Generator) -> float | None:
+        """Uniform over the starts within reach whose window lies wholly in one usable interval."""
+        windows, usable = self.windows[recording], self.usable[recording]
+        low = np.maximum(usable[:, 0], start_s - self.views.max_distance_s)
+        high = np.minimum(usable[:, 1] - windows.window_s, start_s + self.views.max_distance_s)
+        return windows.starts_between(low, high, rng)
+
+    def _kept_rows(self, n_units: int, rng: np.random.Generator) -> np.ndarray:
+        low, high = (int(np.ceil(share * n_units - 1e-9)) for share in self.views.kept_share)
+        return np.sort(rng.permutation(n_units)[: rng.integers(low, high + 1)])
+
+    def _generator(self, purpose: str, recording_id: str, *numbers: int) -> np.random.Generator:
+        name = int.from_bytes(hashlib.sha256(f"{purpose}/{recording_id}".encode()).digest()[:8], "little")
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch, name, *numbers)))
+
+
+def match_sampling(recording: Recording, sample_s: float) -> Recording:
+    """The recording with traces of `sample_s` a frame; spikes, and rates within 1 %, as they are.
+
+    A new frame is the mean of the old signal over its length, so that nothing faster folds back. It is
+    valid where it lies wholly in valid time.
+    """
+    if recording.modality == "spikes" or abs(recording.sampling_rate_hz * sample_s - 1) <= 0.01:
+        return recording
+    old, new = recording.sampling_rate_hz, 1 / sample_s
+    warnings.warn(f"{recording.recording_id}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder expects.", stacklevel=3)
+    traces = np.nan_to_num(np.asarray(recording.traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)   # outside valid time only
+    n_new = int(len(traces) / (old * sample_s) + 1e-6)
+    integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
+    edge = np.minimum(np.arange(n_new + 1) * sample_s * old, len(traces))           # in old frames
+    whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
+    at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
+    traces = np.diff(at_edge, axis=0) / (sample_s * old)
+    end_s = recording.start_s + n_new * sample_s
+    intervals = np.minimum(recording.intervals, end_s)
+    intervals = check_intervals(intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id)
+    return Recording.from_traces(traces, new, recording.units, intervals, recording_id=recording.recording_id,
+                                 animal_id=recording.animal_id, probe_id=recording.probe_id, start_s=recording.start_s,
+                                 epochs=recording.epochs, provenance=recording.provenance | {"resampled_from_hz": old})
+
