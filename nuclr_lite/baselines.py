@@ -1,0 +1,125 @@
+"""What needs no learning: features of a unit seen alone. They never look at another unit.
+
+Everything is computed from valid time only; intervals between spikes and lags never span a gap.
+"""
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from .recording import Recording, frame_ranges
+
+INTERVAL_EDGES_S = np.logspace(-3, 1, 25)                           # 1 ms to 10 s
+LAG_EDGES_S = np.concatenate([[0.0], np.logspace(np.log10(0.002), np.log10(2.0), 24)])
+COUNT_WINDOWS_S = (0.1, 0.5, 2.0)                                   # of the Fano factors
+LAGS_FRAMES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+def hand_features(recordings: Recording | list[Recording]) -> dict[str, pd.DataFrame]:
+    """Feature sets by name, each a DataFrame indexed by (recording_id, unit_id).
+
+    Spikes: 'rate' (log mean rate), 'intervals' (histogram of log inter-spike intervals), 'autocorrelation' (pairs of spikes by lag
+    over what a Poisson train of that rate would give, log), 'all' (these and irregularity: CV, local variation, Fano factors).
+    Calcium: 'level' (mean, spread, skewness), 'distribution' (quantiles), 'autocorrelation' (of the trace, at 1 to 32 frames), 'all'.
+    """
+    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    if not recordings:
+        raise ValueError("there is no recording to describe; give at least one.")
+    modalities = {recording.modality for recording in recordings}
+    if len(modalities) > 1:
+        raise ValueError("spike and calcium recordings have different features; describe them apart.")
+    describe = _spike_features if modalities == {"spikes"} else _trace_features
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for recording in tqdm(recordings, desc="hand features", unit="recording", leave=False):
+        index = pd.MultiIndex.from_product([[recording.recording_id], recording.units.index], names=["recording_id", "unit_id"])
+        for name, values in describe(recording).items():
+            columns = [f"{name}_{i}" for i in range(values.shape[1])]
+            parts.setdefault(name, []).append(pd.DataFrame(values, index=index, columns=columns))
+    sets = {name: pd.concat(tables) for name, tables in parts.items()}
+    sets["all"] = pd.concat(sets.values(), axis=1)
+    sets.pop("irregularity", None)
+    return sets
+
+
+def _spike_features(recording: Recording) -> dict[str, np.ndarray]:
+    times, rows = np.asarray(recording.times), np.asarray(recording.unit_rows)
+    order = np.argsort(rows, kind="stable")                         # unit by unit, each in order of time
+    bounds = np.searchsorted(rows[order], np.arange(recording.n_units + 1))
+    counts = np.diff(bounds)
+    rate = counts / recording.valid_s
+    intervals, lags, irregular = [], [], []
+    fano = np.stack([_fano(recording, times, rows, width) for width in COUNT_WINDOWS_S], axis=1)
+    for first, stop in zip(bounds, bounds[1:]):
+        train = times[order[first:stop]]
+        stretch = np.searchsorted(recording.intervals[:, 0], train, side="right")
+        gaps = np.diff(train)[np.diff(stretch) == 0]
+        intervals.append(np.histogram(gaps, INTERVAL_EDGES_S)[0] / max(len(gaps), 1))
+        lags.append(_autocorrelogram(train, stretch))
+        irregular.append(_irregularity(gaps))
+    # Pairs expected of a Poisson train: n * rate * width; one pair added to both keeps rare lags near 1.
+    expected = counts[:, None] * rate[:, None] * np.diff(LAG_EDGES_S)
+    return {"rate": np.log(rate + 0.01)[:, None], "intervals": np.stack(intervals),
+            "autocorrelation": np.log((np.stack(lags) + 1) / (expected + 1)),
+            "irregularity": np.hstack([np.stack(irregular), np.log(fano + 0.01)])}
+
+
+def _autocorrelogram(train: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+    """Pairs of spikes by lag, (24,): compare each spike with the next, the one after, ... while any lag is short enough."""
+    counts = np.zeros(len(LAG_EDGES_S) - 1)
+    for k in range(1, len(train)):
+        lag = train[k:] - train[:-k]
+        near = (lag < LAG_EDGES_S[-1]) & (stretch[k:] == stretch[:-k])
+        if not near.any():
+            break
+        counts += np.histogram(lag[near], LAG_EDGES_S)[0]
+    return counts
+
+
+def _irregularity(gaps: np.ndarray) -> np.ndarray:
+    """Coefficient of variation, local variation (Shinomoto et al. 2003), log median interval; 1, 1 and log 10 s where undefined."""
+    if len(gaps) < 3:
+        return np.array([1.0, 1.0, np.log(10.0)])
+    pairs = gaps[1:] + gaps[:-1]
+    local = 3 * np.mean(((gaps[1:] - gaps[:-1]) / np.maximum(pairs, 1e-6)) ** 2)
+    return np.array([gaps.std() / max(gaps.mean(), 1e-6), local, np.log(max(np.median(gaps), 1e-4))])
+
+
+def _fano(recording: Recording, times: np.ndarray, rows: np.ndarray, width_s: float) -> np.ndarray:
+    """Variance over mean of counts in windows of `width_s`, (units,); 1 without data."""
+    n = recording.n_units
+    total, square, bins = np.zeros(n), np.zeros(n), 0
+    for start, stop in recording.intervals:
+        whole = int((stop - start) / width_s)
+        if not whole:
+            continue
+        first, last = np.searchsorted(times, [start, start + whole * width_s])
+        at = np.minimum(((times[first:last] - start) / width_s).astype(np.int64), whole - 1)
+        pair, count = np.unique(rows[first:last].astype(np.int64) * whole + at, return_counts=True)
+        total += np.bincount(pair // whole, weights=count, minlength=n)
+        square += np.bincount(pair // whole, weights=count**2, minlength=n)
+        bins += whole
+    mean = total / max(bins, 1)
+    variance = square / max(bins, 1) - mean**2
+    return np.divide(variance, mean, out=np.ones(n), where=mean > 0)
+
+
+def _trace_features(recording: Recording) -> dict[str, np.ndarray]:
+    ranges = frame_ranges(recording.intervals, recording.sampling_rate_hz, recording.start_s)
+    pieces = [np.asarray(recording.traces[first:stop], dtype=np.float64) for first, stop in ranges if stop > first]
+    traces = np.concatenate(pieces) / recording.trace_scale                         # (frames, units)
+    mean, spread = traces.mean(axis=0), traces.std(axis=0)
+    safe = np.maximum(spread, 1e-9)
+    skewness = np.mean(((traces - mean) / safe) ** 3, axis=0)
+    correlation = []
+    for lag in LAGS_FRAMES:
+        product, n = np.zeros(traces.shape[1]), 0
+        for piece in pieces:
+            centred = piece / recording.trace_scale - mean
+            product += (centred[lag:] * centred[:-lag]).sum(axis=0)
+            n += max(len(piece) - lag, 0)
+        correlation.append(product / max(n, 1) / safe**2)
+    return {"level": np.stack([mean, np.log(safe), skewness], axis=1),
+            "distribution": np.quantile(traces, QUANTILES, axis=0).T,
+            "autocorrelation": np.stack(correlation, axis=1)}

@@ -1,0 +1,226 @@
+"""Decoding: read a label from frozen features, on held-out units or held-out animals.
+
+The probe is the paper's: standardised features, logistic regression. Scores are computed once, over the pooled
+predictions of all folds (an animal may have a single class, and a per-fold F1 would then mean nothing);
+intervals come from resampling animals, because the units of an animal are not independent.
+"""
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+PROTOCOLS = ("zero-shot", "transductive")
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeResult:
+    """Predictions and their scores.
+
+    scores : DataFrame metric ('macro_f1', 'balanced_accuracy', 'accuracy'), estimate, low, high (95 % bootstrap interval
+        over animals; NaN with fewer than two), n (units scored).
+    predictions : DataFrame on the features' index: true, predicted, fold, and one probability a class.
+    classes : list of str, in the order of the probability columns and of `confusion`.
+    protocol : 'zero-shot' or 'transductive'. groups : Series, the animal of each unit scored.
+    """
+
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+    classes: list
+    protocol: str
+    groups: pd.Series
+
+    def score(self, metric: str = "macro_f1") -> float:
+        """One estimate."""
+        return float(self.scores.set_index("metric").loc[metric, "estimate"])
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """(classes, classes) counts; rows are the truth, columns the prediction."""
+        counts = _confusions(self.predictions, self.groups, self.classes).sum(axis=0).astype(int)
+        return pd.DataFrame(counts, index=pd.Index(self.classes, name="true"), columns=pd.Index(self.classes, name="predicted"))
+
+    @property
+    def per_class(self) -> pd.DataFrame:
+        """Precision, recall, F1 and number of units of each class."""
+        counts = self.confusion.to_numpy()
+        hit, true, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
+        return pd.DataFrame({"precision": _ratio(hit, predicted), "recall": _ratio(hit, true),
+                             "f1": _ratio(2 * hit, true + predicted), "n": true}, index=pd.Index(self.classes, name="class"))
+
+
+def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protocol: str = "zero-shot", *,
+           test_groups=None, classifier=None, n_folds: int = 5, n_bootstrap: int = 1000, seed: int = 0) -> DecodeResult:
+    """Predict every unit's label from features that were made without it.
+
+    Parameters
+    ----------
+    features : DataFrame (units, columns), from `embed` or `baselines`.
+    labels, groups : Series on the features' index: the label and the animal of each unit. Units without
+        a label take no part.
+    protocol : 'zero-shot' leaves one animal out in turn (inductive where the encoder never saw it). 'transductive' predicts
+        units from other units of the same animals, in `n_folds` stratified folds.
+    test_groups : animals to predict; zero-shot only. The classifier is then fit once, on all the others.
+    classifier : any scikit-learn classifier with `predict_proba`. None: standardise, logistic regression (L2, C = 1, balanced classes).
+    n_bootstrap : resamples of animals for the intervals.
+
+    Raises
+    ------
+    ValueError : indices that don't match; NaN features; fewer than two classes or animals; unknown test animals.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}; use one of {PROTOCOLS}.")
+    if test_groups is not None and protocol != "zero-shot":
+        raise ValueError("test_groups holds animals out, which is the protocol 'zero-shot'.")
+    features, labels, groups = _aligned(features, labels, groups)
+    x, y, animal = features.to_numpy(dtype=np.float64), labels.to_numpy(), groups.to_numpy()
+    folds = list(_folds(y, animal, protocol, test_groups, n_folds, seed))
+    classes = sorted(set(y))
+    if classifier is None:
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+    pieces = []
+    for fold, (train, test) in enumerate(folds):
+        known = set(y[train])
+        if len(known) < 2:
+            raise ValueError(f"the training part of fold {fold} has {len(known)} class ({', '.join(map(str, known))}); "
+                             "a classifier needs two. Add animals or units with other labels.")
+        fitted = clone(classifier).fit(x[train], y[train])
+        piece = pd.DataFrame(0.0, index=features.index[test], columns=[f"p_{name}" for name in classes])
+        piece[[f"p_{name}" for name in fitted.classes_]] = fitted.predict_proba(x[test])
+        piece.insert(0, "true", y[test])
+        piece.insert(1, "predicted", fitted.predict(x[test]))
+        piece.insert(2, "fold", fold)
+        pieces.append(piece)
+    predictions = pd.concat(pieces).loc[lambda table: features.index.intersection(table.index, sort=False)]
+    groups = groups.loc[predictions.index]
+    return DecodeResult(_scores(predictions, groups, classes, n_bootstrap, seed), predictions, classes, protocol, groups)
+
+
+def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd.Series, protocol: str = "zero-shot", *,
+                shuffle: str | None = None, seed: int = 0, **options) -> tuple[pd.DataFrame, dict[str, DecodeResult]]:
+    """Several feature sets and the controls, scored the same way on the same units.
+
+    Parameters
+    ----------
+    features : method name -> features. Units that any of them lacks are left out for all, with a notice.
+    shuffle : the method to repeat with labels shuffled within each animal. None: the first.
+    options : passed on to `decode`.
+
+    Returns
+    -------
+    table : DataFrame method, metric, estimate, low, high, n; the methods in order, then the controls: shuffled labels,
+        majority (always the most frequent label) and chance (a label drawn evenly).
+    results : method -> DecodeResult.
+    """
+    common = None
+    for table in features.values():
+        common = table.index if common is None else common.intersection(table.index, sort=False)
+    lost = max(len(table) for table in features.values()) - len(common)
+    if lost:
+        warnings.warn(f"{lost} units lack the features of one method or another and are left out for all.", stacklevel=2)
+    labels, groups = labels.reindex(common), groups.reindex(common)
+    options |= {"protocol": protocol, "seed": seed}
+    results = {name: decode(table.loc[common], labels, groups, **options) for name, table in features.items()}
+    shuffle = shuffle or next(iter(features))
+    rng = np.random.default_rng(seed)
+    shuffled = labels.groupby(groups.to_numpy(), sort=False).transform(lambda part: rng.permutation(part.to_numpy()))
+    results[f"{shuffle}, shuffled labels"] = decode(features[shuffle].loc[common], shuffled, groups, **options)
+    some = features[shuffle].loc[common]
+    options["classifier"] = DummyClassifier(strategy="most_frequent")
+    results["majority"] = decode(some, labels, groups, **options)
+    options["classifier"] = DummyClassifier(strategy="uniform", random_state=seed)
+    results["chance"] = decode(some, labels, groups, **options)
+    table = pd.concat({name: result.scores for name, result in results.items()}, names=["method"])
+    return table.reset_index(level=0).reset_index(drop=True), results
+
+
+def _aligned(features, labels, groups):
+    if features.index.has_duplicates:
+        raise ValueError("a unit occurs twice in the features; give each one row.")
+    for name, series in (("labels", labels), ("groups", groups)):
+        if not isinstance(series, pd.Series):
+            raise ValueError(f"{name} is a {type(series).__name__}; give a Series on the features' index.")
+        missing = features.index.difference(series.index)
+        if len(missing):
+            raise ValueError(f"{name} lack {len(missing)} of {len(features)} units (first: {missing[0]!r}); give a Series on the features' index.")
+    labels, groups = labels.loc[features.index], groups.loc[features.index]
+    labelled = labels.notna().to_numpy()
+    if groups[labelled].isna().any():
+        raise ValueError("a labelled unit has no animal (group); give every unit one.")
+    features, labels, groups = features[labelled], labels[labelled], groups[labelled]
+    bad = ~np.isfinite(features.to_numpy(dtype=np.float64))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(f"{int(bad.any(axis=1).sum())} units have NaN or infinite features (first: unit {features.index[row]!r}, column {features.columns[column]!r}); drop or fill them.")
+    if labels.nunique() < 2:
+        raise ValueError(f"the labels have {labels.nunique()} class; decoding needs at least two.")
+    return features, labels.astype(str), groups
+
+
+def _folds(y, animal, protocol, test_groups, n_folds, seed):
+    if protocol == "transductive":
+        rarest = int(pd.Series(y).value_counts().min())
+        if rarest < 2:
+            raise ValueError("a class has a single unit, which can't be both learned and tested; drop that class.")
+        yield from StratifiedKFold(min(n_folds, rarest), shuffle=True, random_state=seed).split(y, y)
+        return
+    animals = pd.unique(animal)
+    if test_groups is not None:
+        unknown = sorted(set(test_groups) - set(animals), key=str)
+        if unknown:
+            raise ValueError(f"test_groups names animals without a labelled unit: {unknown[:5]}.")
+        test = np.isin(animal, list(test_groups))
+        if test.all() or not test.any():
+            raise ValueError("test_groups must leave at least one animal to learn from and one to test on.")
+        yield np.flatnonzero(~test), np.flatnonzero(test)
+        return
+    if len(animals) < 2:
+        raise ValueError(f"zero-shot leaves animals out, but there is one ({animals[0]!r}); use protocol='transductive', or add animals.")
+    for name in animals:
+        yield np.flatnonzero(animal != name), np.flatnonzero(animal == name)
+
+
+def _confusions(predictions: pd.DataFrame, groups: pd.Series, classes: list) -> np.ndarray:
+    """(animals, classes, classes) counts of true by predicted."""
+    place = {name: i for i, name in enumerate(classes)}
+    animal = pd.factorize(groups)[0]
+    counts = np.zeros((animal.max() + 1, len(classes), len(classes)))
+    np.add.at(counts, (animal, predictions["true"].map(place).to_numpy(), predictions["predicted"].map(place).to_numpy()), 1)
+    return counts
+
+
+def _metrics(confusion: np.ndarray) -> np.ndarray:
+    """(..., classes, classes) counts -> (..., 3): macro F1, balanced accuracy, accuracy.
+
+    As scikit-learn: F1 averages over classes that occur or are predicted, balanced accuracy over those that occur.
+    """
+    hit = np.diagonal(confusion, axis1=-2, axis2=-1)
+    true, predicted = confusion.sum(-1), confusion.sum(-2)
+    f1 = _ratio(2 * hit, true + predicted).sum(-1) / ((true + predicted) > 0).sum(-1)
+    recall = _ratio(hit, true).sum(-1) / (true > 0).sum(-1)
+    return np.stack([f1, recall, hit.sum(-1) / true.sum(-1)], axis=-1)
+
+
+def _ratio(part, whole):
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+
+
+def _scores(predictions, groups, classes, n_bootstrap, seed) -> pd.DataFrame:
+    counts = _confusions(predictions, groups, classes)
+    estimate = _metrics(counts.sum(axis=0))
+    low = high = np.full(3, np.nan)
+    n_animals = len(counts)
+    if n_animals > 1 and n_bootstrap:
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(n_animals, np.full(n_animals, 1 / n_animals), size=n_bootstrap)      # how often each animal
+        low, high = np.quantile(_metrics(np.tensordot(drawn, counts, axes=1)), [0.025, 0.975], axis=0)
+    return pd.DataFrame({"metric": ["macro_f1", "balanced_accuracy", "accuracy"], "estimate": estimate,
+                         "low": low, "high": high, "n": len(predictions)})
