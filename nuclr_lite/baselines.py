@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .recording import Recording, frame_ranges
+from .intervals import frame_ranges
+from .recording import Recording
 
 INTERVAL_EDGES_S = np.logspace(-3, 1, 25)                           # 1 ms to 10 s
 LAG_EDGES_S = np.concatenate([[0.0], np.logspace(np.log10(0.002), np.log10(2.0), 24)])

@@ -131,7 +131,11 @@ class _Run:
 
     def __init__(self, preset: Preset, views: PairedViews, recordings: list[Recording], device: str | None):
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
 
+        # accelerate keeps one state a process and refuses another device or precision: in a notebook, where
+        # trainings follow one another, each gets its own.
+        AcceleratorState._reset_state(reset_partial_state=True)
         self.preset, self.views = preset, views
         self.fingerprint = _fingerprint(recordings)
         self.warmup = preset.train.warmup_steps if preset.train.warmup_steps is not None else len(views)

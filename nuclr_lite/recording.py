@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .intervals import check_intervals, frame_ranges, inside
 from .storage import atomic_directory, sha256
-from .tables import read_table, tidy_units, write_table
+from .tables import read_table, tidy_epochs, tidy_units, write_table
 
 FORMAT = "nuclr_lite recording"
 FORMAT_VERSION = 1
@@ -95,17 +96,17 @@ class Recording:
         if intervals is None:
             intervals = [[times[0], times[-1]]]
         intervals = check_intervals(intervals, recording_id)
-        inside = _inside(times, intervals)
-        n_outside = int((~inside).sum())
+        is_inside = inside(times, intervals)
+        n_outside = int((~is_inside).sum())
         if n_outside == len(times):
             raise ValueError(f"{recording_id}: none of its {len(times)} spikes lies inside the valid intervals "
                              f"({intervals[0, 0]:g} to {intervals[-1, 1]:g} s; spikes from {times[0]:g} to {times[-1]:g} s); "
                              "check that both use the same clock and unit (seconds).")
         if n_outside:
-            times, rows = times[inside], rows[inside]
+            times, rows = times[is_inside], rows[is_inside]
         return cls(modality="spikes", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=probe_id,
                    units=units, intervals=intervals, times=times, unit_rows=rows, n_spikes_outside=n_outside,
-                   epochs=_check_epochs(epochs), provenance=dict(provenance or {}))
+                   epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
 
     @classmethod
     def from_traces(cls, traces, sampling_rate_hz: float, units: pd.DataFrame | None = None, intervals=None, *,
@@ -147,7 +148,7 @@ class Recording:
         scale = _trace_scale(traces[valid], recording_id)
         return cls(modality="calcium", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=probe_id,
                    units=units, intervals=intervals, traces=traces, sampling_rate_hz=float(sampling_rate_hz), start_s=float(start_s),
-                   trace_scale=scale, epochs=_check_epochs(epochs), provenance=dict(provenance or {}))
+                   trace_scale=scale, epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
 
     @property
     def n_units(self) -> int:
@@ -248,37 +249,6 @@ class Recording:
                    **arrays, **{name: header[name] for name in plain})
 
 
-def check_intervals(intervals, recording_id: str) -> np.ndarray:
-    """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
-    intervals = np.array(intervals, dtype=np.float64)
-    if intervals.ndim != 2 or intervals.shape[1] != 2 or not len(intervals):
-        raise ValueError(f"{recording_id}: intervals have shape {intervals.shape}; give at least one (start, stop) pair in seconds.")
-    if not np.isfinite(intervals).all():
-        raise ValueError(f"{recording_id}: an interval has a NaN or infinite end; give seconds.")
-    for start, stop in intervals:
-        if stop < start:
-            raise ValueError(f"{recording_id}: the interval {start:g} to {stop:g} s runs backwards; give (start, stop) with start before stop.")
-    intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
-    for (start, stop), (following, _) in zip(intervals, intervals[1:]):
-        if following < stop:
-            raise ValueError(f"{recording_id}: the intervals from {start:g} to {stop:g} s and from {following:g} s on overlap; merge them first.")
-    return intervals
-
-
-def frame_ranges(intervals: np.ndarray, sampling_rate_hz: float, start_s: float) -> np.ndarray:
-    """(K, 2) int64: first and one-past-last frame that lies wholly in each interval."""
-    frames = (np.asarray(intervals) - start_s) * sampling_rate_hz
-    # A millionth of a frame of slack: an interval that begins on a frame must not lose it to rounding.
-    ranges = np.stack([np.ceil(frames[:, 0] - 1e-6), np.floor(frames[:, 1] + 1e-6)], axis=1).astype(np.int64)
-    return np.maximum(ranges, 0)
-
-
-def _inside(times: np.ndarray, intervals: np.ndarray) -> np.ndarray:
-    """(S,) bool: which times lie in an interval, both ends included."""
-    which = np.searchsorted(intervals[:, 0], times, side="right") - 1
-    return (which >= 0) & (times <= intervals[np.maximum(which, 0), 1])
-
-
 def _trace_scale(valid: np.ndarray, recording_id: str) -> float:
     """99th percentile of all units and frames together; where that is not positive, of the positive values."""
     scale = float(np.percentile(valid, 99))
@@ -290,11 +260,3 @@ def _trace_scale(valid: np.ndarray, recording_id: str) -> float:
     warnings.warn(f"{recording_id}: the 99th percentile of the traces is {scale:g}, so they are scaled by that of their positive values.", stacklevel=3)
     return float(np.percentile(positive, 99))
 
-
-def _check_epochs(epochs: pd.DataFrame | None) -> pd.DataFrame:
-    if epochs is None:
-        return pd.DataFrame({"start_s": pd.Series(dtype=float), "stop_s": pd.Series(dtype=float), "name": pd.Series(dtype=object)})
-    missing = {"start_s", "stop_s", "name"} - set(epochs.columns)
-    if missing:
-        raise ValueError(f"epochs lack the columns {sorted(missing)}; give start_s, stop_s (s) and name.")
-    return epochs.reset_index(drop=True)

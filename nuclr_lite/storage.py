@@ -35,7 +35,11 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
         if path.exists():
             replaced = path.parent / f".{path.name}.{uuid4().hex[:8]}.replaced"
             path.rename(replaced)
-            partial.rename(path)
+            try:
+                partial.rename(path)
+            except BaseException:
+                replaced.rename(path)
+                raise
             shutil.rmtree(replaced)
         else:
             partial.rename(path)

@@ -1,6 +1,7 @@
 """The units table: checked when a recording is made, and the same again after a round trip through CSV."""
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -20,50 +21,79 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
         return pd.DataFrame(index=pd.RangeIndex(n_units, name="unit_id").astype("int64"))
     if not isinstance(units, pd.DataFrame):
         raise ValueError(f"{recording_id}: units is a {type(units).__name__}; give a DataFrame with one row a unit.")
-    units = units.set_index("unit_id") if "unit_id" in units.columns else units.copy()
+    if "unit_id" in units.columns:
+        if not isinstance(units.index, pd.RangeIndex):
+            raise ValueError(f"{recording_id}: the units table has a column unit_id beside an index of its own; keep one of them.")
+        units = units.set_index("unit_id")
     if len(units) != n_units:
         raise ValueError(f"{recording_id}: the units table has {len(units)} rows (labels) for {n_units} units of data; give one row a unit, in the same order.")
-    if units.index.has_duplicates:
-        twice = units.index[units.index.duplicated()].unique()
-        raise ValueError(f"{recording_id}: {len(twice)} unit ids occur twice (first: {twice[0]!r}); make them unique, "
-                         "for example by putting the probe's name in front.")
     index = units.index
-    if not pd.api.types.is_integer_dtype(index):
+    if pd.api.types.is_integer_dtype(index):
+        if len(index) and index.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"{recording_id}: unit id {index.max()} is too large for a 64-bit integer; make the ids texts (str).")
+        index = index.astype("int64")
+    else:
+        index = pd.Index([None if _missing(unit_id) else _text(unit_id) for unit_id in index], dtype=object)
         if index.isna().any():
             raise ValueError(f"{recording_id}: a unit id is missing; give every unit one.")
-        index = pd.Index([str(unit_id) for unit_id in index], dtype=object)
-    units.index = index.rename("unit_id")
-    units.columns = [str(column) for column in units.columns]
-    if not units.columns.is_unique:
-        raise ValueError(f"{recording_id}: two columns of the units table have the same name; rename one.")
-    return pd.DataFrame({name: _plain(column, recording_id) for name, column in units.items()}, index=units.index)
+    if index.has_duplicates:
+        twice = index[index.duplicated()].unique()
+        raise ValueError(f"{recording_id}: {len(twice)} unit ids occur twice (first: {twice[0]!r}); make them unique, "
+                         "for example by putting the probe's name in front.")
+    return plain_columns(units.set_axis(index.rename("unit_id"), axis=0), f"{recording_id}: the units table")
 
 
-def _plain(column: pd.Series, recording_id: str) -> pd.Series:
+def tidy_epochs(epochs: pd.DataFrame | None, recording_id: str) -> pd.DataFrame:
+    """A copy with start_s, stop_s (s), name and whatever else there is; empty for None."""
+    if epochs is None:
+        return pd.DataFrame({"start_s": pd.Series(dtype=float), "stop_s": pd.Series(dtype=float), "name": pd.Series(dtype=object)})
+    missing = {"start_s", "stop_s", "name"} - set(epochs.columns)
+    if missing:
+        raise ValueError(f"{recording_id}: epochs lack the columns {sorted(missing)}; give start_s, stop_s (s) and name.")
+    return plain_columns(epochs.reset_index(drop=True), f"{recording_id}: the epochs table")
+
+
+def plain_columns(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The same table with plain columns; ValueError for two of one name, or one that holds arrays or a mixture."""
+    names = [str(column) for column in table.columns]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where} has two columns of the same name; rename one.")
+    return pd.DataFrame({name: _plain(table.iloc[:, i], name, where) for i, name in enumerate(names)}, index=table.index)
+
+
+def _plain(column: pd.Series, name: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(column) and not column.isna().any():
         return column.astype(bool)
     if pd.api.types.is_integer_dtype(column) and not column.isna().any():
         return column.astype("int64")
     if pd.api.types.is_numeric_dtype(column):
         return column.astype("float64")
+    if pd.api.types.is_datetime64_any_dtype(column):
+        column = column.astype(object).map(str)
     present = [value for value in column if not _missing(value)]
     if all(isinstance(value, (str, bytes)) for value in present):
-        # An empty string is a missing label: CSV could not tell them apart.
-        return pd.Series([None if _missing(value) else value.decode() if isinstance(value, bytes) else str(value)
+        return pd.Series([None if _missing(value) else _text(value)
                           for value in column], index=column.index, dtype=object)
     if all(isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)) for value in present):
         return pd.Series([np.nan if _missing(value) else float(value) for value in column], index=column.index)
-    raise ValueError(f"{recording_id}: column {column.name!r} of the units table holds arrays or a mixture of types; "
-                     "give one number or one text a unit, or drop the column.")
+    raise ValueError(f"{where} has a column {name!r} of arrays or of mixed types; give one number or one text a row, or drop the column.")
 
 
 def _missing(value) -> bool:
-    return value is None or value is pd.NA or value == "" or value == b"" or (isinstance(value, float) and np.isnan(value))
+    """Also an empty text (CSV could not tell them apart) and NaT."""
+    if isinstance(value, (str, bytes)):
+        return not _text(value)
+    return value is None or bool(np.ndim(value) == 0 and pd.isna(value))
+
+
+def _text(value) -> str:
+    """As str, without the NUL characters that pad texts in HDF5 files and end them in CSV."""
+    return (value.decode() if isinstance(value, bytes) else str(value)).replace("\0", "")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> dict:
     """Write a CSV; returns the dtypes that CSV itself does not keep."""
-    table.to_csv(path, encoding="utf-8")
+    table.to_csv(path, encoding="utf-8", quoting=csv.QUOTE_NONNUMERIC)         # quoted, or a lone carriage return ends the row
     kind = {"i": "int64", "f": "float64", "b": "bool", "O": "str"}
     return {"index": kind[table.index.dtype.kind], "columns": {name: kind[column.dtype.kind] for name, column in table.items()}}
 

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .intervals import check_intervals, frame_ranges
 from .model import ModelConfig
-from .recording import Recording, check_intervals, frame_ranges
+from .recording import Recording
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ Calcium: the same rates with slower latents, through an exponential indicator, p
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -38,32 +38,32 @@ from ..recording import Recording
 
 
 @dataclass(frozen=True)
-class Coupling:
-    """How a kind of unit follows a shared latent: strength from 0 to 1, lag in s, sign."""
+class Kind:
+    """A cell type or an area: how its units follow a shared latent, how common it is, how fast its units fire."""
 
-    strength: float
+    strength: float          # from 0 to 1
     lag_s: float
-    sign: int
-
-
-CELL_TYPES = {"Exc": Coupling(0.50, 0.0, +1), "Pvalb": Coupling(0.92, 0.0, +1),
-              "Sst": Coupling(0.88, 0.4, +1), "Vip": Coupling(0.85, 0.0, -1)}
-AREAS = {"VISp": Coupling(0.92, 0.0, +1), "VISl": Coupling(0.92, 0.0, -1), "VISal": Coupling(0.30, 0.0, +1)}
-TYPE_SHARES = {"Exc": 0.4, "Pvalb": 0.2, "Sst": 0.2, "Vip": 0.2}
-TYPE_RATE = {"Exc": 0.95, "Pvalb": 1.1, "Sst": 1.0, "Vip": 1.0}       # the little that a unit alone tells
+    sign: int                # +1 or -1
+    share: float             # of the units
+    rate: float = 1.0        # times the usual rate: the little that a unit alone tells
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
     """What an animal's recording looks like. Ranges are drawn from uniformly, one value an animal."""
 
+    cell_types: dict[str, Kind] = field(default_factory=lambda: dict(
+        Exc=Kind(0.35, 0.0, +1, 0.4, 0.95), Pvalb=Kind(0.95, 0.0, +1, 0.2, 1.1),
+        Sst=Kind(0.95, 0.6, +1, 0.2), Vip=Kind(0.90, 0.0, -1, 0.2)))
+    areas: dict[str, Kind] = field(default_factory=lambda: dict(
+        VISp=Kind(0.90, 0.0, +1, 1 / 3), VISl=Kind(0.90, 0.8, +1, 1 / 3), VISal=Kind(0.90, 0.0, -1, 1 / 3)))
     duration_s: float = 600.0
-    n_units: tuple[int, int] = (36, 48)
+    n_units: tuple[int, int] = (44, 56)
     state_tau_s: tuple[float, float] = (0.3, 0.8)     # time constant of S and s_i
-    drive_tau_s: tuple[float, float] = (1.5, 3.0)     # time constant of V and v_i
-    state_share: tuple[float, float] = (0.45, 0.6)    # w
-    gain: tuple[float, float] = (0.9, 1.2)
-    log_rate: tuple[float, float] = (1.8, 2.2)        # mean over units of log rate / Hz
+    drive_tau_s: tuple[float, float] = (0.8, 1.5)     # time constant of V and v_i
+    state_share: tuple[float, float] = (0.6, 0.75)    # w
+    gain: tuple[float, float] = (1.2, 1.5)
+    log_rate: tuple[float, float] = (2.1, 2.5)        # mean over units of log rate / Hz
     log_rate_spread: float = 0.5                      # its standard deviation within an animal
     lag_scale: tuple[float, float] = (0.85, 1.15)
     coupling_jitter: float = 0.05                     # per unit
@@ -71,7 +71,7 @@ class SimulationConfig:
     drift_tau_s: float = 200.0
     silent_share: float = 0.04                        # units that fire at a hundredth of their rate
     stimulus_block_s: float = 150.0                   # blocks: spontaneous, movie, spontaneous, ...
-    movie_s: float = 30.0                             # the movie's V(t) repeats after this
+    movie_s: float = 75.0                             # the movie's V(t) repeats after this
     step_s: float = 0.01                              # resolution of the rates
     dead_time_s: float = 0.002
     indicator_decay_s: float = 0.6                    # calcium only, as are the next two
@@ -127,25 +127,26 @@ def _draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.
               for name in ("state_tau_s", "drive_tau_s", "state_share", "gain", "log_rate", "lag_scale")}
     n = int(rng.integers(config.n_units[0], config.n_units[1] + 1))
     # Every animal has every type and area; what is left over is drawn.
-    cell_type = rng.permutation(_filled(TYPE_SHARES, n, rng))
-    area = rng.permutation(_filled({name: 1 / len(AREAS) for name in AREAS}, n, rng))
+    cell_type = rng.permutation(_filled(config.cell_types, n, rng))
+    area = rng.permutation(_filled(config.areas, n, rng))
     units = pd.DataFrame({"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id"))
-    for name, kinds, labels in (("state", CELL_TYPES, cell_type), ("drive", AREAS, area)):
+    for name, kinds, labels in (("state", config.cell_types, cell_type), ("drive", config.areas, area)):
         strength = np.array([kinds[label].strength for label in labels]) + config.coupling_jitter * rng.standard_normal(n)
         units[f"{name}_coupling"] = np.clip(strength, 0.0, 0.98)
         units[f"{name}_lag_s"] = np.array([kinds[label].lag_s for label in labels]) * traits["lag_scale"]
         units[f"{name}_sign"] = [kinds[label].sign for label in labels]
     log_rate = traits["log_rate"] + config.log_rate_spread * rng.standard_normal(n)
     units["silent"] = rng.random(n) < config.silent_share
-    units["base_rate_hz"] = np.exp(log_rate) * [TYPE_RATE[label] for label in cell_type] * np.where(units["silent"], 0.01, 1.0)
+    units["base_rate_hz"] = np.exp(log_rate) * [config.cell_types[label].rate for label in cell_type] * np.where(units["silent"], 0.01, 1.0)
     return units, traits
 
 
-def _filled(shares: dict[str, float], n: int, rng: np.random.Generator) -> np.ndarray:
+def _filled(kinds: dict[str, Kind], n: int, rng: np.random.Generator) -> np.ndarray:
     """n labels with the given shares, rounded down, the rest drawn."""
-    counts = {name: int(share * n) for name, share in shares.items()}
-    rest = rng.choice(list(shares), size=n - sum(counts.values()), p=list(shares.values()))
-    return np.concatenate([np.repeat(list(counts), list(counts.values())), rest])
+    share = np.array([kind.share for kind in kinds.values()])
+    counts = (share / share.sum() * n).astype(int)
+    rest = rng.choice(list(kinds), size=n - counts.sum(), p=share / share.sum())
+    return np.concatenate([np.repeat(list(kinds), counts), rest])
 
 
 def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator):
@@ -183,12 +184,14 @@ def _ornstein_uhlenbeck(n: int, steps: int, tau_s: float, step_s: float, rng: np
 def _movie_into(drive: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
     """Let the drive repeat its first `movie_s` in every second block, in place; returns the blocks.
 
-    The repeated trace has the statistics of the spontaneous one: no unit alone gains by it.
+    The repeated trace is brought to mean 0 and variance 1, or else a unit's coupling to the drive would
+    show in how variable it is, alone, during the movie.
     """
     starts = np.arange(0.0, config.duration_s, config.stimulus_block_s)
     stops = np.minimum(starts + config.stimulus_block_s, config.duration_s)
     names = np.array(["spontaneous", "natural_movie"])[np.arange(len(starts)) % 2]
     movie = drive[: int(round(config.movie_s / config.step_s))].copy()
+    movie = (movie - movie.mean()) / movie.std()
     for start, stop, name in zip(starts, stops, names):
         if name == "natural_movie":
             at = slice(margin + int(round(start / config.step_s)), margin + int(round(stop / config.step_s)))

@@ -1,0 +1,91 @@
+"""Run the notebooks headlessly: `python notebooks/run.py --profile laptop`.
+
+Each notebook's .py is turned into a notebook, executed by papermill into `notebooks/executed/<profile>/`, and left there
+with its outputs. `-p name value` sets a parameter; one that no chosen notebook has is an error (papermill itself would
+only log it). `--publish` also puts the outputs into the committed .ipynb.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import yaml
+
+HERE = Path(__file__).resolve().parent
+PROFILES = ("smoke", "laptop", "full")
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", choices=PROFILES, default="laptop", help="how much is run")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="notebooks whose name begins so (00, 06_decoding)")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter; VALUE is read as YAML")
+    parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
+    parser.add_argument("--publish", action="store_true", help="put the outputs into the committed .ipynb")
+    options = parser.parse_args(arguments)
+    sources = sorted(HERE.glob("[0-9]*.py"))
+    if options.only:
+        unknown = [name for name in options.only if not any(path.stem.startswith(name) for path in sources)]
+        if unknown:
+            parser.error(f"no notebook begins with {', '.join(unknown)}; there are {', '.join(path.stem for path in sources)}.")
+        sources = [path for path in sources if path.stem.startswith(tuple(options.only))]
+    values = {name: yaml.safe_load(value) for name, value in options.p}
+    if options.publish and (values or options.profile != "laptop"):
+        parser.error("--publish shows what the parameters cell says: run it at the laptop profile, without -p.")
+    out = options.out or HERE / "executed" / options.profile
+    for path in sources:
+        started = time.perf_counter()
+        print(f"{path.stem} ({options.profile}) ...", flush=True)
+        executed = execute(path, {"profile": options.profile, **values}, out)
+        print(f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}", flush=True)
+        if options.publish:
+            publish(executed, path.with_suffix(".ipynb"))
+    return 0
+
+
+def execute(source: Path, parameters: dict, out: Path) -> Path:
+    """Run one notebook; returns the executed .ipynb. ValueError for a parameter it doesn't have."""
+    out.mkdir(parents=True, exist_ok=True)
+    notebook = jupytext.read(source)
+    plain = out / f".{source.stem}.input.ipynb"
+    nbformat.write(notebook, plain)
+    try:
+        known = papermill.inspect_notebook(str(plain))
+        unknown = sorted(set(parameters) - set(known))
+        if unknown:
+            raise ValueError(f"{source.name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+        executed = out / f"{source.stem}.ipynb"
+        # Progress bars of a headless run would only fill the outputs.
+        os.environ["TQDM_DISABLE"] = "1"
+        # The notebooks write next to themselves and nowhere else: they run where they lie.
+        papermill.execute_notebook(str(plain), str(executed), parameters=parameters, cwd=str(HERE),
+                                   kernel_name="python3", progress_bar=False)
+    finally:
+        plain.unlink(missing_ok=True)
+    return executed
+
+
+def publish(executed: Path, pair: Path):
+    """Copy the outputs of an executed notebook into the committed one, without traces of the run."""
+    ran = [cell for cell in nbformat.read(executed, as_version=4).cells
+           if "injected-parameters" not in cell.metadata.get("tags", [])]
+    notebook = jupytext.read(pair.with_suffix(".py"))
+    if [cell.source for cell in ran] != [cell.source for cell in notebook.cells]:
+        raise ValueError(f"{executed} was not made from {pair.with_suffix('.py').name} as it is now; run it again.")
+    for index, (cell, done) in enumerate(zip(notebook.cells, ran)):
+        cell["id"] = f"cell-{index:02d}"                     # stable, so that a new run changes only what changed
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    pair.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Stretches of time: (K, 2) float64 arrays of start and stop, s."""
+from __future__ import annotations
+
+import numpy as np
+
+
+def check_intervals(intervals, recording_id: str) -> np.ndarray:
+    """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
+    intervals = np.array(intervals, dtype=np.float64)
+    if intervals.ndim != 2 or intervals.shape[1] != 2 or not len(intervals):
+        raise ValueError(f"{recording_id}: intervals have shape {intervals.shape}; give at least one (start, stop) pair in seconds.")
+    if not np.isfinite(intervals).all():
+        raise ValueError(f"{recording_id}: an interval has a NaN or infinite end; give seconds.")
+    for start, stop in intervals:
+        if stop < start:
+            raise ValueError(f"{recording_id}: the interval {start:g} to {stop:g} s runs backwards; give (start, stop) with start before stop.")
+    intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    for (start, stop), (following, _) in zip(intervals, intervals[1:]):
+        if following < stop:
+            raise ValueError(f"{recording_id}: the intervals from {start:g} to {stop:g} s and from {following:g} s on overlap; merge them first.")
+    return intervals
+
+
+def frame_ranges(intervals: np.ndarray, sampling_rate_hz: float, start_s: float) -> np.ndarray:
+    """(K, 2) int64: first and one-past-last frame that lies wholly in each interval."""
+    frames = (np.asarray(intervals) - start_s) * sampling_rate_hz
+    # A millionth of a frame of slack: an interval that begins on a frame must not lose it to rounding.
+    ranges = np.stack([np.ceil(frames[:, 0] - 1e-6), np.floor(frames[:, 1] + 1e-6)], axis=1).astype(np.int64)
+    return np.maximum(ranges, 0)
+
+
+def inside(times: np.ndarray, intervals: np.ndarray) -> np.ndarray:
+    """(S,) bool: which times lie in an interval, both ends included."""
+    which = np.searchsorted(intervals[:, 0], times, side="right") - 1
+    return (which >= 0) & (times <= intervals[np.maximum(which, 0), 1])
+
+
+def covered(intervals: np.ndarray, depth: int = 1) -> np.ndarray:
+    """(K, 2), s, in order: the time that at least `depth` of the intervals (n, 2) cover; stretches within 1 us of each other are one."""
+    intervals = intervals[intervals[:, 1] > intervals[:, 0]]
+    times, change = intervals.T.ravel(), np.repeat([1, -1], len(intervals))
+    order = np.lexsort([-change, times])           # at one time, starts before stops: what touches is one
+    inside = np.cumsum(change[order]) >= depth
+    turns = np.flatnonzero(np.diff(inside, prepend=False))
+    stretches = times[order][turns].reshape(-1, 2)
+    stretches = stretches[stretches[:, 1] > stretches[:, 0]]
+    apart = stretches[1:, 0] - stretches[:-1, 1] > 1e-6
+    first, last = np.r_[True, apart][: len(stretches)], np.r_[apart, True][: len(stretches)]
+    return np.stack([stretches[first, 0], stretches[last, 1]], axis=1)

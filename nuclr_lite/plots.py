@@ -1,0 +1,175 @@
+"""The figures: one style, colours that the colour-blind can tell apart, units on every axis. Each returns a Figure."""
+from __future__ import annotations
+
+from functools import wraps
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from .decoding import DecodeResult
+from .recording import Recording
+
+PALETTE = sns.color_palette("colorblind")
+STYLE = {**sns.axes_style("ticks"), **sns.plotting_context("notebook"), "figure.facecolor": "white", "figure.dpi": 90,
+         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium", "axes.titleweight": "bold",
+         "legend.frameon": False, "figure.constrained_layout.use": True}
+
+
+def _styled(draw):
+    """Draw in the common style, whatever the user's own settings, and don't show the figure twice in a notebook."""
+    @wraps(draw)
+    def styled(*args, **kwargs) -> Figure:
+        with plt.rc_context(STYLE):
+            figure = draw(*args, **kwargs)
+        plt.close(figure)
+        return figure
+    return styled
+
+
+def colours(labels) -> dict:
+    """Label -> colour, the same in every figure for the same set of labels."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(set(labels), key=str))}
+
+
+@_styled
+def activity(recording: Recording, label: str | None = None, start_s: float | None = None, duration_s: float = 20.0) -> Figure:
+    """Spike raster, or dF/F traces, of a stretch of a recording; units sorted and coloured by a column of the units table."""
+    start_s = recording.intervals[0, 0] if start_s is None else start_s
+    kinds = recording.units[label].fillna("unknown").astype(str) if label else pd.Series("units", index=recording.units.index)
+    order = np.argsort(kinds.to_numpy(), kind="stable")
+    place = np.argsort(order)
+    palette = colours(kinds)
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    if recording.modality == "spikes":
+        first, stop = np.searchsorted(recording.times, [start_s, start_s + duration_s])
+        rows = np.asarray(recording.unit_rows[first:stop])
+        axes.scatter(recording.times[first:stop], place[rows], s=6, marker="|", linewidths=0.8,
+                     color=[palette[kind] for kind in kinds.to_numpy()[rows]])
+    else:
+        first = int((start_s - recording.start_s) * recording.sampling_rate_hz)
+        frames = np.arange(first, min(first + int(duration_s * recording.sampling_rate_hz), len(recording.traces)))
+        for row in order:
+            axes.plot(recording.start_s + frames / recording.sampling_rate_hz,
+                      place[row] + recording.traces[frames, row] / recording.trace_scale, color=palette[kinds.iloc[row]], lw=0.8)
+    for kind, colour in palette.items():
+        mine = place[(kinds == kind).to_numpy()]
+        if label:
+            axes.text(1.01, (mine.min() + mine.max()) / 2 / len(kinds), kind, color=colour, transform=axes.transAxes, va="center", weight="bold")
+    axes.set(xlabel="time (s)", ylabel="unit", xlim=(start_s, start_s + duration_s), ylim=(-1, len(kinds)), title=recording.recording_id)
+    return figure
+
+
+@_styled
+def history(history: pd.DataFrame) -> Figure:
+    """Loss and its parts; how often a unit finds itself; how many dimensions are in use."""
+    figure, (loss, found, rank) = plt.subplots(1, 3, figsize=(10, 3))
+    for name, colour in (("loss", PALETTE[0]), ("attraction", PALETTE[2]), ("repulsion", PALETTE[3])):
+        loss.plot(history["step"], history[name], color=colour, label=name)
+    loss.set(xlabel="step", ylabel="nats", title="objective")
+    loss.legend(fontsize="small")
+    found.plot(history["step"], history["retrieval_accuracy"], color=PALETTE[0], label="encoder")
+    found.plot(history["step"], history["retrieval_chance"], color="0.5", ls="--", label="guessing")
+    found.set(xlabel="step", ylabel="share of units", ylim=(0, None), title="finds itself in the other view")
+    found.legend(fontsize="small")
+    rank.plot(history["step"], history["rank_me"], color=PALETTE[0])
+    rank.set(xlabel="step", ylabel="RankMe (dimensions)", ylim=(0, None), title="dimensions in use")
+    return figure
+
+
+@_styled
+def scores(table: pd.DataFrame, metric: str = "macro_f1", title: str = "", highlight: str = "NuCLR") -> Figure:
+    """One row a method: estimate and 95 % interval over animals. `table` as from `score_table`."""
+    rows = table[table["metric"] == metric]
+    figure, axes = plt.subplots(figsize=(7, 0.9 + 0.33 * len(rows)))
+    for at, row in enumerate(rows.itertuples()):
+        colour = PALETTE[0] if row.method == highlight else "0.35"
+        if np.isfinite(row.low):
+            axes.plot([row.low, row.high], [at, at], color=colour, lw=2, alpha=0.5)
+        axes.plot(row.estimate, at, "o", color=colour)
+        axes.text(max(row.estimate, row.high if np.isfinite(row.high) else 0) + 0.02, at, f"{row.estimate:.2f}", va="center", color=colour, size="small")
+    axes.set(yticks=range(len(rows)), yticklabels=rows["method"], xlim=(0, 1.08), xlabel=metric.replace("_", " ").replace("f1", "F1"), title=title)
+    axes.invert_yaxis()
+    return figure
+
+
+@_styled
+def confusion(result: DecodeResult, title: str = "") -> Figure:
+    """Share of each true class (row) that was predicted as each class (column), with counts."""
+    counts = result.confusion
+    share = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    figure, axes = plt.subplots(figsize=(1.9 + 0.75 * len(counts), 1.3 + 0.65 * len(counts)))
+    notes = share.applymap("{:.0%}".format) if hasattr(share, "applymap") else share.map("{:.0%}".format)
+    notes = notes + "\n" + counts.astype(str)
+    sns.heatmap(share, annot=notes, fmt="", vmin=0, vmax=1, cmap="Blues", ax=axes, cbar=False, annot_kws={"size": 9})
+    axes.set(title=title)
+    axes.tick_params(axis="both", rotation=0)
+    return figure
+
+
+@_styled
+def map(embedding: pd.DataFrame, labels: pd.Series | None = None, title: str = "", seed: int = 0) -> Figure:
+    """A two-dimensional map of embeddings (t-SNE): units that are alike lie close. Distances across the map mean little.
+
+    labels : Series on the embedding's index, for the colours.
+    """
+    from sklearn.manifold import TSNE
+    from sklearn.preprocessing import StandardScaler
+
+    if len(embedding) < 4:
+        raise ValueError(f"a map of {len(embedding)} units says nothing; embed at least 4.")
+    flat = TSNE(perplexity=min(30, (len(embedding) - 1) / 3), init="pca", learning_rate="auto",
+                random_state=seed).fit_transform(StandardScaler().fit_transform(embedding))
+    figure, axes = plt.subplots(figsize=(5.4, 4.2))
+    kinds = pd.Series("units", index=embedding.index) if labels is None else labels.reindex(embedding.index).fillna("unlabelled").astype(str)
+    for kind, colour in colours(kinds).items():
+        mine = (kinds == kind).to_numpy()
+        axes.scatter(*flat[mine].T, s=14, color=colour, label=f"{kind} ({mine.sum()})", linewidths=0)
+    if labels is not None:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.8)
+    axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2", title=title)
+    return figure
+
+
+@_styled
+def alone_and_together(recording: Recording, label: str = "cell_type", max_lag_s: float = 3.0, step_s: float = 0.05) -> Figure:
+    """Why context matters: autocorrelation of single units beside their correlation with everybody else, by label.
+
+    Curves are means over the units of a label; bands one standard deviation over units.
+    """
+    if recording.modality == "spikes":
+        start, stop = recording.intervals[0]
+        bins = int((stop - start) / step_s)
+        at = np.minimum(((np.asarray(recording.times) - start) / step_s).astype(np.int64), bins - 1)
+        activity = np.zeros((recording.n_units, bins))
+        np.add.at(activity, (np.asarray(recording.unit_rows), at), 1.0)
+    else:
+        activity, step_s = np.asarray(recording.traces, dtype=np.float64).T, 1 / recording.sampling_rate_hz
+        max_lag_s *= 4
+    busy = activity.std(axis=1) > 0
+    kinds = recording.units[label].astype(str).to_numpy()[busy]
+    z = activity[busy]
+    z = (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True)
+    others = (z.sum(axis=0) - z) / (len(z) - 1)
+    lags = np.arange(-int(max_lag_s / step_s), int(max_lag_s / step_s) + 1)
+
+    def correlation(a, b, lag):
+        """a now against b `lag` steps earlier, (units,)"""
+        a, b = (a[:, lag:], b[:, : a.shape[1] - lag]) if lag >= 0 else (a[:, :lag], b[:, -lag:])
+        return (a * b).mean(axis=1)
+
+    alone = np.stack([correlation(z, z, lag) for lag in lags], axis=1)
+    alone[:, lags == 0] = np.nan                                     # 1 by definition
+    together = np.stack([correlation(z, others, lag) for lag in lags], axis=1)
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4))
+    for axes, curves, title in zip(panels, (alone, together), ("a unit alone: its autocorrelation", "a unit and the others: cross-correlation")):
+        for kind, colour in colours(kinds).items():
+            mine = curves[kinds == kind]
+            axes.plot(lags * step_s, mine.mean(axis=0), color=colour, label=kind)
+            axes.fill_between(lags * step_s, mine.mean(axis=0) - mine.std(axis=0), mine.mean(axis=0) + mine.std(axis=0), color=colour, alpha=0.15, lw=0)
+        axes.axhline(0, color="0.7", lw=0.8, zorder=0)
+        axes.set(xlabel="lag (s)", ylabel="correlation", title=title)
+    panels[1].legend(fontsize="small", title=label)
+    return figure

@@ -1,0 +1,74 @@
+"""Every notebook runs, at the smoke profile; each pair is in step; a misspelt parameter is an error."""
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
+assert SOURCES, "no notebook was found: this test would check nothing"
+sys.path.insert(0, str(NOTEBOOKS))
+import run  # noqa: E402
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_runs_at_smoke(source, tmp_path):
+    executed = run.execute(source, {"profile": "smoke"}, tmp_path)
+    cells = nbformat.read(executed, as_version=4).cells
+    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_unknown_parameter_fails_loudly(source, tmp_path):
+    with pytest.raises(ValueError, match="has no parameter profil; it has .*profile"):
+        run.execute(source, {"profil": "smoke"}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_fails_loudly_too(tmp_path):
+    command = [sys.executable, str(NOTEBOOKS / "run.py"), "--profile", "smoke", "--out", str(tmp_path)]
+    wrong_parameter = subprocess.run([*command, "-p", "stepps", "3"], capture_output=True, text=True)
+    wrong_notebook = subprocess.run([*command, "--only", "99"], capture_output=True, text=True)
+    assert wrong_parameter.returncode and "has no parameter stepps" in wrong_parameter.stderr
+    assert wrong_notebook.returncode and "no notebook begins with 99" in wrong_notebook.stderr
+
+
+def test_pairs_are_in_step(tmp_path):
+    """Every .ipynb is what jupytext makes of its .py, outputs aside."""
+    for path in NOTEBOOKS.iterdir():
+        if path.suffix in (".py", ".ipynb", ".toml"):
+            shutil.copy(path, tmp_path)
+    subprocess.run([sys.executable, "-m", "jupytext", "--to", "ipynb", "--update", *[path.name for path in SOURCES]],
+                   cwd=tmp_path, check=True, capture_output=True)
+    for source in SOURCES:
+        pair = source.with_suffix(".ipynb")
+        assert pair.is_file(), f"{pair.name} is missing: run make notebooks"
+        assert (tmp_path / pair.name).read_bytes() == pair.read_bytes(), f"{pair.name} is out of step with {source.name}: run make notebooks"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_committed_outputs_are_clean(source):
+    text = source.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert len(text) < 400_000
+    assert not re.search(r'(?:/tmp|/root|/home|/work|/Users)/', text), "a path of somebody's machine"
+    cells = nbformat.reads(text, as_version=4).cells
+    assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
+    assert all(cell.execution_count for cell in cells if cell.cell_type == "code"), "not executed: run make notebooks"
+    assert not any(output.output_type == "error" for cell in cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_parameters_cell_holds_literals_only(source):
+    import ast
+
+    cell = next(cell for cell in run.jupytext.read(source).cells if "parameters" in cell.metadata.get("tags", []))
+    names = []
+    for line in ast.parse(cell.source).body:
+        assert isinstance(line, ast.Assign), ast.unparse(line)
+        ast.literal_eval(line.value)
+        names += [target.id for target in line.targets]
+    assert len(set(names)) == len(names)

@@ -1,0 +1,43 @@
+"""Figures are drawn for every kind of input, with units on their axes, and leave the user's settings alone."""
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+import nuclr_lite as nl
+from nuclr_lite.sources.simulated import CALCIUM, SPIKES, replace
+
+
+@pytest.mark.parametrize("config, modality", [(SPIKES, "spikes"), (CALCIUM, "calcium")])
+def test_recordings(config, modality):
+    recording = nl.simulate_recordings(1, modality, config=replace(config, duration_s=60.0))[0]
+    for label in ("cell_type", None):
+        axes = nl.plots.activity(recording, label, duration_s=10).axes[0]
+        assert axes.get_xlabel() == "time (s)" and axes.get_ylabel() == "unit"
+        assert {text.get_text() for text in axes.texts} == (set(recording.units["cell_type"]) if label else set())
+    left, right = nl.plots.alone_and_together(recording).axes
+    assert left.get_xlabel() == "lag (s)" and len(right.get_legend().get_texts()) == 4
+
+
+def test_scores_confusion_history_and_map():
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product([["r0", "r1", "r2"], range(12)], names=["recording_id", "unit_id"])
+    features = pd.DataFrame(rng.standard_normal((36, 3)), index=index)
+    labels = pd.Series(rng.choice(["A", "B"], 36), index=index)
+    table, results = nl.score_table({"NuCLR": features}, labels, pd.Series(index.get_level_values(0), index=index))
+    axes = nl.plots.scores(table).axes[0]
+    assert axes.get_xlabel() == "macro F1" and [t.get_text() for t in axes.get_yticklabels()] == list(results)
+    assert "%" in nl.plots.confusion(results["NuCLR"]).axes[0].texts[0].get_text()
+    assert nl.plots.map(features).axes[0].get_legend() is None
+    assert len(nl.plots.map(features, labels.iloc[:30]).axes[0].get_legend().get_texts()) == 3       # A, B, unlabelled
+    with pytest.raises(ValueError, match="at least 4"):
+        nl.plots.map(features.iloc[:3])
+    history = pd.DataFrame({name: [1.0, 0.5] for name in ("step", "loss", "attraction", "repulsion", "retrieval_accuracy", "retrieval_chance", "rank_me")})
+    assert [axes.get_xlabel() for axes in nl.plots.history(history).axes] == ["step"] * 3
+
+
+def test_settings_and_open_figures_are_left_alone():
+    before, figures = dict(matplotlib.rcParams), plt.get_fignums()
+    nl.plots.map(pd.DataFrame(np.eye(8)))
+    assert dict(matplotlib.rcParams) == before and plt.get_fignums() == figures
