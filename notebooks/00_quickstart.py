@@ -25,6 +25,7 @@ data_source = "simulated"      # "simulated", or "nwb" for your own files
 nwb_folder = ""                # folder of .nwb files, one recording each
 label_column = "cell_type"     # what to decode: a column of the units table
 animal_column = ""             # column that names the animal; "": the file's subject_id
+held_out_animals = []          # animals that the encoder must not see; []: simulated: the last 30 %, nwb: none
 intervals_from = ""            # NWB table of times that gives the valid time ("epochs"); "": what the file says, else everything
 sample_s = 0.0                 # s, length of a spike-count bin or frame; 0: the preset's
 samples_per_token = 0          # samples; 0: the preset's
@@ -33,6 +34,7 @@ grid_s = 0.0                   # s, windows start on multiples of this (trials l
 max_distance_s = 0.0           # s, between the two windows of a pair; 0: the preset's
 training_steps = 0             # optimiser steps; 0: the profile's
 seed = 0
+scores_csv = ""                # also write the score table here; "": nowhere
 
 # %%
 import pandas as pd
@@ -82,8 +84,8 @@ nl.plots.alone_and_together(recordings[0], label=label_column)
 #
 # The recipe is a *preset*: encoder, views, optimiser, all printable. `pretrain` gets recordings and nothing else. In the
 # simulation the last animals are held out: the encoder never sees them (*inductive zero-shot*). Your own files
-# are usually too few for that, so all of them take part, but none of their labels does (*transductive zero-shot*);
-# `07_zero_shot` trains an encoder per held-out animal instead.
+# are usually too few for that, so all of them take part, but none of their labels does (*transductive zero-shot*), unless
+# you name `held_out_animals`.
 
 # %%
 modality = recordings[0].modality
@@ -95,7 +97,7 @@ print(preset.model, preset.views, preset.train, sep="\n")
 
 # %%
 animals = list(dict.fromkeys(recording.animal_id for recording in recordings))
-held_out = animals[-max(1, len(animals) * 3 // 10):] if data_source == "simulated" else []
+held_out = list(held_out_animals) or (animals[-max(1, len(animals) * 3 // 10):] if data_source == "simulated" else [])
 training = [recording for recording in recordings if recording.animal_id not in held_out]
 print(f"{len(training)} recordings to pretrain on; held out: {', '.join(held_out) or 'none'}")
 
@@ -134,6 +136,8 @@ features |= {f"hand: {name}": table for name, table in baselines.hand_features(r
 
 # %%
 table, results = nl.score_table(features, units[label_column], units["animal"], test_groups=held_out or None, seed=seed)
+if scores_csv:
+    table.assign(label=label_column, seed=seed).round(4).to_csv(scores_csv, index=False)
 table.pivot(index="method", columns="metric", values="estimate").loc[table["method"].unique()].round(3)
 
 # %%

@@ -22,6 +22,7 @@ profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop"
 modality = "spikes"            # "spikes" or "calcium"
 training_steps = 0             # optimiser steps; 0: the profile's
 seed = 0
+scores_csv = ""                # also write the score table here; "": nowhere
 
 # %%
 import matplotlib.pyplot as plt
@@ -124,7 +125,10 @@ features |= {f"hand: {name}": table for name, table in baselines.hand_features(r
 tables = {}
 for label in ("cell_type", "area"):
     tables[label], _ = nl.score_table(features, units[label], units["animal"], protocol="transductive", seed=seed)
-pd.concat(tables, names=["label"]).query("metric == 'macro_f1'").pivot(index="method", columns="label", values="estimate").round(3)
+both = pd.concat(tables, names=["label"]).reset_index(level=0)
+if scores_csv:
+    both.assign(seed=seed).round(4).to_csv(scores_csv, index=False)
+both.query("metric == 'macro_f1'").pivot(index="method", columns="label", values="estimate").round(3)
 
 # %%
 nl.plots.scores(tables["cell_type"], title=f"cell type, transductive ({modality}, simulated)")
@@ -163,7 +167,7 @@ pd.Series({kind: read_coupling(embedding, units, kind) for kind in sorted(units[
 # fall to chance, and the untrained encoder lies in between.
 
 # %%
-wide = pd.concat(tables, names=["label"]).query("metric == 'macro_f1'").pivot(index="method", columns="label", values="estimate")
+wide = both.query("metric == 'macro_f1'").pivot(index="method", columns="label", values="estimate")
 best_hand = wide[wide.index.str.startswith("hand")].max()
 print("gain over the best hand features:", (wide.loc["NuCLR"] - best_hand).round(3).to_dict())
 if profile != "smoke" and not training_steps:

@@ -29,6 +29,7 @@ modality = "spikes"            # "spikes" or "calcium"
 label_column = "cell_type"     # "cell_type" or "area"
 training_steps = 0             # optimiser steps; 0: the profile's
 seed = 1
+scores_csv = ""                # also write the score table here; "": nowhere
 
 # %%
 import numpy as np
@@ -80,6 +81,8 @@ features = {"NuCLR": nl.embed(with_context.encoder, recordings),
             "without spatial attention": nl.embed(without_context.encoder, recordings),
             "hand: all": baselines.hand_features(recordings)["all"]}
 table, results = nl.score_table(features, units[label_column], units["animal"], test_groups=test_animals, seed=seed)
+if scores_csv:
+    table.assign(label=label_column, seed=seed).round(4).to_csv(scores_csv, index=False)
 table.query("metric != 'accuracy'").pivot(index="method", columns="metric", values="estimate").loc[table["method"].unique()].round(3)
 
 # %%

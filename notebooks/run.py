@@ -1,14 +1,16 @@
 """Run the notebooks headlessly: `python notebooks/run.py --profile laptop`.
 
 Each notebook's .py is turned into a notebook, executed by papermill into `notebooks/executed/<profile>/`, and left there
-with its outputs. `-p name value` sets a parameter; one that no chosen notebook has is an error (papermill itself would
-only log it). `--publish` also puts the outputs into the committed .ipynb.
+with its outputs. `-p name value` sets a parameter; one that a chosen notebook doesn't have is an error (papermill itself would
+only log it). `--publish` also puts the outputs into the committed .ipynb, its figures into `results/figures/` and
+its scores into `results/`.
 """
 from __future__ import annotations
 
 import argparse
-import json
+import base64
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -43,6 +45,8 @@ def main(arguments=None) -> int:
     for path in sources:
         started = time.perf_counter()
         print(f"{path.stem} ({options.profile}) ...", flush=True)
+        if options.publish:
+            values["scores_csv"] = f"../results/{path.stem}.csv"
         executed = execute(path, {"profile": options.profile, **values}, out)
         print(f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}", flush=True)
         if options.publish:
@@ -73,7 +77,7 @@ def execute(source: Path, parameters: dict, out: Path) -> Path:
 
 
 def publish(executed: Path, pair: Path):
-    """Copy the outputs of an executed notebook into the committed one, without traces of the run."""
+    """Copy the outputs of an executed notebook into the committed one, without traces of the run, and its figures into results/."""
     ran = [cell for cell in nbformat.read(executed, as_version=4).cells
            if "injected-parameters" not in cell.metadata.get("tags", [])]
     notebook = jupytext.read(pair.with_suffix(".py"))
@@ -83,8 +87,16 @@ def publish(executed: Path, pair: Path):
         cell["id"] = f"cell-{index:02d}"                     # stable, so that a new run changes only what changed
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
-    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    pair.write_text(text, encoding="utf-8")
+    figures = [output.data["image/png"] for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    folder = HERE.parent / "results" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob(f"{pair.stem}-*.png"):
+        old.unlink()
+    for number, figure in enumerate(figures, start=1):
+        (folder / f"{pair.stem}-{number}.png").write_bytes(base64.b64decode(figure))
+    nbformat.write(notebook, pair)
+    # The last word on the pair's metadata is jupytext's, which is also what the test asks.
+    subprocess.run([sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", "--update", str(pair.with_suffix(".py"))], check=True)
 
 
 if __name__ == "__main__":

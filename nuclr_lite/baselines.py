@@ -49,7 +49,7 @@ def _spike_features(recording: Recording) -> dict[str, np.ndarray]:
     order = np.argsort(rows, kind="stable")                         # unit by unit, each in order of time
     bounds = np.searchsorted(rows[order], np.arange(recording.n_units + 1))
     counts = np.diff(bounds)
-    rate = counts / recording.valid_s
+    rate = counts / max(recording.valid_s, 1e-9)
     intervals, lags, irregular = [], [], []
     fano = np.stack([_fano(recording, times, rows, width) for width in COUNT_WINDOWS_S], axis=1)
     for first, stop in zip(bounds, bounds[1:]):

@@ -103,6 +103,9 @@ class ContrastiveLoss(nn.Module):
         population_sizes_1, population_sizes_2 : (N,) int64 on the CPU.
         """
         matches = match_units(unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
+        for view, embedding, ids in ((1, embedding_1, unit_ids_1), (2, embedding_2, unit_ids_2)):
+            if len(embedding) != len(ids):
+                raise ValueError(f"embedding_{view} has {len(embedding)} rows for {len(ids)} unit ids; give one row a unit.")
         z1, z2 = self.projector(embedding_1), self.projector(embedding_2)
         if not len(matches.row_1):                                  # nothing to learn from, and no 0/0 either
             nothing = 0.0 * (z1.sum() + z2.sum())
@@ -172,9 +175,11 @@ def retrieval_accuracy(embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Ten
         return embedding_1.new_tensor(float("nan")), float("nan")
     device = embedding_1.device
     padded, width = _side_by_side(F.normalize(embedding_2.float(), dim=-1), population_sizes_2)     # (N, W2, D)
-    anchors = F.normalize(embedding_1.float(), dim=-1)[matches.row_1.to(device)]                    # (M, D)
+    anchors, width_1 = _side_by_side(F.normalize(embedding_1.float(), dim=-1), population_sizes_1)  # (N, W1, D)
+    start_1 = population_sizes_1.cumsum(0) - population_sizes_1
+    at = matches.population * width_1 + matches.row_1 - start_1[matches.population]
     sizes = population_sizes_2[matches.population]                                                  # (M,)
-    similarity = torch.einsum("md,mwd->mw", anchors, padded[matches.population.to(device)])
+    similarity = torch.bmm(anchors, padded.mT).flatten(0, 1).index_select(0, at.to(device))         # (M, W2)
     absent = torch.arange(width) >= sizes[:, None]
     nearest = similarity.masked_fill(absent.to(device), float("-inf")).argmax(dim=1)
     start = population_sizes_2.cumsum(0) - population_sizes_2
@@ -190,5 +195,5 @@ def rank_me(embedding: Tensor) -> Tensor:
     towards 1 during training is the sign of collapse.
     """
     singular = torch.linalg.svdvals(embedding.float())
-    share = singular / singular.sum() + 1e-7
+    share = singular / singular.sum().clamp(min=1e-12) + 1e-7
     return torch.exp(-(share * share.log()).sum())

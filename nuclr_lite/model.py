@@ -45,7 +45,10 @@ class ModelConfig:
         for name in ("samples_per_token", "tokens_per_window", "dim", "heads", "head_dim"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if self.sample_s <= 0:
+        for name in ("temporal_layers", "spatiotemporal_layers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0.")
+        if not self.sample_s > 0:
             raise ValueError(f"sample_s is {self.sample_s}; it is a duration in seconds, above 0.")
         if self.head_dim % 2:
             raise ValueError(f"head_dim is {self.head_dim}; rotary positions turn pairs, so it must be even.")

@@ -42,6 +42,8 @@ def load_official_weights(state_dict_or_path, layout: str | None = None, sample_
     if isinstance(state_dict_or_path, (str, Path)):
         state, found = _read_checkpoint(Path(state_dict_or_path))
         layout = layout or found
+        if layout is None:
+            raise ValueError(f"{state_dict_or_path}: can't tell which official code wrote it; pass layout='nuclr' or 'brainwidebench'.")
     else:
         state = dict(state_dict_or_path)
     layout = layout or "nuclr"
@@ -74,16 +76,19 @@ def load_official_weights(state_dict_or_path, layout: str | None = None, sample_
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download the authors' checkpoint first.")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not a checkpoint that torch.save wrote, or cut off; download it again.")
-    checkpoint = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_TensorsOnly)
+    try:
+        if path.open("rb").read(4) != b"PK\x03\x04":                       # torch.load reads anything else as bare pickles
+            raise ValueError("no zip file")
+        records = torch._C.PyTorchFileReader(str(path)).get_all_records()
+        # torch.load hands TorchScript archives to torch.jit, which runs the code in them.
+        checkpoint = None if "constants.pkl" in records else torch.load(path, map_location="cpu", weights_only=False, pickle_module=_TensorsOnly)
+    except Exception as error:
+        raise ValueError(f"{path}: not a checkpoint that torch.save wrote, or cut off; download it again ({error}).") from error
     if not isinstance(checkpoint, dict) or "model_state_dict" not in checkpoint:
         raise ValueError(f"{path}: not an official checkpoint: it holds no 'model_state_dict'.")
     layouts = {"loss_state_dict": "nuclr", "ssl_loss_state_dict": "brainwidebench"}
     found = [layout for key, layout in layouts.items() if key in checkpoint]
-    if len(found) != 1:
-        raise ValueError(f"{path}: can't tell which official code wrote it; pass layout='nuclr' or 'brainwidebench'.")
-    return checkpoint["model_state_dict"], found[0]
+    return checkpoint["model_state_dict"], found[0] if len(found) == 1 else None
 
 
 class _Inert:
@@ -93,6 +98,14 @@ class _Inert:
         pass
 
     def __setstate__(self, state):
+        pass
+
+    def __call__(self, *args, **kwargs):
+        return _Inert()
+
+    append = extend = __setstate__
+
+    def __setitem__(self, key, value):
         pass
 
 
@@ -109,7 +122,7 @@ class _TensorsOnly:
                 return collections.OrderedDict
             if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
                 return getattr(torch._utils, name)
-            if module == "torch" and isinstance(getattr(torch, name, None), (torch.dtype, type)):
+            if module == "torch" and (name == "Size" or isinstance(getattr(torch, name, None), torch.dtype)):
                 return getattr(torch, name)
             return _Inert
 
@@ -117,6 +130,9 @@ class _TensorsOnly:
 def _our_name(name: str, layout: str) -> str:
     """Official parameter name -> ours; an unknown name is returned as it is, to be reported."""
     kind, *rest = name.split(".")
+    entries = {"t_blocks": "01", "st_blocks": "0123"}.get(kind, "")
+    if len(rest) == 4 and rest[1] not in tuple(entries):
+        return name
     if kind == "t_blocks" and len(rest) == 4:
         block, entry, layer, leaf = rest
         prefix, inside = f"temporal.{block}", int(entry)

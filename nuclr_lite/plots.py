@@ -66,15 +66,16 @@ def activity(recording: Recording, label: str | None = None, start_s: float | No
 def history(history: pd.DataFrame) -> Figure:
     """Loss and its parts; how often a unit finds itself; how many dimensions are in use."""
     figure, (loss, found, rank) = plt.subplots(1, 3, figsize=(10, 3))
+    dots = "." if len(history) < 10 else None                     # a line of one point would not show
     for name, colour in (("loss", PALETTE[0]), ("attraction", PALETTE[2]), ("repulsion", PALETTE[3])):
-        loss.plot(history["step"], history[name], color=colour, label=name)
+        loss.plot(history["step"], history[name], color=colour, label=name, marker=dots)
     loss.set(xlabel="step", ylabel="nats", title="objective")
     loss.legend(fontsize="small")
-    found.plot(history["step"], history["retrieval_accuracy"], color=PALETTE[0], label="encoder")
+    found.plot(history["step"], history["retrieval_accuracy"], color=PALETTE[0], label="encoder", marker=dots)
     found.plot(history["step"], history["retrieval_chance"], color="0.5", ls="--", label="guessing")
     found.set(xlabel="step", ylabel="share of units", ylim=(0, None), title="finds itself in the other view")
     found.legend(fontsize="small")
-    rank.plot(history["step"], history["rank_me"], color=PALETTE[0])
+    rank.plot(history["step"], history["rank_me"], color=PALETTE[0], marker=dots)
     rank.set(xlabel="step", ylabel="RankMe (dimensions)", ylim=(0, None), title="dimensions in use")
     return figure
 

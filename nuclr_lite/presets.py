@@ -19,7 +19,7 @@ class TrainConfig:
     weight_decay : AdamW's; none on norms and biases.
     gradient_clip : largest gradient norm, for the encoder and, separately, for the projector.
     temperature, scale_within_view : see `ContrastiveLoss`.
-    precision : 'auto' (bf16 on a GPU that has it, else float32), 'bf16', 'fp16' or 'no'.
+    precision : 'auto' (bf16 on a GPU that has it, else float32), 'bf16' or 'no'.
     seed : of the weights, the views and the dropout.
     log_every : steps a row of the history covers.
     checkpoint_every : steps between checkpoints, a multiple of log_every.
@@ -44,8 +44,13 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.checkpoint_every % self.log_every:
             raise ValueError(f"checkpoint_every ({self.checkpoint_every}) must be a multiple of log_every ({self.log_every}).")
-        if self.precision not in ("auto", "bf16", "fp16", "no"):
-            raise ValueError(f"precision is {self.precision!r}; use 'auto', 'bf16', 'fp16' or 'no'.")
+        for name in ("learning_rate", "gradient_clip", "temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must be at least 0.")
+        if self.precision not in ("auto", "bf16", "no"):
+            raise ValueError(f"precision is {self.precision!r}; use 'auto', 'bf16' or 'no'.")
         if self.warmup_steps is not None and self.warmup_steps < 0:
             raise ValueError(f"warmup_steps is {self.warmup_steps}; give 0 or more, or None for one epoch.")
 

@@ -123,7 +123,8 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
             run.restore(checkpoints[-1])
         started = time.perf_counter()
         run.train(out_dir, workers)
-    return Pretrained(run.encoder.eval(), run.history, run.loss.eval(), preset, time.perf_counter() - started)
+    encoder, loss = (run.accelerator.unwrap_model(module, keep_fp32_wrapper=False) for module in (run.encoder, run.loss))
+    return Pretrained(encoder.eval(), run.history, loss.eval(), preset, time.perf_counter() - started)
 
 
 class _Run:
@@ -182,14 +183,14 @@ class _Run:
                 if len(batch.sizes_1):
                     found_any = True
                     yield batch
-            if not found_any and self.batch == len(self.views):
+            if not found_any and not rest.start:
                 raise ValueError(f"no pair of views has {self.preset.views.min_units} active units in both; lower views.min_units, or use more active units.")
             self.epoch, self.batch = self.epoch + 1, 0
 
     def _update(self, batch: Batch):
         """One optimiser step. Seeded by its number, so that dropout is the same after a resume."""
         train = self.preset.train
-        torch.manual_seed((train.seed << 32) + self.step)
+        torch.manual_seed(((train.seed << 32) + self.step) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, train, self.warmup)
         tokens_1, tokens_2 = (tokens.to(self.accelerator.device, non_blocking=True) for tokens in (batch.tokens_1, batch.tokens_2))
@@ -211,6 +212,8 @@ class _Run:
         with torch.no_grad():
             device = self.accelerator.device
             one, two = (self.encoder(tokens.to(device), sizes) for tokens, sizes in ((batch.tokens_1, batch.sizes_1), (batch.tokens_2, batch.sizes_2)))
+            if not torch.isfinite(one).all():
+                raise FloatingPointError(f"the encoder's output stopped being finite by step {self.step}; lower learning_rate.")
             found, chance = retrieval_accuracy(one, two, batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
             rank = rank_me(one)
         self.encoder.train()

@@ -104,7 +104,7 @@ class Recording:
                              "check that both use the same clock and unit (seconds).")
         if n_outside:
             times, rows = times[is_inside], rows[is_inside]
-        return cls(modality="spikes", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=probe_id,
+        return cls(modality="spikes", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=None if probe_id is None else str(probe_id),
                    units=units, intervals=intervals, times=times, unit_rows=rows, n_spikes_outside=n_outside,
                    epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
 
@@ -124,7 +124,7 @@ class Recording:
         ------
         ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are zero throughout.
         """
-        traces = np.asarray(traces, dtype=np.float32)
+        traces = np.array(traces, dtype=np.float32)           # a copy: what the caller does to theirs later is theirs
         if traces.ndim != 2:
             raise ValueError(f"{recording_id}: traces have shape {traces.shape}; give (frames, units).")
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
@@ -146,7 +146,7 @@ class Recording:
             raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index[unit]!r} is "
                              "NaN or infinite; leave that stretch out of `intervals`, or drop the unit.")
         scale = _trace_scale(traces[valid], recording_id)
-        return cls(modality="calcium", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=probe_id,
+        return cls(modality="calcium", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=None if probe_id is None else str(probe_id),
                    units=units, intervals=intervals, traces=traces, sampling_rate_hz=float(sampling_rate_hz), start_s=float(start_s),
                    trace_scale=scale, epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
 

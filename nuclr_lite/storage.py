@@ -13,8 +13,9 @@ from uuid import uuid4
 def atomic_directory(path: str | Path, overwrite: bool = False):
     """Yield a temporary folder that becomes `path` when the block ends, and vanishes when it fails.
 
-    A kill at any moment leaves either what was there before or the complete new folder (and perhaps
-    a `.partial` folder beside it, which nobody reads).
+    A kill at any moment leaves either what was there before or the complete new folder, and perhaps
+    a `.partial` folder beside it, which nobody reads. Only between the two renames of a replacement is
+    neither there; the old one then lies beside as `.<name>.<...>.replaced`.
 
     Raises
     ------

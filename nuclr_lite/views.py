@@ -80,6 +80,8 @@ class Windows:
             raise ValueError(f"{recording.recording_id} holds {recording.modality}, the encoder reads {model.modality}; use an encoder for {recording.modality}.")
         self.recording = match_sampling(recording, model.sample_s)
         self.model = model
+        if grid_s is not None and model.modality == "calcium":
+            raise ValueError(f"grid_s is {grid_s}, but windows of traces start on frames; leave it None.")
         self.grid_s = grid_s
         self.intervals = self.recording.intervals
         if model.modality == "calcium":
@@ -90,6 +92,8 @@ class Windows:
         else:
             self.step_s = model.sample_s
         self.window_s = model.samples_per_window * self.step_s
+        # From one window to the next that does not overlap it: on a grid, the window rounded up to it.
+        self.stride_s = self.window_s if grid_s is None else float(np.ceil(self.window_s / grid_s - 1e-6) * grid_s)
 
     def snap(self, start_s: np.ndarray, up: bool = True) -> np.ndarray:
         """The next (or previous) time at which a window may start, s."""
@@ -98,7 +102,7 @@ class Windows:
         slack = -1e-6 if up else 1e-6
         if self.grid_s is not None:
             start_s = rounding(start_s / self.grid_s + slack) * self.grid_s
-        if self.model.modality == "calcium":
+        elif self.model.modality == "calcium":
             origin = self.recording.start_s
             start_s = origin + rounding((start_s - origin) / self.step_s + slack) * self.step_s
         return start_s
@@ -170,7 +174,7 @@ class Windows:
             first, last = float(self.snap(start)), float(self.snap(stop - self.window_s, up=False))
             if last < first - 1e-9:
                 continue
-            regular = self.snap(first + self.window_s * np.arange(int((last - first) / self.window_s + 1e-6) + 1))
+            regular = self.snap(first + self.stride_s * np.arange(int((last - first) / self.stride_s + 1e-6) + 1))
             regular = regular[regular <= last + 1e-9]
             starts.append(regular)
             if last - regular[-1] > 1e-6:
@@ -211,6 +215,8 @@ class PairedViews(Dataset):
         if unused:
             warnings.warn(f"{len(unused)} recordings have no valid interval of two windows ({2 * model.window_s:g} s) and are not used (first: {unused[0]}).", stacklevel=2)
         self.set_epoch(0)
+        if not self.n_pairs:
+            raise ValueError(f"no window of {model.window_s:g} s fits on the grid of {views.grid_s} s (grid_s); choose another, or longer recordings.")
 
     def set_epoch(self, epoch: int):
         """Tile all recordings anew and shuffle."""
@@ -221,8 +227,9 @@ class PairedViews(Dataset):
                 continue
             rng = self._generator("tiling", windows.recording.recording_id)
             first = []
-            for (low, high), offset in zip(usable, rng.uniform(0, windows.window_s, len(usable))):
-                tiles = windows.snap(low + offset + windows.window_s * np.arange(int((high - low) / windows.window_s) + 1))
+            for (low, high), offset in zip(usable, rng.uniform(0, windows.stride_s, len(usable))):
+                begin = windows.snap(windows.snap(low) + offset, up=False)              # every place is as likely, the first too
+                tiles = windows.snap(begin + windows.stride_s * np.arange(int((high - low) / windows.stride_s) + 1), up=False)
                 first.append(tiles[tiles + windows.window_s <= high + 1e-9])
             first = np.concatenate(first)
             start.append(first)
@@ -302,7 +309,8 @@ def match_sampling(recording: Recording, sample_s: float) -> Recording:
     at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
     traces = np.diff(at_edge, axis=0) / (sample_s * old)
     end_s = recording.start_s + n_new * sample_s
-    intervals = np.minimum(recording.intervals, end_s)
+    # Whole old frames only: one that an interval cuts may be NaN.
+    intervals = np.minimum(recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s)
     intervals = check_intervals(intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id)
     return Recording.from_traces(traces, new, recording.units, intervals, recording_id=recording.recording_id,
                                  animal_id=recording.animal_id, probe_id=recording.probe_id, start_s=recording.start_s,

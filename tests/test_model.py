@@ -177,8 +177,12 @@ def test_nothing_leaks_between_populations(sizes, disturbance, data):
 @given(SIZES, st.data())
 def test_empty_populations_change_nothing(sizes, data):
     with_empty = [size for s in sizes for size in [0] * data.draw(st.integers(0, 2)) + [s]] + [0]
-    tokens = tokens_for(sizes)
-    assert torch.equal(embedded(tokens, with_empty), embedded(tokens, sizes))
+    results = []
+    for given_sizes in (sizes, with_empty):
+        tokens = tokens_for(sizes).requires_grad_()
+        embedding = encoder()(tokens, torch.tensor(given_sizes))
+        results += [embedding, *torch.autograd.grad(embedding.square().sum(), [tokens, encoder().read_in.weight])]
+    assert all(torch.equal(one, other) for one, other in zip(results[:3], results[3:]))
 
 
 @pytest.mark.parametrize("sizes", [[0], [0, 0], []])

@@ -45,8 +45,8 @@ def test_dead_time_and_rates():
     assert 0.3 < rates[busy].sum() / recording.units["base_rate_hz"][busy].sum() < 1.5
 
 
-def test_ornstein_uhlenbeck_has_unit_variance_and_its_time_constant():
-    x = simulated._ornstein_uhlenbeck(200, 4000, 0.5, 0.01, np.random.default_rng(0))
+def test_latents_have_unit_variance_and_its_time_constant():
+    x = simulated._latents(200, 4000, 0.5, 0.0, 0.01, np.random.default_rng(0))
     assert x.var() == pytest.approx(1, abs=0.05)
     assert x[:, 0].var() == pytest.approx(1, abs=0.35)                 # stationary from the start
     assert (x[:, 50:] * x[:, :-50]).mean() == pytest.approx(np.exp(-1), abs=0.05)
@@ -54,7 +54,7 @@ def test_ornstein_uhlenbeck_has_unit_variance_and_its_time_constant():
 
 def test_alone_all_kinds_are_alike():
     """The log rate has the same variance and autocorrelation for each cell type and area, by construction."""
-    config = replace(SPIKES, duration_s=2000.0, n_units=(120, 120), coupling_jitter=0.0, drift=0.0, silent_share=0.0)
+    config = replace(SPIKES, duration_s=2000.0, n_units=(120, 120), coupling_jitter=0.0, animal_jitter=0.0, drift=0.0, silent_share=0.0)
     rng = np.random.default_rng(0)
     units, traits = simulated._draw_units(config, rng)
     rates, _ = simulated._rates(units, traits, config, rng)
@@ -89,7 +89,7 @@ def test_together_they_differ():
 def test_the_movie_repeats_and_has_the_statistics_of_the_rest():
     config = replace(SPIKES, duration_s=300.0)
     rng = np.random.default_rng(0)
-    drive = simulated._ornstein_uhlenbeck(1, 30_000, 1.0, 0.01, rng)[0]
+    drive = simulated._latents(1, 30_000, 1.0, 0.0, 0.01, rng)[0]
     epochs = simulated._movie_into(drive, 0, config)
     movie = epochs[epochs["name"] == "natural_movie"].iloc[0]
     start, frames = int(movie["start_s"] / 0.01), int(config.movie_s / 0.01)

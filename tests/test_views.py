@@ -124,17 +124,6 @@ def test_on_a_grid_every_start_is_as_likely(grid_s):
     assert sum(counts) == 2000 and chisquare(counts).pvalue > P_VALUE
 
 
-@pytest.mark.parametrize("grid_s", [0.4, 1.0, 1.5])
-def test_a_grid_and_frames_that_do_not_fit_together(grid_s):
-    """Starts lie on frames, inside, and where the first views may lie."""
-    recording = clock(rate_hz=1 / 0.3, intervals=[[0.95, 100.0]])
-    windows, rng = nl.Windows(recording, replace(CALCIUM, sample_s=0.3), grid_s), np.random.default_rng(0)
-    starts = np.array([windows.starts_between(np.array([0.95]), np.array([9.0]), rng) for _ in range(300)])
-    assert (starts >= 0.95 - 1e-6).all() and (starts <= 9.0 + 1e-6).all()
-    np.testing.assert_allclose(starts / 0.3, (starts / 0.3).round(), atol=1e-6)
-    assert set(starts.round(6)) <= set(windows.snap(np.arange(0, 10, grid_s)).round(6))
-
-
 # ---- which units
 
 @pytest.mark.parametrize("share, sizes", [((0.5, 1.0), range(10, 21)), ((0.2, 0.5), range(4, 11)), ((1.0, 1.0), [20]), ((0.33, 0.33), [7])])
@@ -206,13 +195,14 @@ def test_counts_are_those_of_a_loop_over_spikes(trains_ms, start_ms, bin_ms, shi
     np.testing.assert_array_equal(tokens, np.array(list(expected.values())).reshape(-1, 4, 5))
 
 
-def test_times_on_a_grid_never_fall_short_of_their_bin():
-    """Times rounded to 10 ms (as some files have them), bins of 20 ms, windows at any multiple: two spikes in every bin."""
-    recording = nl.Recording.from_spike_trains([np.arange(6000) * 0.01 + 1e4], recording_id="r", animal_id="a")
-    model = nl.ModelConfig(samples_per_token=50, tokens_per_window=2)
-    windows = nl.Windows(recording, model)
-    for start in 1e4 + 0.02 * np.arange(0, 2899, 7):
-        assert (windows.samples(start)[0] == 2).all()
+@pytest.mark.parametrize("origin_s", [0.0, 1e4])
+def test_times_on_a_grid_never_fall_beside_their_bin(origin_s):
+    """Times rounded to 10 ms (as some files have them), bins of 20 ms: two spikes in every bin, however a start was computed."""
+    recording = nl.Recording.from_spike_trains([np.round(origin_s + np.arange(6000) * 0.01, 2)], recording_id="r", animal_id="a")
+    windows = nl.Windows(recording, nl.ModelConfig(samples_per_token=50, tokens_per_window=2))
+    for step in (0.06, 0.14, 0.7):
+        for start in origin_s + step * np.arange(int(57 / step)):
+            assert (windows.samples(start)[0] == 2).all()
 
 
 def test_traces_are_divided_by_the_recordings_scale():
@@ -262,6 +252,8 @@ def test_a_rate_within_a_hundredth_is_left_alone(recwarn):
     assert nl.Windows(recording, CALCIUM).window_s == pytest.approx(8 / 4.03)
     found = pairs(recording, epochs=5)                                                           # and frames are still whole
     assert found.min() >= 0 and found.max() <= 400 - 8
+    with pytest.warns(UserWarning, match="resampled"):
+        match_sampling(clock(rate_hz=4.05), 0.25)
 
 
 # ---- windows for embedding
@@ -333,6 +325,8 @@ def test_a_recordings_pairs_do_not_depend_on_the_others():
     recording, other = clock(n_units=5), clock(n_units=2, name="other", n_frames=250)
     alone, together = pairs(recording, epochs=3), pairs(recording, epochs=3, others=[other])
     assert sorted(map(tuple, alone)) == sorted(map(tuple, together)) and alone.tolist() != together.tolist()
+    renamed = pairs(clock(n_units=5, name="renamed"), epochs=3)
+    assert set(map(tuple, renamed)) != set(map(tuple, alone))                                    # each has draws of its own
 
 
 def test_batches_are_whole(recordings):
@@ -369,9 +363,11 @@ def test_no_interval_holds_two_windows(recordings):
     assert 0 not in data.plan[0]
 
 
-def test_a_grid_that_leaves_no_window():
-    with pytest.raises(ValueError, match="grid"):
+def test_grids_that_can_not_be_kept():
+    with pytest.raises(ValueError, match="grid_s"):                                              # no multiple of 10 s lies inside
         nl.PairedViews([spikes(intervals=[[1.0, 9.0]])], SPIKES, nl.ViewConfig(grid_s=10.0), 1)
+    with pytest.raises(ValueError, match="grid_s"):                                              # traces have a grid already: their frames
+        nl.Windows(clock(), CALCIUM, grid_s=0.3)
 
 
 def test_another_modality_and_double_ids(recordings):

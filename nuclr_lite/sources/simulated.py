@@ -48,25 +48,34 @@ class Kind:
     rate: float = 1.0        # times the usual rate: the little that a unit alone tells
 
 
+def _cell_types(sst_lag_s: float) -> dict[str, Kind]:
+    """Soloists, leaders, followers and those who do the opposite."""
+    return {"Exc": Kind(0.35, 0.0, +1, 0.4, 0.95), "Pvalb": Kind(0.95, 0.0, +1, 0.2, 1.1),
+            "Sst": Kind(0.95, sst_lag_s, +1, 0.2), "Vip": Kind(0.90, 0.0, -1, 0.2)}
+
+
+def _areas(visl_lag_s: float) -> dict[str, Kind]:
+    return {"VISp": Kind(0.95, 0.0, +1, 1 / 3), "VISl": Kind(0.95, visl_lag_s, +1, 1 / 3), "VISal": Kind(0.95, 0.0, -1, 1 / 3)}
+
+
 @dataclass(frozen=True)
 class SimulationConfig:
     """What an animal's recording looks like. Ranges are drawn from uniformly, one value an animal."""
 
-    cell_types: dict[str, Kind] = field(default_factory=lambda: dict(
-        Exc=Kind(0.35, 0.0, +1, 0.4, 0.95), Pvalb=Kind(0.95, 0.0, +1, 0.2, 1.1),
-        Sst=Kind(0.95, 0.6, +1, 0.2), Vip=Kind(0.90, 0.0, -1, 0.2)))
-    areas: dict[str, Kind] = field(default_factory=lambda: dict(
-        VISp=Kind(0.90, 0.0, +1, 1 / 3), VISl=Kind(0.90, 0.8, +1, 1 / 3), VISal=Kind(0.90, 0.0, -1, 1 / 3)))
+    cell_types: dict[str, Kind] = field(default_factory=lambda: _cell_types(sst_lag_s=0.5))
+    areas: dict[str, Kind] = field(default_factory=lambda: _areas(visl_lag_s=2.0))
     duration_s: float = 600.0
-    n_units: tuple[int, int] = (44, 56)
+    n_units: tuple[int, int] = (40, 52)
     state_tau_s: tuple[float, float] = (0.3, 0.8)     # time constant of S and s_i
-    drive_tau_s: tuple[float, float] = (0.8, 1.5)     # time constant of V and v_i
-    state_share: tuple[float, float] = (0.6, 0.75)    # w
+    state_frequency_hz: tuple[float, float] = (0.0, 0.5)
+    drive_tau_s: tuple[float, float] = (1.5, 3.0)     # time constant of V and v_i
+    state_share: tuple[float, float] = (0.62, 0.74)   # w
     gain: tuple[float, float] = (1.2, 1.5)
     log_rate: tuple[float, float] = (2.1, 2.5)        # mean over units of log rate / Hz
     log_rate_spread: float = 0.5                      # its standard deviation within an animal
     lag_scale: tuple[float, float] = (0.85, 1.15)
-    coupling_jitter: float = 0.05                     # per unit
+    coupling_jitter: float = 0.05                     # standard deviation over units
+    animal_jitter: float = 0.05                       # and over animals, of all units of a kind together
     drift: float = 0.15                               # standard deviation of a slow change of log rate
     drift_tau_s: float = 200.0
     silent_share: float = 0.04                        # units that fire at a hundredth of their rate
@@ -80,7 +89,8 @@ class SimulationConfig:
 
 
 SPIKES = SimulationConfig()
-CALCIUM = replace(SPIKES, duration_s=1200.0, state_tau_s=(1.0, 2.0), drive_tau_s=(5.0, 9.0), step_s=0.02)
+CALCIUM = replace(SPIKES, cell_types=_cell_types(sst_lag_s=1.0), areas=_areas(visl_lag_s=5.0), duration_s=1200.0, n_units=(36, 48),
+                  state_tau_s=(1.0, 2.0), drive_tau_s=(5.0, 9.0), state_share=(0.45, 0.6), gain=(0.9, 1.2), log_rate=(2.0, 2.4), step_s=0.02)
 
 
 def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int = 0,
@@ -124,14 +134,15 @@ def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationCo
 def _draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
     """The units table with its truth, and the animal's own traits."""
     traits = {name: float(rng.uniform(*getattr(config, name)))
-              for name in ("state_tau_s", "drive_tau_s", "state_share", "gain", "log_rate", "lag_scale")}
+              for name in ("state_tau_s", "state_frequency_hz", "drive_tau_s", "state_share", "gain", "log_rate", "lag_scale")}
     n = int(rng.integers(config.n_units[0], config.n_units[1] + 1))
     # Every animal has every type and area; what is left over is drawn.
     cell_type = rng.permutation(_filled(config.cell_types, n, rng))
     area = rng.permutation(_filled(config.areas, n, rng))
     units = pd.DataFrame({"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id"))
     for name, kinds, labels in (("state", config.cell_types, cell_type), ("drive", config.areas, area)):
-        strength = np.array([kinds[label].strength for label in labels]) + config.coupling_jitter * rng.standard_normal(n)
+        own = {kind: kinds[kind].strength + config.animal_jitter * rng.standard_normal() for kind in kinds}
+        strength = np.array([own[label] for label in labels]) + config.coupling_jitter * rng.standard_normal(n)
         units[f"{name}_coupling"] = np.clip(strength, 0.0, 0.98)
         units[f"{name}_lag_s"] = np.array([kinds[label].lag_s for label in labels]) * traits["lag_scale"]
         units[f"{name}_sign"] = [kinds[label].sign for label in labels]
@@ -153,13 +164,13 @@ def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.
     """(units, steps) rates in Hz by the equation at the top, and the stimulus blocks."""
     n, steps = len(units), int(round(config.duration_s / config.step_s))
     margin = int(np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s))
-    state = _ornstein_uhlenbeck(1, steps + margin, traits["state_tau_s"], config.step_s, rng)[0]
-    drive = _ornstein_uhlenbeck(1, steps + margin, traits["drive_tau_s"], config.step_s, rng)[0]
+    state = _latents(1, steps + margin, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng)[0]
+    drive = _latents(1, steps + margin, traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
     epochs = _movie_into(drive, margin, config)
     x = np.zeros((n, steps), dtype=np.float32)
-    for shared, name, tau, share in ((state, "state", traits["state_tau_s"], traits["state_share"]),
-                                     (drive, "drive", traits["drive_tau_s"], 1 - traits["state_share"])):
-        private = _ornstein_uhlenbeck(n, steps, tau, config.step_s, rng)
+    for shared, name, frequency, share in ((state, "state", traits["state_frequency_hz"], traits["state_share"]),
+                                           (drive, "drive", 0.0, 1 - traits["state_share"])):
+        private = _latents(n, steps, traits[f"{name}_tau_s"], frequency, config.step_s, rng)
         c = units[f"{name}_coupling"].to_numpy(np.float32)[:, None]
         lag = np.round(units[f"{name}_lag_s"] / config.step_s).astype(int).to_numpy()
         delayed = np.stack([shared[margin - k : margin - k + steps] for k in lag])
@@ -167,18 +178,22 @@ def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.
         x += np.float32(np.sqrt(share)) * (sign * c * delayed + np.sqrt(1 - c**2) * private)
     gain = traits["gain"]
     slow = max(1, int(round(config.drift_tau_s / 20 / config.step_s)))
-    drift = _ornstein_uhlenbeck(n, steps // slow + 2, config.drift_tau_s, config.step_s * slow, rng)
+    drift = _latents(n, steps // slow + 2, config.drift_tau_s, 0.0, config.step_s * slow, rng)
     drift = np.repeat(drift, slow, axis=1)[:, :steps] * np.float32(config.drift)
     log_rate = np.log(units["base_rate_hz"].to_numpy(np.float32))[:, None]
     return np.exp(log_rate + np.float32(gain) * x - np.float32(gain**2 / 2) + drift), epochs
 
 
-def _ornstein_uhlenbeck(n: int, steps: int, tau_s: float, step_s: float, rng: np.random.Generator) -> np.ndarray:
-    """(n, steps) stationary, unit variance, autocorrelation exp(-|t| / tau)."""
+def _latents(n: int, steps: int, tau_s: float, frequency_hz: float, step_s: float, rng: np.random.Generator) -> np.ndarray:
+    """(n, steps) stationary Gaussian signals of unit variance with autocorrelation exp(-|t| / tau) cos(2 pi f t).
+
+    The real part of an Ornstein-Uhlenbeck process that turns in the complex plane.
+    """
     keep = np.exp(-step_s / tau_s)
-    noise = rng.standard_normal((n, steps), dtype=np.float32)
+    noise = rng.standard_normal((2, n, steps), dtype=np.float32)
+    noise = noise[0] + 1j * noise[1]
     noise[:, 1:] *= np.sqrt(1 - keep**2)
-    return lfilter([1.0], [1.0, -keep], noise, axis=1).astype(np.float32)
+    return lfilter([1.0], [1.0, -keep * np.exp(2j * np.pi * frequency_hz * step_s)], noise, axis=1).real.astype(np.float32)
 
 
 def _movie_into(drive: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
