@@ -52,7 +52,7 @@ import nuclr_lite as nl
 
 # %%
 n_animals = {"smoke": 6, "laptop": 20, "full": 40}[profile]
-steps = training_steps or {"smoke": 20, "laptop": 1500, "full": 10_000}[profile]
+steps = training_steps or {"smoke": 40, "laptop": 3200, "full": 10_000}[profile]
 
 if data_source == "simulated":
     recordings = nl.simulate_recordings(n_animals, seed=seed)

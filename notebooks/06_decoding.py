@@ -44,7 +44,7 @@ from nuclr_lite import baselines
 
 # %%
 n_animals = {"smoke": 4, "laptop": 12, "full": 24}[profile]
-steps = training_steps or {"smoke": 20, "laptop": 900, "full": 10_000}[profile]
+steps = training_steps or {"smoke": 40, "laptop": 2000, "full": 10_000}[profile]
 recordings = nl.simulate_recordings(n_animals, modality, seed=seed)
 preset = nl.PRESETS["quick" if modality == "spikes" else "quick-calcium"].with_(steps=steps, seed=seed)
 pretrained = nl.pretrain(recordings, preset)

@@ -46,7 +46,7 @@ from nuclr_lite import baselines
 
 # %%
 n_animals = {"smoke": 5, "laptop": 20, "full": 40}[profile]
-steps = training_steps or {"smoke": 20, "laptop": 1200, "full": 10_000}[profile]
+steps = training_steps or {"smoke": 40, "laptop": 2000, "full": 10_000}[profile]
 recordings = nl.simulate_recordings(n_animals, modality, seed=seed)
 n_held_out = max(2, n_animals * 3 // 10)
 seen, held_out = recordings[:-n_held_out], recordings[-n_held_out:]

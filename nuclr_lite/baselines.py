@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from .intervals import frame_ranges
+from .progress import progress
 from .recording import Recording
 
 INTERVAL_EDGES_S = np.logspace(-3, 1, 25)                           # 1 ms to 10 s
@@ -33,7 +33,7 @@ def hand_features(recordings: Recording | list[Recording]) -> dict[str, pd.DataF
         raise ValueError("spike and calcium recordings have different features; describe them apart.")
     describe = _spike_features if modalities == {"spikes"} else _trace_features
     parts: dict[str, list[pd.DataFrame]] = {}
-    for recording in tqdm(recordings, desc="hand features", unit="recording", leave=False):
+    for recording in progress(recordings, desc="hand features", unit="recording", leave=False):
         index = pd.MultiIndex.from_product([[recording.recording_id], recording.units.index], names=["recording_id", "unit_id"])
         for name, values in describe(recording).items():
             columns = [f"{name}_{i}" for i in range(values.shape[1])]

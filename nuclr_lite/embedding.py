@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from .model import NuCLR
+from .progress import progress
 from .recording import Recording
 from .views import Windows
 
@@ -47,7 +47,7 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     encoder.eval()
     try:
         tables = [_embed_one(encoder, recording, grid_s, units_per_batch, columns)
-                  for recording in tqdm(recordings, desc="embed", unit="recording", leave=False)]
+                  for recording in progress(recordings, desc="embed", unit="recording", leave=False)]
     finally:
         encoder.train(was_training)
     if not tables:

@@ -86,18 +86,18 @@ class Preset:
         return cls(ModelConfig(**parts["model"]), ViewConfig(**parts["views"]), TrainConfig(**parts["train"]))
 
 
-_SMALL = dict(dim=32, heads=2, head_dim=16, temporal_layers=1, spatiotemporal_layers=2, dropout=0.05)
+_SMALL = dict(dim=32, heads=2, head_dim=16, temporal_layers=1, spatiotemporal_layers=2, dropout=0.0)
 
 PRESETS = {
     # A laptop, the simulated animals, minutes.
     "quick": Preset(
         ModelConfig(**_SMALL),
         ViewConfig(),
-        TrainConfig(steps=600, batch_size=4, learning_rate=2e-3, warmup_steps=40, log_every=20, checkpoint_every=200)),
+        TrainConfig(steps=3200, batch_size=4, learning_rate=2e-3, warmup_steps=40, log_every=20, checkpoint_every=200)),
     "quick-calcium": Preset(
         ModelConfig("calcium", 0.23344, 4, 32, **_SMALL),
         ViewConfig(max_distance_s=240.0),
-        TrainConfig(steps=600, batch_size=4, learning_rate=2e-3, warmup_steps=40, log_every=20, checkpoint_every=200)),
+        TrainConfig(steps=1200, batch_size=4, learning_rate=2e-3, warmup_steps=40, log_every=20, checkpoint_every=200)),
     # The published recipes.
     "paper-spikes": Preset(
         ModelConfig(),

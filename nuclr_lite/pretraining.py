@@ -17,11 +17,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
+from .progress import progress
 from .recording import Recording
 from .storage import atomic_directory
 from .views import Batch, PairedViews
@@ -157,7 +157,7 @@ class _Run:
         train = self.preset.train
         self.encoder.train(), self.loss.train()
         parts = []                                             # on the device: reading them each step would stall it
-        bar = tqdm(total=train.steps, initial=self.step, desc="pretrain", unit="step")
+        bar = progress(total=train.steps, initial=self.step, desc="pretrain", unit="step")
         with bar:
             for batch in self._batches(workers):
                 if self.step == train.steps:

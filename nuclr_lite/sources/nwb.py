@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from ..intervals import covered
+from ..progress import progress
 from ..recording import Recording
 from ..tables import tidy_units
 
@@ -55,7 +55,7 @@ def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tu
     if not files:
         raise FileNotFoundError(f"{path}: there is no .nwb file in this folder; give the folder that holds them, or one file.")
     recordings = []
-    for file in tqdm(files, desc="read NWB", unit="file", leave=False, disable=len(files) == 1):
+    for file in progress(files, desc="read NWB", unit="file", leave=False, disable=len(files) == 1):
         with _opened(file) as nwbfile:
             recordings += _read_file(nwbfile, file, modality, label_columns, animal, probe_column, series, intervals_from, keep)
     return recordings

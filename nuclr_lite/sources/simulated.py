@@ -32,8 +32,8 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
-from tqdm.auto import tqdm
 
+from ..progress import progress
 from ..recording import Recording
 
 
@@ -90,7 +90,7 @@ class SimulationConfig:
 
 SPIKES = SimulationConfig()
 CALCIUM = replace(SPIKES, cell_types=_cell_types(sst_lag_s=1.0), areas=_areas(visl_lag_s=5.0), duration_s=1200.0, n_units=(36, 48),
-                  state_tau_s=(1.0, 2.0), drive_tau_s=(5.0, 9.0), state_share=(0.45, 0.6), gain=(0.9, 1.2), log_rate=(2.0, 2.4), step_s=0.02)
+                  state_tau_s=(1.0, 2.0), state_frequency_hz=(0.0, 0.15), drive_tau_s=(5.0, 9.0), state_share=(0.45, 0.6), gain=(0.9, 1.2), log_rate=(2.0, 2.4), step_s=0.02)
 
 
 def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int = 0,
@@ -113,7 +113,7 @@ def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int
     if n_animals < 1:
         raise ValueError(f"n_animals is {n_animals}; simulate at least one.")
     config = config or (SPIKES if modality == "spikes" else CALCIUM)
-    animals = tqdm(range(n_animals), desc="simulate", unit="animal", leave=False)
+    animals = progress(range(n_animals), desc="simulate", unit="animal", leave=False)
     return [_simulate_animal(animal, modality, seed, config) for animal in animals]
 
 
@@ -140,11 +140,13 @@ def _draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.
     cell_type = rng.permutation(_filled(config.cell_types, n, rng))
     area = rng.permutation(_filled(config.areas, n, rng))
     units = pd.DataFrame({"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id"))
-    for name, kinds, labels in (("state", config.cell_types, cell_type), ("drive", config.areas, area)):
+    for name, kinds, labels, frequency in (("state", config.cell_types, cell_type, traits["state_frequency_hz"]),
+                                           ("drive", config.areas, area, 0.0)):
         own = {kind: kinds[kind].strength + config.animal_jitter * rng.standard_normal() for kind in kinds}
         strength = np.array([own[label] for label in labels]) + config.coupling_jitter * rng.standard_normal(n)
         units[f"{name}_coupling"] = np.clip(strength, 0.0, 0.98)
-        units[f"{name}_lag_s"] = np.array([kinds[label].lag_s for label in labels]) * traits["lag_scale"]
+        units[f"{name}_lag_s"] = np.minimum([kinds[label].lag_s * traits["lag_scale"] for label in labels],
+                                            1 / (4 * max(frequency, 1e-3)))             # at most a quarter of a cycle
         units[f"{name}_sign"] = [kinds[label].sign for label in labels]
     log_rate = traits["log_rate"] + config.log_rate_spread * rng.standard_normal(n)
     units["silent"] = rng.random(n) < config.silent_share
