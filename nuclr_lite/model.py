@@ -141,16 +141,23 @@ class RotaryPosition(nn.Module):
         return torch.cat([turned * self.cos + swapped * sin, still.to(self.cos.dtype)], dim=-1).to(x.dtype)
 
 
-class TemporalAttention(nn.Module):
-    """Every unit attends over its own L tokens."""
+class Attention(nn.Module):
+    """What both attentions share: a norm, one linear layer to queries, keys and values, one back."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        inner = config.heads * config.head_dim
+        inner = config.heads * config.head_dim                             # HC
         self.heads = config.heads
         self.norm = nn.LayerNorm(config.dim)
         self.qkv = nn.Linear(config.dim, 3 * inner)
         self.out = nn.Linear(inner, config.dim)
+
+
+class TemporalAttention(Attention):
+    """Every unit attends over its own L tokens."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__(config)
         self.rotary = RotaryPosition(config.head_dim, config.tokens_per_window, config.rotary_fraction)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,19 +168,11 @@ class TemporalAttention(nn.Module):
         return self.out(read.transpose(1, 2).flatten(2))                   # (U, L, D)
 
 
-class SpatialAttention(nn.Module):
+class SpatialAttention(Attention):
     """Every unit attends over the units of its own population, at one token at a time.
 
     It has no notion of position: that is what makes the encoder permutation-equivariant.
     """
-
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        inner = config.heads * config.head_dim
-        self.heads = config.heads
-        self.norm = nn.LayerNorm(config.dim)
-        self.qkv = nn.Linear(config.dim, 3 * inner)
-        self.out = nn.Linear(inner, config.dim)
 
     def forward(self, x: Tensor, populations: Populations) -> Tensor:
         L = x.shape[1]

@@ -8,7 +8,8 @@ Each animal has two latent signals that all its units share:
 - a *drive* V(t), slower: what arrives from outside. In stimulus blocks V is one frozen trace that repeats.
 
 Each unit also has two private signals, s_i(t) and v_i(t), with the same time constants. All four are
-Ornstein-Uhlenbeck processes of unit variance. With i's cell type giving a coupling c, a lag and a sign
+Gaussian processes of unit variance with autocorrelation exp(-|t| / tau) cos(2 pi f t): Ornstein-Uhlenbeck,
+for the state with a slow rhythm f of the animal's own. With i's cell type giving a coupling c, a lag and a sign
 towards S, and its area giving d, a lag and a sign towards V:
 
     x_i(t) =  sqrt(w) [ sign_c c S(t - lag_c) + sqrt(1 - c^2) s_i(t) ]
@@ -20,7 +21,7 @@ Whatever the type and the area, x_i is a Gaussian process with *the same* varian
 autocorrelation: seen alone, units of all kinds are alike, apart from a slight difference of mean rate. Only against the
 population do they differ: who goes with it, who against it, who follows late, who stays apart.
 
-Animals differ in their time constants, the gain, the mean rate, the number of units, how much S and V
+Animals differ in their time constants and rhythm, the gain, the mean rate, the number of units, how much S and V
 weigh, how fast types lag, and in how far each type's coupling departs from the usual.
 
 Calcium: the same rates with slower latents, through an exponential indicator, plus noise, as dF/F.
