@@ -3,13 +3,15 @@
     recordings = nl.simulate_recordings(n_animals=8)
     pretrained = nl.pretrain(recordings, "quick")
     embedding = nl.embed(pretrained.encoder, recordings)
+    units = nl.units_table(recordings)
+    nl.decode(embedding, units["cell_type"], units["animal_id"]).scores
 
 Data flows one way, a file a station: sources, recording, views, model + loss, pretraining, embedding, decoding, plots.
 """
 from importlib import import_module
 
 _WHERE = {
-    "Recording": "recording", "simulate_recordings": "sources.simulated",
+    "Recording": "recording", "units_table": "recording", "simulate_recordings": "sources.simulated",
     "ViewConfig": "views", "PairedViews": "views", "Windows": "views", "Batch": "views",
     "ModelConfig": "model", "NuCLR": "model",
     "ContrastiveLoss": "loss", "LossParts": "loss", "rank_me": "loss", "retrieval_accuracy": "loss",

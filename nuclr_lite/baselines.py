@@ -1,4 +1,4 @@
-"""What needs no learning: features of a unit seen alone. They never look at another unit.
+"""What needs no learning. `hand_features` look at each unit alone; `population_coupling` looks at the others too.
 
 Everything is computed from valid time only; intervals between spikes and lags never span a gap.
 """
@@ -42,6 +42,50 @@ def hand_features(recordings: Recording | list[Recording]) -> dict[str, pd.DataF
     sets["all"] = pd.concat(sets.values(), axis=1)
     sets.pop("irregularity", None)
     return sets
+
+
+def population_coupling(recordings: Recording | list[Recording], bin_s: float = 0.1, max_lag_s: float = 3.0) -> pd.DataFrame:
+    """Correlation of each unit with the sum of all others, by lag: the population, looked at by hand.
+
+    Spikes: square roots of counts in bins of `bin_s`, s. Calcium: traces, a lag every frame. Returns a DataFrame indexed by (recording_id, unit_id), one column a lag from -max_lag_s to max_lag_s; positive: the
+    unit follows the others. Pairs never span a gap. (After Okun et al. 2015, who use lag 0.)
+    """
+    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    tables = []
+    for recording in progress(recordings, desc="population coupling", unit="recording", leave=False):
+        step_s = bin_s if recording.modality == "spikes" else 1 / recording.sampling_rate_hz
+        lags = np.arange(-int(round(max_lag_s / step_s)), int(round(max_lag_s / step_s)) + 1)
+        pieces = [piece for piece in binned(recording, bin_s) if piece.shape[1] > 2 * lags[-1]]
+        if not pieces:
+            raise ValueError(f"{recording.recording_id}: no valid interval is longer than {2 * max_lag_s:g} s; choose a shorter max_lag_s.")
+        whole = np.concatenate(pieces, axis=1)
+        mean, spread = whole.mean(axis=1, keepdims=True), np.maximum(whole.std(axis=1, keepdims=True), 1e-9)
+        total, n = np.zeros((recording.n_units, len(lags))), 0
+        for piece in pieces:
+            z = (piece - mean) / spread
+            others = z.sum(axis=0) - z
+            others /= np.maximum(others.std(axis=1, keepdims=True), 1e-9)
+            inner = slice(lags[-1], z.shape[1] - lags[-1])
+            total += np.stack([(z[:, inner] * np.roll(others, lag, axis=1)[:, inner]).sum(axis=1) for lag in lags], axis=1)
+            n += z[:, inner].shape[1]
+        index = pd.MultiIndex.from_product([[recording.recording_id], recording.units.index], names=["recording_id", "unit_id"])
+        tables.append(pd.DataFrame(total / n, index=index, columns=[f"coupling_{lag * step_s:+.2f}s" for lag in lags]))
+    return pd.concat(tables)
+
+
+def binned(recording: Recording, bin_s: float) -> list[np.ndarray]:
+    """Activity (units, bins) of each valid interval."""
+    if recording.modality == "calcium":
+        ranges = frame_ranges(recording.intervals, recording.sampling_rate_hz, recording.start_s)
+        return [np.asarray(recording.traces[first:stop], dtype=np.float64).T for first, stop in ranges]
+    pieces = []
+    for start, stop in recording.intervals:
+        bins = int((stop - start) / bin_s)
+        first, last = np.searchsorted(recording.times, [start, start + bins * bin_s])
+        at = np.minimum(((recording.times[first:last] - start) / bin_s).astype(np.int64), bins - 1)
+        counts = np.bincount(recording.unit_rows[first:last].astype(np.int64) * bins + at, minlength=recording.n_units * bins)
+        pieces.append(np.sqrt(counts.reshape(recording.n_units, bins)))
+    return pieces
 
 
 def _spike_features(recording: Recording) -> dict[str, np.ndarray]:

@@ -2,7 +2,8 @@
 
 The probe is the paper's: standardised features, logistic regression. Scores are computed once, over the pooled
 predictions of all folds (an animal may have a single class, and a per-fold F1 would then mean nothing);
-intervals come from resampling animals, because the units of an animal are not independent.
+intervals come from resampling animals, because the units of an animal are not independent. They leave out the luck
+of one training run, and with few animals they are rough.
 """
 from __future__ import annotations
 
@@ -126,7 +127,8 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     lost = max(len(table) for table in features.values()) - len(common)
     if lost:
         warnings.warn(f"{lost} units lack the features of one method or another and are left out for all.", stacklevel=2)
-    labels, groups = labels.reindex(common), groups.reindex(common)
+    _, labels, groups = _aligned(next(iter(features.values())).loc[common], labels, groups)
+    common = labels.index
     options |= {"protocol": protocol, "seed": seed}
     results = {name: decode(table.loc[common], labels, groups, **options) for name, table in features.items()}
     shuffle = shuffle or next(iter(features))

@@ -24,7 +24,7 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
 
     Parameters
     ----------
-    grid_s : windows start on multiples of this, s (see `ViewConfig`).
+    grid_s : windows start on multiples of this, s. Pass the `views.grid_s` of the training: the encoder doesn't carry it.
     units_per_batch : about how many units of all windows together pass through the encoder at once; lower it to use less memory.
 
     Returns

@@ -69,10 +69,10 @@ class ContrastiveLoss(nn.Module):
     With z the projected, L2-normalised vectors, tau the temperature and i a matched unit:
 
     - attraction = 1/tau - mean_i cos(z1_i, z2_i) / tau
-    - repulsion  = mean_i of the two directions of
-      log( mean over the n1 + n2 units of both views of exp(similarity) ), with i itself and its own
-      match taken out of the sum. "Decoupled": the positive pair is not in the denominator, so that
-      attraction doesn't fade as it succeeds.
+    - repulsion = mean_i of log( sum_k exp(s_ik) / (n1 + n2) ), k over the units of both views (n1 and n2 of them) except
+      i itself and its own match; averaged over the two directions (i in view 1, i in view 2).
+      s_ik = cos(z_i, z_k) / tau across views, cos(z_i, z_k) within a view.
+      "Decoupled": the positive pair is not in the sum, so that attraction doesn't fade as it succeeds.
 
     Units that only one view shows serve as negatives. A unit without any negative has repulsion 0.
 

@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from .baselines import binned, population_coupling
 from .decoding import DecodeResult
 from .recording import Recording
 
@@ -140,30 +141,15 @@ def alone_and_together(recording: Recording, label: str = "cell_type", max_lag_s
 
     Curves are means over the units of a label; bands one standard deviation over units.
     """
-    if recording.modality == "spikes":
-        start, stop = recording.intervals[0]
-        bins = int((stop - start) / step_s)
-        at = np.minimum(((np.asarray(recording.times) - start) / step_s).astype(np.int64), bins - 1)
-        activity = np.zeros((recording.n_units, bins))
-        np.add.at(activity, (np.asarray(recording.unit_rows), at), 1.0)
-    else:
-        activity, step_s = np.asarray(recording.traces, dtype=np.float64).T, 1 / recording.sampling_rate_hz
-        max_lag_s *= 4
-    busy = activity.std(axis=1) > 0
-    kinds = recording.units[label].astype(str).to_numpy()[busy]
-    z = activity[busy]
-    z = (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True)
-    others = (z.sum(axis=0) - z) / (len(z) - 1)
-    lags = np.arange(-int(max_lag_s / step_s), int(max_lag_s / step_s) + 1)
-
-    def correlation(a, b, lag):
-        """a now against b `lag` steps earlier, (units,)"""
-        a, b = (a[:, lag:], b[:, : a.shape[1] - lag]) if lag >= 0 else (a[:, :lag], b[:, -lag:])
-        return (a * b).mean(axis=1)
-
-    alone = np.stack([correlation(z, z, lag) for lag in lags], axis=1)
+    if recording.modality == "calcium":
+        step_s, max_lag_s = 1 / recording.sampling_rate_hz, 4 * max_lag_s
+    together = population_coupling(recording, step_s, max_lag_s).to_numpy()             # (units, lags)
+    z = np.concatenate(binned(recording, step_s), axis=1)
+    z = (z - z.mean(axis=1, keepdims=True)) / np.maximum(z.std(axis=1, keepdims=True), 1e-9)
+    lags = np.arange(together.shape[1]) - together.shape[1] // 2
+    alone = np.stack([(z[:, abs(lag):] * z[:, : z.shape[1] - abs(lag)]).mean(axis=1) for lag in lags], axis=1)
     alone[:, lags == 0] = np.nan                                     # 1 by definition
-    together = np.stack([correlation(z, others, lag) for lag in lags], axis=1)
+    kinds = recording.units[label].astype(str).to_numpy()
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.4))
     for axes, curves, title in zip(panels, (alone, together), ("a unit alone: its autocorrelation", "a unit and the others: cross-correlation")):
         for kind, colour in colours(kinds).items():

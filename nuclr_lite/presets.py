@@ -18,7 +18,7 @@ class TrainConfig:
         recordings, the paper's choice), then falls as a cosine to 0.
     weight_decay : AdamW's; none on norms and biases.
     gradient_clip : largest gradient norm, for the encoder and, separately, for the projector.
-    temperature, scale_within_view : see `ContrastiveLoss`.
+    temperature, scale_within_view : see `ContrastiveLoss`; False is what the published numbers come from.
     precision : 'auto' (bf16 on a GPU that has it, else float32), 'bf16' or 'no'.
     seed : of the weights, the views and the dropout.
     log_every : steps a row of the history covers.

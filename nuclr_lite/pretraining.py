@@ -81,7 +81,7 @@ class Pretrained:
 
 def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_dir: str | Path | None = None,
              resume: bool = False, *, workers: int = 0, device: str | None = None) -> Pretrained:
-    """Train an encoder on recordings, without labels.
+    """Train an encoder on recordings, without labels, in this process.
 
     Parameters
     ----------
@@ -103,6 +103,8 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
         if preset not in PRESETS:
             raise ValueError(f"there is no preset {preset!r}; use one of {sorted(PRESETS)} or a Preset.")
         preset = PRESETS[preset]
+    if device not in (None, "cpu"):
+        raise ValueError(f"device is {device!r}; use 'cpu', or None for what accelerate finds.")
     recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
     if not recordings:
         raise ValueError("there is no recording to train on; give at least one.")

@@ -249,6 +249,12 @@ class Recording:
                    **arrays, **{name: header[name] for name in plain})
 
 
+def units_table(recordings: list[Recording]) -> pd.DataFrame:
+    """The units of several recordings under each other, on the index that `embed` gives, with a column animal_id."""
+    tables = {recording.recording_id: recording.units.assign(animal_id=recording.animal_id) for recording in recordings}
+    return pd.concat(tables, names=["recording_id", "unit_id"])
+
+
 def _trace_scale(valid: np.ndarray, recording_id: str) -> float:
     """99th percentile of all units and frames together; where that is not positive, of the positive values."""
     scale = float(np.percentile(valid, 99))

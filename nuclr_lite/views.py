@@ -26,7 +26,7 @@ from .recording import Recording
 class ViewConfig:
     """How pairs of views are drawn.
 
-    max_distance_s : the second view starts at most this far from the first, before or after, s.
+    max_distance_s : the second view starts at most this far from the start of the first, before or after, s. The two may overlap.
     kept_share : each view keeps a random subset of the units, its size uniform in this range (unit dropout).
     min_units : a pair in which either view shows fewer active units is dropped.
     grid_s : windows start on multiples of this, s, for recordings laid out in trials. None: anywhere.
@@ -77,7 +77,8 @@ class Windows:
 
     def __init__(self, recording: Recording, model: ModelConfig, grid_s: float | None = None):
         if recording.modality != model.modality:
-            raise ValueError(f"{recording.recording_id} holds {recording.modality}, the encoder reads {model.modality}; use an encoder for {recording.modality}.")
+            raise ValueError(f"{recording.recording_id} holds {recording.modality}, the encoder reads {model.modality}; use an encoder for {recording.modality} (preset "
+                             f"{'quick' if recording.modality == 'spikes' else 'quick-calcium'!r}).")
         self.recording = match_sampling(recording, model.sample_s)
         self.model = model
         if grid_s is not None and model.modality == "calcium":

@@ -78,3 +78,25 @@ def test_errors():
     with pytest.raises(ValueError, match="apart"):
         baselines.hand_features([poisson(), traces])
     assert isinstance(baselines.hand_features(traces)["all"], pd.DataFrame)
+
+
+@pytest.mark.parametrize("modality", ["spikes", "calcium"])
+def test_population_coupling_finds_strength_lag_and_sign(modality):
+    rng = np.random.default_rng(0)
+    step_s, n = 0.1, 6000
+    shared = np.convolve(rng.standard_normal(n + 50), np.ones(5) / 2, mode="same")
+    drive = np.stack([shared[20 : 20 + n]] * 6 + [shared[10 : 10 + n], -shared[20 : 20 + n], rng.standard_normal(n)])      # the seventh follows 1 s late
+    if modality == "spikes":
+        counts = rng.poisson(np.exp(drive * 0.7) * 3)
+        trains = [np.sort(np.repeat(np.arange(n) * step_s, row) + rng.uniform(0, step_s, row.sum())) for row in counts]
+        recording = nl.Recording.from_spike_trains(trains, intervals=[[0, 300], [300, n * step_s]], recording_id="r", animal_id="a")
+    else:
+        traces = (drive + 0.3 * rng.standard_normal(drive.shape)).T
+        recording = nl.Recording.from_traces(traces, 1 / step_s, intervals=[[0, 300], [300, n * step_s]], recording_id="r", animal_id="a")
+    table = baselines.population_coupling(recording, step_s, max_lag_s=2.0).to_numpy()
+    lags = np.arange(-20, 21)
+    assert (np.abs(lags[table[:6].argmax(axis=1)]) <= 1).all() and table[:6].max(axis=1).min() > 0.5
+    assert lags[table[6].argmax()] == 10 and lags[table[7].argmin()] == 0 and table[7].min() < -0.5
+    assert np.abs(table[8]).max() < 0.15
+    with pytest.raises(ValueError, match="shorter max_lag_s"):
+        baselines.population_coupling(recording, step_s, max_lag_s=400.0)

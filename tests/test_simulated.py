@@ -90,10 +90,13 @@ def test_the_movie_repeats_and_has_the_statistics_of_the_rest():
     config = replace(SPIKES, duration_s=300.0)
     rng = np.random.default_rng(0)
     drive = simulated._latents(1, 30_000, 1.0, 0.0, 0.01, rng)[0]
-    epochs = simulated._movie_into(drive, 0, config)
-    movie = epochs[epochs["name"] == "natural_movie"].iloc[0]
-    start, frames = int(movie["start_s"] / 0.01), int(config.movie_s / 0.01)
-    assert movie["stop_s"] - movie["start_s"] >= 2 * config.movie_s
+    spontaneous = drive[:7500].copy()
+    movie = simulated._latents(1, 7500, 1.0, 0.0, 0.01, rng)[0]
+    epochs = simulated._movie_into(drive, movie, 0, config)
+    np.testing.assert_array_equal(drive[:7500], spontaneous)
+    block = epochs[epochs["name"] == "natural_movie"].iloc[0]
+    start, frames = int(block["start_s"] / 0.01), int(config.movie_s / 0.01)
+    assert block["stop_s"] - block["start_s"] >= 2 * config.movie_s
     np.testing.assert_array_equal(drive[start : start + frames], drive[start + frames : start + 2 * frames])
     assert drive[start : start + frames].var() == pytest.approx(1, abs=1e-3)
 

@@ -21,7 +21,8 @@ def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tu
 
     Spikes come from the units table; valid is the time that the `obs_intervals` of all units share or, where there are none, from
     the first to the last spike. Calcium comes from a RoiResponseSeries; with timestamps, frames are placed on a regular grid, and
-    gaps are left out of valid time. So are the invalid_times that a file declares.
+    gaps are left out of valid time. So are the invalid_times that a file declares. Nothing else is cut out: end the valid time of a
+    session with optotagging before the light pulses (`intervals_from`), or light responses give labels away.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Kind:
     lag_s: float
     sign: int                # +1 or -1
     share: float             # of the units
-    rate: float = 1.0        # times the usual rate: the little that a unit alone tells
+    rate_factor: float = 1.0 # times the usual rate: the little that a unit alone tells
 
 
 def _cell_types(sst_lag_s: float) -> dict[str, Kind]:
@@ -122,7 +122,7 @@ def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationCo
     rng = np.random.default_rng([seed, animal, modality == "calcium"])
     units, traits = _draw_units(config, rng)
     rates, epochs = _rates(units, traits, config, rng)
-    common = dict(units=units, recording_id=f"simulated-{modality}-{seed}-{animal:03d}", animal_id=f"animal{animal:03d}",
+    common = dict(units=units, recording_id=f"simulated-{modality}-{seed}-{animal:03d}", animal_id=f"animal{seed}-{animal:03d}",
                   probe_id="probeA" if modality == "spikes" else None, epochs=epochs,
                   provenance={"source": "simulated", "seed": seed, "animal": animal, **traits, "config": asdict(config)})
     if modality == "spikes":
@@ -151,7 +151,7 @@ def _draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.
         units[f"{name}_sign"] = [kinds[label].sign for label in labels]
     log_rate = traits["log_rate"] + config.log_rate_spread * rng.standard_normal(n)
     units["silent"] = rng.random(n) < config.silent_share
-    units["base_rate_hz"] = np.exp(log_rate) * [config.cell_types[label].rate for label in cell_type] * np.where(units["silent"], 0.01, 1.0)
+    units["base_rate_hz"] = np.exp(log_rate) * [config.cell_types[label].rate_factor for label in cell_type] * np.where(units["silent"], 0.01, 1.0)
     return units, traits
 
 
@@ -169,7 +169,8 @@ def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.
     margin = int(np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s))
     state = _latents(1, steps + margin, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng)[0]
     drive = _latents(1, steps + margin, traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
-    epochs = _movie_into(drive, margin, config)
+    movie = _latents(1, int(round(config.movie_s / config.step_s)), traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
+    epochs = _movie_into(drive, movie, margin, config)
     x = np.zeros((n, steps), dtype=np.float32)
     for shared, name, frequency, share in ((state, "state", traits["state_frequency_hz"], traits["state_share"]),
                                            (drive, "drive", 0.0, 1 - traits["state_share"])):
@@ -199,8 +200,8 @@ def _latents(n: int, steps: int, tau_s: float, frequency_hz: float, step_s: floa
     return lfilter([1.0], [1.0, -keep * np.exp(2j * np.pi * frequency_hz * step_s)], noise, axis=1).real.astype(np.float32)
 
 
-def _movie_into(drive: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
-    """Let the drive repeat its first `movie_s` in every second block, in place; returns the blocks.
+def _movie_into(drive: np.ndarray, movie: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
+    """Let the drive be the movie, again and again, in every second block, in place; returns the blocks.
 
     The repeated trace is brought to mean 0 and variance 1, or else a unit's coupling to the drive would
     show in how variable it is, alone, during the movie.
@@ -208,7 +209,6 @@ def _movie_into(drive: np.ndarray, margin: int, config: SimulationConfig) -> pd.
     starts = np.arange(0.0, config.duration_s, config.stimulus_block_s)
     stops = np.minimum(starts + config.stimulus_block_s, config.duration_s)
     names = np.array(["spontaneous", "natural_movie"])[np.arange(len(starts)) % 2]
-    movie = drive[: int(round(config.movie_s / config.step_s))].copy()
     movie = (movie - movie.mean()) / movie.std()
     for start, stop, name in zip(starts, stops, names):
         if name == "natural_movie":
@@ -218,7 +218,7 @@ def _movie_into(drive: np.ndarray, margin: int, config: SimulationConfig) -> pd.
 
 
 def _poisson_spikes(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> list[np.ndarray]:
-    """Spike times of each unit, s."""
+    """Spike times of each unit, s. Of two spikes closer than the dead time, the later is dropped."""
     counts = rng.poisson(rates * config.step_s)                                 # (units, steps)
     trains = []
     for unit_counts in counts:
