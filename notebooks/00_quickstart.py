@@ -99,6 +99,7 @@ preset = preset.with_(**{name: value for name, value in changes.items() if value
 print(preset.model, preset.views, preset.train, sep="\n")
 
 # %%
+recordings = [nl.views.match_sampling(recording, preset.model.sample_s) for recording in recordings]     # once, not at each use
 animals = list(dict.fromkeys(recording.animal_id for recording in recordings))
 if isinstance(held_out_animals, str) or set(held_out_animals) - set(animals):
     raise ValueError(f"held_out_animals is {held_out_animals!r}; give a list of some of {animals}.")

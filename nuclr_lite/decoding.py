@@ -112,7 +112,8 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     Parameters
     ----------
     features : method name -> features. Units that any of them lacks are left out for all, with a notice.
-    shuffle : the method to repeat with labels shuffled within each animal. None: the first.
+    shuffle : the method to repeat with shuffled labels: within each animal or, where an animal has one label, whole animals swap
+        theirs. None: the first.
     options : passed on to `decode`.
 
     Returns
@@ -133,7 +134,7 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     results = {name: decode(table.loc[common], labels, groups, **options) for name, table in features.items()}
     shuffle = shuffle or next(iter(features))
     rng = np.random.default_rng(seed)
-    shuffled = labels.groupby(groups.to_numpy(), sort=False).transform(lambda part: rng.permutation(part.to_numpy()))
+    shuffled = _shuffled(labels, groups, rng)
     results[f"{shuffle}, shuffled labels"] = decode(features[shuffle].loc[common], shuffled, groups, **options)
     some = features[shuffle].loc[common]
     options["classifier"] = DummyClassifier(strategy="most_frequent")
@@ -142,6 +143,14 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     results["chance"] = decode(some, labels, groups, **options)
     table = pd.concat({name: result.scores for name, result in results.items()}, names=["method"])
     return table.reset_index(level=0).reset_index(drop=True), results
+
+
+def _shuffled(labels: pd.Series, groups: pd.Series, rng: np.random.Generator) -> pd.Series:
+    by_animal = labels.groupby(groups.to_numpy(), sort=False)
+    if (by_animal.nunique() == 1).all():
+        of_animal = by_animal.first()
+        return groups.map(dict(zip(of_animal.index, rng.permutation(of_animal.to_numpy()))))
+    return by_animal.transform(lambda part: rng.permutation(part.to_numpy()))
 
 
 def _aligned(features, labels, groups):

@@ -52,7 +52,11 @@ def activity(recording: Recording, label: str | None = None, start_s: float | No
     else:
         first = int((start_s - recording.start_s) * recording.sampling_rate_hz)
         frames = np.arange(first, min(first + int(duration_s * recording.sampling_rate_hz), len(recording.traces)))
-        for row in order:
+        if recording.n_units > 60:                                      # lines would cover each other
+            shade = np.asarray(recording.traces)[frames][:, order].T / recording.trace_scale
+            axes.imshow(shade, aspect="auto", origin="lower", cmap="Greys", vmin=0, vmax=1, interpolation="nearest",
+                        extent=(start_s, start_s + len(frames) / recording.sampling_rate_hz, -0.5, len(kinds) - 0.5))
+        for row in order if recording.n_units <= 60 else ():
             axes.plot(recording.start_s + frames / recording.sampling_rate_hz,
                       place[row] + recording.traces[frames, row] / recording.trace_scale, color=palette[kinds.iloc[row]], lw=0.8)
     for kind, colour in palette.items():

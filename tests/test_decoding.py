@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import nuclr_lite as nl
-from nuclr_lite.decoding import _metrics, _scores
+from nuclr_lite.decoding import _metrics, _scores, _shuffled
 
 
 def units(n_animals=6, per_animal=30, strength=2.0, seed=0, classes=("Exc", "Pvalb", "Sst")):
@@ -155,3 +155,11 @@ def test_score_table_has_methods_and_controls_on_the_same_units():
 def test_seeds_repeat():
     a, b = (nl.score_table({"x": units()[0]}, *units()[1:], seed=3)[0] for _ in range(2))
     pd.testing.assert_frame_equal(a, b)
+
+
+def test_where_an_animal_has_one_label_whole_animals_swap_theirs():
+    features, labels, groups = units(n_animals=6)
+    labels[:] = groups.map({f"r{i}": "CA1" if i < 3 else "CA3" for i in range(6)})
+    shuffled = _shuffled(labels, groups, np.random.default_rng(1))
+    assert (shuffled.groupby(groups).nunique() == 1).all() and shuffled.value_counts().equals(labels.value_counts())
+    assert (shuffled != labels).any()

@@ -20,6 +20,11 @@ def test_recordings(config, modality):
     assert left.get_xlabel() == "lag (s)" and len(right.get_legend().get_texts()) == 4
 
 
+def test_many_traces_are_an_image():
+    recording = nl.Recording.from_traces(np.random.default_rng(0).random((200, 70)), 4.0, recording_id="r", animal_id="a")
+    assert len(nl.plots.activity(recording).axes[0].images) == 1
+
+
 def test_scores_confusion_history_and_map():
     rng = np.random.default_rng(0)
     index = pd.MultiIndex.from_product([["r0", "r1", "r2"], range(12)], names=["recording_id", "unit_id"])
