@@ -7,7 +7,6 @@ BIN     := .venv/bin
 READY   := .venv/.ready
 
 export PYTHONHASHSEED = 0
-export MPLBACKEND = agg
 
 .PHONY: setup reproduce test test-slow notebooks bench lab clean
 

@@ -26,7 +26,7 @@ nwb_folder = ""                # folder of .nwb files (absolute, or relative to 
 label_column = "cell_type"     # what to decode: a column of the units table
 animal_column = ""             # column that names the animal; "": the file's subject_id
 probe_column = ""              # column that names the probe, for one population a probe; "": all units of a file together
-keep = ""                      # which units: an expression over columns ("quality == 'good'"); "": all
+keep = ""                      # which units: an expression over their columns, such as depth > 100; "": all
 held_out_animals = []          # animals that the encoder must not see; []: simulated: the last 30 %, nwb: none
 intervals_from = ""            # NWB table of times that gives the valid time ("epochs"); "": what the file says, else everything
 sample_s = 0.0                 # s, length of a spike-count bin or frame; 0: the preset's
