@@ -249,6 +249,32 @@ class Recording:
                    **arrays, **{name: header[name] for name in plain})
 
 
+def match_sampling(recording: Recording, sample_s: float) -> Recording:
+    """The recording with traces of `sample_s` a frame; spikes, and rates within 1 %, as they are.
+
+    A new frame is the mean of the old signal over its length, so that nothing faster folds back. It is
+    valid where it lies wholly in valid time.
+    """
+    if recording.modality == "spikes" or abs(recording.sampling_rate_hz * sample_s - 1) <= 0.01:
+        return recording
+    old, new = recording.sampling_rate_hz, 1 / sample_s
+    warnings.warn(f"{recording.recording_id}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder expects.", stacklevel=3)
+    traces = np.nan_to_num(np.asarray(recording.traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)   # outside valid time only
+    n_new = int(len(traces) / (old * sample_s) + 1e-6)
+    integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
+    edge = np.minimum(np.arange(n_new + 1) * sample_s * old, len(traces))           # in old frames
+    whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
+    at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
+    traces = np.diff(at_edge, axis=0) / (sample_s * old)
+    end_s = recording.start_s + n_new * sample_s
+    # Whole old frames only: one that an interval cuts may be NaN.
+    intervals = np.minimum(recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s)
+    intervals = check_intervals(intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id)
+    return Recording.from_traces(traces, new, recording.units, intervals, recording_id=recording.recording_id,
+                                 animal_id=recording.animal_id, probe_id=recording.probe_id, start_s=recording.start_s,
+                                 epochs=recording.epochs, provenance=recording.provenance | {"resampled_from_hz": old})
+
+
 def units_table(recordings: list[Recording]) -> pd.DataFrame:
     """The units of several recordings under each other, on the index that `embed` gives, with a column animal_id."""
     tables = {recording.recording_id: recording.units.assign(animal_id=recording.animal_id) for recording in recordings}

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .intervals import check_intervals, frame_ranges
+from .intervals import frame_ranges
 from .model import ModelConfig
-from .recording import Recording
+from .recording import Recording, match_sampling
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,15 @@ class Windows:
     ----------
     recording : resampled to the encoder's frame length, with a notice, if its traces have another.
     model : the encoder's config, which fixes sample, token and window.
-    grid_s : see `ViewConfig`.
+    grid_s : see `ViewConfig`; spikes only. Windows of traces start on frames.
+
+    Attributes
+    ----------
+    step_s, window_s : length of a sample and of a window, s. stride_s : from one window to the next that does not overlap it, s.
 
     Raises
     ------
-    ValueError : the recording's modality is not the encoder's.
+    ValueError : the recording's modality is not the encoder's; a grid for traces.
     """
 
     def __init__(self, recording: Recording, model: ModelConfig, grid_s: float | None = None):
@@ -83,37 +87,29 @@ class Windows:
         self.model = model
         if grid_s is not None and model.modality == "calcium":
             raise ValueError(f"grid_s is {grid_s}, but windows of traces start on frames; leave it None.")
-        self.grid_s = grid_s
         self.intervals = self.recording.intervals
+        self.origin_s, self.grid_s, self.step_s = 0.0, grid_s, model.sample_s
         if model.modality == "calcium":
             # All arithmetic in frames of this recording, whose length may differ slightly from sample_s.
-            self.step_s = 1 / self.recording.sampling_rate_hz
-            self.intervals = self.recording.start_s + self.step_s * frame_ranges(
-                self.intervals, self.recording.sampling_rate_hz, self.recording.start_s)
-        else:
-            self.step_s = model.sample_s
+            rate, self.origin_s = self.recording.sampling_rate_hz, self.recording.start_s
+            self.grid_s = self.step_s = 1 / rate
+            self.intervals = self.origin_s + self.step_s * frame_ranges(self.intervals, rate, self.origin_s)
         self.window_s = model.samples_per_window * self.step_s
-        # From one window to the next that does not overlap it: on a grid, the window rounded up to it.
-        self.stride_s = self.window_s if grid_s is None else float(np.ceil(self.window_s / grid_s - 1e-6) * grid_s)
+        self.stride_s = self.window_s if self.grid_s is None else float(np.ceil(self.window_s / self.grid_s - 1e-6) * self.grid_s)
 
     def snap(self, start_s: np.ndarray, up: bool = True) -> np.ndarray:
         """The next (or previous) time at which a window may start, s."""
         start_s = np.asarray(start_s, dtype=np.float64)
-        rounding = np.ceil if up else np.floor
-        slack = -1e-6 if up else 1e-6
-        if self.grid_s is not None:
-            start_s = rounding(start_s / self.grid_s + slack) * self.grid_s
-        elif self.model.modality == "calcium":
-            origin = self.recording.start_s
-            start_s = origin + rounding((start_s - origin) / self.step_s + slack) * self.step_s
-        return start_s
+        if self.grid_s is None:
+            return start_s
+        place = (start_s - self.origin_s) / self.grid_s
+        return self.origin_s + self.grid_s * (np.ceil(place - 1e-6) if up else np.floor(place + 1e-6))
 
     def starts_between(self, low_s: np.ndarray, high_s: np.ndarray, rng: np.random.Generator) -> float | None:
         """One start, uniform over the allowed starts in the union of [low, high]; None if there is none."""
         low_s = self.snap(low_s)
         high_s = self.snap(high_s, up=False)
-        step = self.grid_s or (self.step_s if self.model.modality == "calcium" else None)
-        span = high_s - low_s
+        span, step = high_s - low_s, self.grid_s
         if step is None:
             weight = np.where(span >= 0, np.maximum(span, 1e-9), 0.0)         # a single allowed instant still counts
         else:
@@ -125,7 +121,7 @@ class Windows:
         which = int(np.searchsorted(total, at, side="right"))
         into = at - (total[which] - weight[which])
         offset = min(into, span[which]) if step is None else np.floor(into) * step
-        return float(self.snap(low_s[which] + offset, up=False)) if step else float(low_s[which] + offset)
+        return float(low_s[which] + offset)
 
     def samples(self, start_s: float, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """One window's tokens.
@@ -290,30 +286,3 @@ class PairedViews(Dataset):
     def _generator(self, purpose: str, recording_id: str, *numbers: int) -> np.random.Generator:
         name = int.from_bytes(hashlib.sha256(f"{purpose}/{recording_id}".encode()).digest()[:8], "little")
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch, name, *numbers)))
-
-
-def match_sampling(recording: Recording, sample_s: float) -> Recording:
-    """The recording with traces of `sample_s` a frame; spikes, and rates within 1 %, as they are.
-
-    A new frame is the mean of the old signal over its length, so that nothing faster folds back. It is
-    valid where it lies wholly in valid time.
-    """
-    if recording.modality == "spikes" or abs(recording.sampling_rate_hz * sample_s - 1) <= 0.01:
-        return recording
-    old, new = recording.sampling_rate_hz, 1 / sample_s
-    warnings.warn(f"{recording.recording_id}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder expects.", stacklevel=3)
-    traces = np.nan_to_num(np.asarray(recording.traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)   # outside valid time only
-    n_new = int(len(traces) / (old * sample_s) + 1e-6)
-    integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
-    edge = np.minimum(np.arange(n_new + 1) * sample_s * old, len(traces))           # in old frames
-    whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
-    at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
-    traces = np.diff(at_edge, axis=0) / (sample_s * old)
-    end_s = recording.start_s + n_new * sample_s
-    # Whole old frames only: one that an interval cuts may be NaN.
-    intervals = np.minimum(recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s)
-    intervals = check_intervals(intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id)
-    return Recording.from_traces(traces, new, recording.units, intervals, recording_id=recording.recording_id,
-                                 animal_id=recording.animal_id, probe_id=recording.probe_id, start_s=recording.start_s,
-                                 epochs=recording.epochs, provenance=recording.provenance | {"resampled_from_hz": old})
-

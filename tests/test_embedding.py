@@ -114,3 +114,9 @@ def test_errors_name_the_remedy(encoder):
         nl.embed(encoder, [spiky(), spiky(seed=1)])
     with pytest.raises(ValueError, match="there is no recording to embed; give at least one"):
         nl.embed(encoder, [])
+
+
+def test_units_table_lies_on_the_embedding_index(recordings):
+    embedding, units = nl.embed(nl.NuCLR(TINY.model), recordings), nl.units_table(recordings)
+    assert embedding.index.isin(units.index).all() and units.index.names == embedding.index.names
+    assert units.loc[recordings[1].recording_id, "animal_id"].eq(recordings[1].animal_id).all()

@@ -399,3 +399,8 @@ def test_impossible_configs(field, value):
         replace(nl.TrainConfig(), **{field: value})
     with pytest.raises(ValueError, match="no preset has .'momentum'.; see"):
         TINY.with_(momentum=0.9)
+
+
+def test_an_unknown_device_is_refused(recordings):
+    with pytest.raises(ValueError, match="use 'cpu', or None"):
+        nl.pretrain(recordings, TINY, device="cuda:7")
