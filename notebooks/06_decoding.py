@@ -12,7 +12,7 @@
 # **You will learn** to read cell type and brain area from frozen vectors, to put an honest interval around the score, and
 # to build the table that a sceptical reader asks for: baselines, controls, confusion.
 #
-# **Needs** `00_quickstart`. **Takes** about 3 minutes on a laptop (2 cores).
+# **Needs** `00_quickstart`. **Takes** about 2 minutes on a laptop (2 cores).
 #
 # A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if the most frequent class
 # is 90 % of the units; and any score can come from something other than what you believe. So a score never stands alone here.

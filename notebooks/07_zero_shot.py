@@ -12,7 +12,7 @@
 # **You will learn** what separates *transductive*, *transductive zero-shot* and *inductive zero-shot*, to hold an animal out so
 # that nothing of it can leak, and to see the paper's ablation at work, on animals where, by construction, only the population tells types apart.
 #
-# **Needs** `06_decoding`. **Takes** about 5 minutes on a laptop (2 cores): two encoders are trained.
+# **Needs** `06_decoding`. **Takes** about 4 minutes on a laptop (2 cores): two encoders are trained.
 #
 # A new animal on the table, no label, an encoder trained last year on others. Can it say which of these neurons are Pvalb? That is
 # the question that a method must answer to be useful, and the hardest of three:
