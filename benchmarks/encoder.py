@@ -54,7 +54,7 @@ def measure(config: nl.ModelConfig, setting: dict, repeats: int, seed: int) -> d
     sizes = (setting["units"] * spread).round().long()
     tokens = torch.poisson(torch.full((int(sizes.sum()), config.tokens_per_window, config.samples_per_token), 0.1), generator=generator)
     ours, plain = model(tokens, sizes), plain_forward(model, tokens, sizes)
-    error = float((ours - plain).norm() / plain.norm())
+    error = ((ours - plain).norm() / plain.norm()).item()
     if error > 1e-5:
         raise AssertionError(f"the encoder and the plain reference differ by {error:.1e}")
 

@@ -97,7 +97,8 @@ PRESETS = {
     "quick-calcium": Preset(
         ModelConfig("calcium", 0.23344, 4, 32, **_SMALL),
         ViewConfig(max_distance_s=240.0),
-        TrainConfig(steps=1200, batch_size=4, learning_rate=2e-3, warmup_steps=40, log_every=20, checkpoint_every=200)),
+        # As in the paper, calcium wants a lower rate than spikes: at 2e-3 the vectors collapse.
+        TrainConfig(steps=1200, batch_size=4, learning_rate=5e-4, warmup_steps=100, log_every=20, checkpoint_every=200)),
     # The published recipes.
     "paper-spikes": Preset(
         ModelConfig(),
