@@ -22,15 +22,16 @@ from tqdm.auto import tqdm
 import nuclr_lite as nl
 
 LONG = """
-import resource, time, torch, nuclr_lite as nl
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-recording = nl.Recording.load({path!r})
+import re, time, nuclr_lite as nl
 
-encoder = nl.NuCLR(nl.PRESETS[{preset!r}].model)
+def peak_gb():      # of this program alone; getrusage would remember the process that started it
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1e6
+
+encoder, libraries = nl.NuCLR(nl.PRESETS[{preset!r}].model), peak_gb()
+recording = nl.Recording.load({path!r})
 started = time.perf_counter()
-table = nl.embed(encoder, recording)
-print(f"{{recording}}; {preset} encoder: {{time.perf_counter() - started:.0f}} s, peak memory "
-      f"{{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f}} GB (libraries alone {{base / 1e6:.2f}} GB)")
+nl.embed(encoder, recording)
+print(f"{{recording}}; {preset} encoder: {{time.perf_counter() - started:.0f}} s, peak memory {{peak_gb():.2f}} GB (libraries alone {{libraries:.2f}} GB)")
 """
 
 
