@@ -9,7 +9,7 @@ import pandas as pd
 
 from .intervals import frame_ranges
 from .progress import progress
-from .recording import Recording
+from .recording import Recording, as_list
 
 INTERVAL_EDGES_S = np.logspace(-3, 1, 25)                           # 1 ms to 10 s
 LAG_EDGES_S = np.concatenate([[0.0], np.logspace(np.log10(0.002), np.log10(2.0), 24)])
@@ -25,9 +25,7 @@ def hand_features(recordings: Recording | list[Recording]) -> dict[str, pd.DataF
     over what a Poisson train of that rate would give, log), 'all' (these and irregularity: CV, local variation, Fano factors).
     Calcium: 'level' (mean, spread, skewness), 'distribution' (quantiles), 'autocorrelation' (of the trace, at 1 to 32 frames), 'all'.
     """
-    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
-    if not recordings:
-        raise ValueError("there is no recording to describe; give at least one.")
+    recordings = as_list(recordings, "describe")
     modalities = {recording.modality for recording in recordings}
     if len(modalities) > 1:
         raise ValueError("spike and calcium recordings have different features; describe them apart.")
@@ -50,7 +48,7 @@ def population_coupling(recordings: Recording | list[Recording], bin_s: float = 
     Spikes: square roots of counts in bins of `bin_s`, s. Calcium: traces, a lag every frame. Returns a DataFrame indexed by (recording_id, unit_id), one column a lag from -max_lag_s to max_lag_s; positive: the
     unit follows the others. Pairs never span a gap. (After Okun et al. 2015, who use lag 0.)
     """
-    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    recordings = as_list(recordings, "describe")
     tables = []
     for recording in progress(recordings, desc="population coupling", unit="recording", leave=False):
         step_s = bin_s if recording.modality == "spikes" else 1 / recording.sampling_rate_hz
@@ -73,8 +71,8 @@ def population_coupling(recordings: Recording | list[Recording], bin_s: float = 
     return pd.concat(tables)
 
 
-def binned(recording: Recording, bin_s: float) -> list[np.ndarray]:
-    """Activity (units, bins) of each valid interval."""
+def binned(recording: Recording, bin_s: float = 0.1) -> list[np.ndarray]:
+    """Activity of each valid interval: traces (units, frames) as they are, or square roots of spike counts (units, bins of `bin_s`)."""
     if recording.modality == "calcium":
         ranges = frame_ranges(recording.intervals, recording.sampling_rate_hz, recording.start_s)
         return [np.asarray(recording.traces[first:stop], dtype=np.float64).T for first, stop in ranges]
@@ -151,8 +149,7 @@ def _fano(recording: Recording, times: np.ndarray, rows: np.ndarray, width_s: fl
 
 
 def _trace_features(recording: Recording) -> dict[str, np.ndarray]:
-    ranges = frame_ranges(recording.intervals, recording.sampling_rate_hz, recording.start_s)
-    pieces = [np.asarray(recording.traces[first:stop], dtype=np.float64) for first, stop in ranges if stop > first]
+    pieces = [piece.T for piece in binned(recording) if piece.size]
     traces = np.concatenate(pieces) / recording.trace_scale                         # (frames, units)
     mean, spread = traces.mean(axis=0), traces.std(axis=0)
     safe = np.maximum(spread, 1e-9)

@@ -9,7 +9,7 @@ import torch
 
 from .model import NuCLR
 from .progress import progress
-from .recording import Recording
+from .recording import Recording, as_list
 from .views import Windows
 
 
@@ -38,7 +38,7 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     """
     if not isinstance(encoder, NuCLR):
         raise TypeError(f"embed needs a NuCLR encoder, not {type(encoder).__name__}; of what pretrain returns, pass `.encoder`.")
-    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    recordings = as_list(recordings, "embed")
     ids = [recording.recording_id for recording in recordings]
     if len(set(ids)) < len(ids):
         raise ValueError("two recordings share an id, their units could not be told apart; give every recording its own.")
@@ -50,8 +50,6 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
                   for recording in progress(recordings, desc="embed", unit="recording", leave=False)]
     finally:
         encoder.train(was_training)
-    if not tables:
-        raise ValueError("there is no recording to embed; give at least one.")
     table = pd.concat(tables)
     lost = sum(recording.n_units for recording in recordings) - len(table)
     if lost:

@@ -22,7 +22,7 @@ from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
 from .progress import progress
-from .recording import Recording
+from .recording import Recording, as_list
 from .storage import atomic_directory
 from .views import Batch, PairedViews
 
@@ -105,9 +105,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
         preset = PRESETS[preset]
     if device not in (None, "cpu"):
         raise ValueError(f"device is {device!r}; use 'cpu', or None for what accelerate finds.")
-    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
-    if not recordings:
-        raise ValueError("there is no recording to train on; give at least one.")
+    recordings = as_list(recordings, "train on")
     out_dir = Path(out_dir) if out_dir is not None else None
     checkpoints = _checkpoints(out_dir) if out_dir else []
     if checkpoints and not resume:

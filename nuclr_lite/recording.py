@@ -275,6 +275,14 @@ def match_sampling(recording: Recording, sample_s: float) -> Recording:
                                  epochs=recording.epochs, provenance=recording.provenance | {"resampled_from_hz": old})
 
 
+def as_list(recordings: Recording | list[Recording], purpose: str) -> list[Recording]:
+    """One or several recordings as a list; ValueError for none."""
+    recordings = [recordings] if isinstance(recordings, Recording) else list(recordings)
+    if not recordings:
+        raise ValueError(f"there is no recording to {purpose}; give at least one.")
+    return recordings
+
+
 def units_table(recordings: list[Recording]) -> pd.DataFrame:
     """The units of several recordings under each other, on the index that `embed` gives, with a column animal_id."""
     tables = {recording.recording_id: recording.units.assign(animal_id=recording.animal_id) for recording in recordings}
