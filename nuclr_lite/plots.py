@@ -2,16 +2,19 @@
 from __future__ import annotations
 
 from functools import wraps
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from .baselines import binned, population_coupling
 from .decoding import DecodeResult
 from .recording import Recording
+from .sources.optotagging import OptotagConfig, select_pulses, spikes_around
 
 PALETTE = sns.color_palette("colorblind")
 STYLE = {**sns.axes_style("ticks"), **sns.plotting_context("notebook"), "figure.facecolor": "white", "figure.dpi": 90,
@@ -163,4 +166,93 @@ def alone_and_together(recording: Recording, label: str = "cell_type", max_lag_s
         axes.axhline(0, color="0.7", lw=0.8, zorder=0)
         axes.set(xlabel="lag (s)", ylabel="correlation", title=title)
     panels[1].legend(fontsize="small", title=label)
+    return figure
+
+
+@_styled
+def light_response(spike_trains, pulses: pd.DataFrame, unit_ids, decisions: pd.DataFrame | None = None, window_ms: tuple[float, float] = (-20, 30),
+                   config: OptotagConfig = OptotagConfig()) -> Figure:
+    """To check optotagging by eye: each unit's spikes around the light pulses (raster; the first pulse on top) above their rate (PSTH, 1 ms bins).
+
+    Dashed: the rate at rest, from `decisions`.
+
+    Parameters
+    ----------
+    spike_trains : unit_id -> (n,) spike times, s, in order.
+    pulses : AllenSDK's optogenetic table; those that `config` selects are drawn.
+    unit_ids : the units to draw, a pair of panels each; 4 to 8 are legible.
+    decisions : what `optotag_units` returned, for the titles and the rate at rest.
+    """
+    unit_ids = list(unit_ids)
+    unknown = [unit_id for unit_id in unit_ids if unit_id not in spike_trains or (decisions is not None and unit_id not in decisions.index)]
+    if unknown:
+        raise ValueError(f"no spike train or no decision for units {unknown}; choose among those that were tested.")
+    if not unit_ids:
+        raise ValueError("no units to draw: unit_ids is empty.")
+    pulses = select_pulses(pulses, config)
+    duration_ms = 1000 * pulses["duration"].to_numpy()
+    unit, pulse, time_ms = spikes_around({unit_id: spike_trains[unit_id] for unit_id in unit_ids}, pulses["start_time"].to_numpy(), *window_ms)
+    artefact = (np.abs(time_ms) < config.artefact_ms) | (np.abs(time_ms - duration_ms[pulse]) < config.artefact_ms)
+    evoked = (time_ms >= config.evoked_ms[0]) & (time_ms < config.evoked_ms[1]) & ~artefact
+    edges = np.arange(window_ms[0], window_ms[1] + 0.5)
+    light, hatched = dict(color=PALETTE[9], alpha=0.22, lw=0), dict(facecolor="none", edgecolor="0.55", hatch="//////", lw=0)
+    n_columns = min(4, len(unit_ids))
+    n_rows = -(-len(unit_ids) // n_columns)
+    figure = plt.figure(figsize=(0.6 + 2.9 * n_columns, 3.7 * n_rows))
+    grid = figure.add_gridspec(2 * n_rows, n_columns, height_ratios=[1.6, 1] * n_rows)
+    for at, unit_id in enumerate(unit_ids):
+        row, column = divmod(at, n_columns)
+        raster = figure.add_subplot(grid[2 * row, column])
+        rate = figure.add_subplot(grid[2 * row + 1, column], sharex=raster)
+        for axes in (raster, rate):
+            axes.axvspan(0, np.median(duration_ms), zorder=0, **light)
+            for middle in (0, *np.unique(duration_ms.round(1))):
+                axes.axvspan(middle - config.artefact_ms, middle + config.artefact_ms, zorder=0.5, **hatched)
+        mine, below = unit == at, np.zeros(len(edges) - 1)
+        for chosen, colour in ((mine & ~evoked, "0.3"), (mine & evoked, PALETTE[3])):
+            raster.vlines(time_ms[chosen], pulse[chosen] + 0.5, pulse[chosen] + 1.5, color=colour, lw=1.8)
+            hertz = np.histogram(time_ms[chosen], edges)[0] / len(pulses) * 1000
+            rate.bar(edges[:-1], hertz, width=1, align="edge", color=colour, lw=0, bottom=below)
+            below = below + hertz
+        title, is_tagged = f"unit {unit_id}", False
+        if decisions is not None:
+            decision = decisions.loc[unit_id]
+            is_tagged = decision["why"] == "tagged"
+            title += "\n" + fill(f"tagged: {decision['cell_type']}" if is_tagged else decision["why"], 34)
+            rate.axhline(decision["baseline_hz"], color="0.3", ls="--", lw=1)
+        raster.set_title(title, color=PALETTE[2] if is_tagged else "0.2", fontsize="small", loc="left")
+        raster.set(xlim=window_ms, ylim=(len(pulses) + 0.5, 0.5), ylabel="pulse" if column == 0 else None)
+        raster.tick_params(bottom=False, labelbottom=False)
+        raster.spines["bottom"].set_visible(False)
+        rate.set(xlabel="time from light onset (ms)" if at + n_columns >= len(unit_ids) else None, ylabel="spikes/s" if column == 0 else None,
+                 ylim=(0, max(20, 1.05 * rate.get_ylim()[1])))
+    patches = [Patch(label="light", **light), Patch(label="artefact, not counted", **hatched), Patch(label="counted as evoked", color=PALETTE[3])]
+    figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize="small")
+    return figure
+
+
+@_styled
+def session_timeline(recordings: list[Recording], epochs: pd.DataFrame, invalid: pd.DataFrame, light: pd.DataFrame) -> Figure:
+    """What of an Allen session is used: its stimulus blocks, light pulses and invalid times above the valid time and the firing of each probe.
+
+    recordings : those of one session. epochs, invalid, light : `SessionFile.stimulus_epochs()`, `.invalid_times()`, `.light_pulses()`.
+    """
+    stop_s = max([*(recording.intervals.max() for recording in recordings), *epochs["stop_time"], *light["stop_time"]])
+    figure, axes = plt.subplots(figsize=(9, 1.6 + 0.55 * len(recordings)))
+    names = [name for name in epochs["stimulus_name"].unique() if name != "invalid_presentation"]
+    for name, colour in zip(names, sns.color_palette("pastel", len(names))):
+        mine = epochs[epochs["stimulus_name"] == name]
+        axes.broken_barh(list(zip(mine["start_time"] / 60, mine["duration"] / 60)), (0.1, 0.8), color=colour, label=name.replace("_", " "))
+    if len(light):
+        axes.vlines(light["start_time"] / 60, 0.1, 0.9, color=PALETTE[9], lw=0.8, label="light pulses")
+    for i, row in enumerate(invalid.itertuples()):
+        axes.axvspan(row.start_time / 60, row.stop_time / 60, color="0.2", alpha=0.6, lw=0, label="declared invalid" if i == 0 else None)
+    for at, recording in enumerate(recordings, start=1):
+        axes.broken_barh([(start / 60, (stop - start) / 60) for start, stop in recording.intervals], (at + 0.1, 0.8), color="0.85", label="valid time" if at == 1 else None)
+        edges = np.arange(0.0, recording.intervals.max() + 1.0)
+        spikes = np.histogram(recording.times, edges)[0]
+        axes.plot(edges[:-1] / 60, at + 0.85 - 0.7 * spikes / spikes.max(), color=PALETTE[0], lw=0.4, label="spikes per s" if at == 1 else None)
+    axes.set(yticks=0.5 + np.arange(len(recordings) + 1), yticklabels=["session", *(recording.probe_id for recording in recordings)], ylim=(len(recordings) + 1, 0),
+             xlim=(0, stop_s / 60), xlabel="time (min)", title=f"session {recordings[0].provenance['session_id']}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncol=4, fontsize="small")
     return figure
