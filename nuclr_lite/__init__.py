@@ -18,7 +18,7 @@ _WHERE = {
     "load_official_weights": "official",
     "TrainConfig": "presets", "Preset": "presets", "PRESETS": "presets",
     "pretrain": "pretraining", "Pretrained": "pretraining",
-    "embed": "embedding", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
+    "embed": "embedding", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
 }
 _MODULES = ("baselines", "decoding", "plots", "sources", "views", "presets")
 __all__ = [*_WHERE, *_MODULES]

@@ -56,7 +56,7 @@ def test_alone_all_kinds_are_alike():
     """The log rate has the same variance and autocorrelation for each cell type and area, by construction."""
     config = replace(SPIKES, duration_s=2000.0, n_units=(120, 120), coupling_jitter=0.0, animal_jitter=0.0, drift=0.0, silent_share=0.0)
     rng = np.random.default_rng(0)
-    units, traits = simulated._draw_units(config, rng)
+    units, traits = simulated.draw_units(config, rng)
     rates, _ = simulated._rates(units, traits, config, rng)
     x = np.log(rates[:, ::10])
     x = x - x.mean(axis=1, keepdims=True)

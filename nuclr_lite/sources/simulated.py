@@ -120,19 +120,19 @@ def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int
 
 def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationConfig) -> Recording:
     rng = np.random.default_rng([seed, animal, modality == "calcium"])
-    units, traits = _draw_units(config, rng)
+    units, traits = draw_units(config, rng)
     rates, epochs = _rates(units, traits, config, rng)
     common = dict(units=units, recording_id=f"simulated-{modality}-{seed}-{animal:03d}", animal_id=f"animal{seed}-{animal:03d}",
                   probe_id="probeA" if modality == "spikes" else None, epochs=epochs,
                   provenance={"source": "simulated", "seed": seed, "animal": animal, **traits, "config": asdict(config)})
     if modality == "spikes":
-        trains = _poisson_spikes(rates, config, rng)
+        trains = poisson_spikes(rates, config, rng)
         return Recording.from_spike_trains(trains, intervals=[[0.0, config.duration_s]], **common)
     traces = _dff(rates, config, rng)
     return Recording.from_traces(traces, config.frame_rate_hz, **common)
 
 
-def _draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
+def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
     """The units table with its truth, and the animal's own traits."""
     traits = {name: float(rng.uniform(*getattr(config, name)))
               for name in ("state_tau_s", "state_frequency_hz", "drive_tau_s", "state_share", "gain", "log_rate", "lag_scale")}
@@ -165,19 +165,30 @@ def _filled(kinds: dict[str, Kind], n: int, rng: np.random.Generator) -> np.ndar
 
 def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator):
     """(units, steps) rates in Hz by the equation at the top, and the stimulus blocks."""
-    n, steps = len(units), int(round(config.duration_s / config.step_s))
+    shared, epochs = shared_latents(units, traits, config, rng)
+    return unit_rates(units, traits, shared, config, rng), epochs
+
+
+def shared_latents(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator):
+    """An animal's S(t) and V(t), {'state': (steps,), 'drive': (steps,)}, each longer than the recording by its longest lag, and the stimulus blocks."""
     margin = int(np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s))
-    state = _latents(1, steps + margin, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng)[0]
-    drive = _latents(1, steps + margin, traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
+    steps = margin + int(round(config.duration_s / config.step_s))
+    state = _latents(1, steps, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng)[0]
+    drive = _latents(1, steps, traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
     movie = _latents(1, int(round(config.movie_s / config.step_s)), traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
-    epochs = _movie_into(drive, movie, margin, config)
+    return {"state": state, "drive": drive}, _movie_into(drive, movie, margin, config)
+
+
+def unit_rates(units: pd.DataFrame, traits: dict, shared: dict, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+    """(units, steps) rates in Hz of some of an animal's units, given what all of them share."""
+    n, steps = len(units), int(round(config.duration_s / config.step_s))
     x = np.zeros((n, steps), dtype=np.float32)
-    for shared, name, frequency, share in ((state, "state", traits["state_frequency_hz"], traits["state_share"]),
-                                           (drive, "drive", 0.0, 1 - traits["state_share"])):
+    for name, frequency, share in (("state", traits["state_frequency_hz"], traits["state_share"]), ("drive", 0.0, 1 - traits["state_share"])):
         private = _latents(n, steps, traits[f"{name}_tau_s"], frequency, config.step_s, rng)
         c = units[f"{name}_coupling"].to_numpy(np.float32)[:, None]
         lag = np.round(units[f"{name}_lag_s"] / config.step_s).astype(int).to_numpy()
-        delayed = np.stack([shared[margin - k : margin - k + steps] for k in lag])
+        margin = len(shared[name]) - steps
+        delayed = np.stack([shared[name][margin - k : margin - k + steps] for k in lag])
         sign = units[f"{name}_sign"].to_numpy(np.float32)[:, None]
         x += np.float32(np.sqrt(share)) * (sign * c * delayed + np.sqrt(1 - c**2) * private)
     gain = traits["gain"]
@@ -185,7 +196,7 @@ def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.
     drift = _latents(n, steps // slow + 2, config.drift_tau_s, 0.0, config.step_s * slow, rng)
     drift = np.repeat(drift, slow, axis=1)[:, :steps] * np.float32(config.drift)
     log_rate = np.log(units["base_rate_hz"].to_numpy(np.float32))[:, None]
-    return np.exp(log_rate + np.float32(gain) * x - np.float32(gain**2 / 2) + drift), epochs
+    return np.exp(log_rate + np.float32(gain) * x - np.float32(gain**2 / 2) + drift)
 
 
 def _latents(n: int, steps: int, tau_s: float, frequency_hz: float, step_s: float, rng: np.random.Generator) -> np.ndarray:
@@ -217,7 +228,7 @@ def _movie_into(drive: np.ndarray, movie: np.ndarray, margin: int, config: Simul
     return pd.DataFrame({"start_s": starts, "stop_s": stops, "name": names})
 
 
-def _poisson_spikes(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> list[np.ndarray]:
+def poisson_spikes(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> list[np.ndarray]:
     """Spike times of each unit, s. Of two spikes closer than the dead time, the later is dropped."""
     counts = rng.poisson(rates * config.step_s)                                 # (units, steps)
     trains = []
