@@ -47,3 +47,10 @@ def covered(intervals: np.ndarray, depth: int = 1) -> np.ndarray:
     apart = stretches[1:, 0] - stretches[:-1, 1] > 1e-6
     first, last = np.r_[True, apart][: len(stretches)], np.r_[apart, True][: len(stretches)]
     return np.stack([stretches[first, 0], stretches[last, 1]], axis=1)
+
+
+def without(intervals: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """(K, 2), s, in order: the time of `intervals` that no interval of `removed` covers. Ends may be infinite."""
+    removed = covered(np.asarray(removed, dtype=np.float64).reshape(-1, 2))
+    rest = np.stack([np.r_[-np.inf, removed[:, 1]], np.r_[removed[:, 0], np.inf]], axis=1)
+    return covered(np.concatenate([intervals, rest]), depth=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..intervals import covered
+from ..intervals import covered, without
 from ..progress import progress
 from ..recording import Recording
 from ..tables import tidy_units
@@ -313,17 +313,16 @@ def _restrict(valid: np.ndarray, nwbfile, intervals_from: str | None, file) -> n
     """(K, 2), s: what of `valid` lies in the table `intervals_from` and outside the file's invalid_times."""
     from pynwb.epoch import TimeIntervals
 
-    limits = {}
+    restricted = {}
     if intervals_from is not None:
         tables = {item.name: item for item in nwbfile.objects.values() if isinstance(item, TimeIntervals)}
         if intervals_from not in tables:
             raise ValueError(f"{file}: no table of intervals {intervals_from!r}; there are {sorted(tables)}.")
-        limits[intervals_from] = covered(_start_stop(tables[intervals_from], file)[0])
+        restricted[intervals_from] = lambda time: covered(np.concatenate([time, covered(_start_stop(tables[intervals_from], file)[0])]), depth=2)
     if nwbfile.invalid_times is not None:
-        invalid = covered(_start_stop(nwbfile.invalid_times, file)[0])
-        limits["invalid_times"] = np.stack([np.r_[-np.inf, invalid[:, 1]], np.r_[invalid[:, 0], np.inf]], axis=1)
-    for name, limit in limits.items():
-        valid = covered(np.concatenate([valid, limit]), depth=2)
+        restricted["invalid_times"] = lambda time: without(time, _start_stop(nwbfile.invalid_times, file)[0])
+    for name, restrict in restricted.items():
+        valid = restrict(valid)
         if not len(valid):
             raise ValueError(f"{file}: table {name!r} leaves no valid time; check that it uses the data's clock (s), or choose another.")
     return valid
