@@ -1,6 +1,8 @@
 # Two commands do everything, set-up included:
 #   make reproduce    the notebooks, through papermill, on the simulated data
 #   make test         the tests, every notebook among them
+# and:
+#   make rehearsal    the Allen path, from listing to decoding, against a stand-in of their server on this machine
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 BIN     := .venv/bin
@@ -8,7 +10,7 @@ READY   := .venv/.ready
 
 export PYTHONHASHSEED = 0
 
-.PHONY: setup reproduce test test-slow notebooks bench lab clean
+.PHONY: setup reproduce test test-slow notebooks rehearsal bench lab clean
 
 setup: $(READY)
 
@@ -34,6 +36,9 @@ test-slow: $(READY)
 # Run the notebooks and put what they printed and drew into the committed pairs.
 notebooks: $(READY)
 	$(BIN)/python notebooks/run.py --profile laptop --publish
+
+rehearsal: $(READY)
+	$(BIN)/python tests/rehearse_allen.py --out data/processed/rehearsal
 
 bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py
