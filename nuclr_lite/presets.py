@@ -109,4 +109,9 @@ PRESETS = {
         ModelConfig("calcium", 0.23344, 4, 32),
         ViewConfig(max_distance_s=240.0, min_units=11, kept_share=(1.0, 1.0)),
         TrainConfig(batch_size=16, learning_rate=1.25e-4)),
+    # The same for one plane of the Allen two-photon set (7 frames of 30 Hz: 0.2333 s). A plane of Pvalb, Sst or Vip cells may hold fewer than 11.
+    "allen-two-photon": Preset(
+        ModelConfig("calcium", 0.23344, 4, 32),
+        ViewConfig(max_distance_s=240.0, min_units=2, kept_share=(1.0, 1.0)),
+        TrainConfig(batch_size=16, learning_rate=1.25e-4)),
 }
