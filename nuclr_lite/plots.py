@@ -79,7 +79,9 @@ def history(history: pd.DataFrame) -> Figure:
         loss.plot(history["step"], history[name], color=colour, label=name, marker=dots)
     loss.set(xlabel="step", ylabel="nats", title="objective")
     loss.legend(fontsize="small")
-    found.plot(history["step"], history["retrieval_accuracy"], color=PALETTE[0], label="encoder", marker=dots)
+    # A row of the history is one batch, and batches differ more than neighbouring steps do.
+    found.plot(history["step"], history["retrieval_accuracy"], color=PALETTE[0], marker=dots, alpha=0.3, lw=0.8)
+    found.plot(history["step"], history["retrieval_accuracy"].rolling(max(1, len(history) // 12), min_periods=1, center=True).mean(), color=PALETTE[0], label="encoder (mean)")
     found.plot(history["step"], history["retrieval_chance"], color="0.5", ls="--", label="guessing")
     found.set(xlabel="step", ylabel="share of units", ylim=(0, None), title="finds itself in the other view")
     found.legend(fontsize="small")

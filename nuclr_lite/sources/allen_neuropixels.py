@@ -18,7 +18,7 @@ from ..intervals import without
 from ..recording import Recording
 from .allen_client import neuropixels_cache, neuropixels_session_path, neuropixels_session_urls
 from .allen_session_file import QUALITY_LIMITS, SessionFile, open_session
-from .downloads import Job, confirm_size, download, download_all, opens_as_hdf5, remote_size
+from .downloads import Job, confirm_size, download, download_all, is_whole, remote_size
 from .optotagging import OptotagConfig, cell_type_of_genotype, optotag_units
 
 TYPICAL_SESSION_BYTES = 2.5e9      # 146.5 GB in 58 sessions (AllenSDK's documentation), where the server doesn't say
@@ -83,7 +83,7 @@ def _session_bytes(cache, cache_dir: str | Path, session_ids, ask: bool = True) 
     except (OSError, ValueError, AttributeError, TypeError):
         known = {}
     paths = {number: neuropixels_session_path(cache_dir, number) for number in session_ids}
-    on_disk = {number: path.stat().st_size for number, path in paths.items() if _is_there(path)}
+    on_disk = {number: path.stat().st_size for number, path in paths.items() if is_whole(path)}
     unknown = [number for number in session_ids if number not in on_disk and number not in known] if ask else []
 
     def size_of(number) -> int | None:
@@ -130,7 +130,7 @@ def download_session(session_id: int, cache_dir: str | Path, scheme: str | None 
     ValueError : there is no such session. DownloadError, OSError with errno ENOSPC : as `downloads.download`. ImportError : as `list_sessions`.
     """
     path = neuropixels_session_path(cache_dir, session_id)
-    if _is_there(path):
+    if is_whole(path):
         return path
     cache = neuropixels_cache(cache_dir, scheme, host)
     _check_ids(cache, [session_id])
@@ -147,21 +147,13 @@ def download_sessions(session_ids: Sequence[int], cache_dir: str | Path, scheme:
     """
     session_ids = [int(number) for number in session_ids]
     paths = [neuropixels_session_path(cache_dir, number) for number in session_ids]
-    missing = [number for number, path in zip(session_ids, paths) if not _is_there(path)]
+    missing = [number for number, path in zip(session_ids, paths) if not is_whole(path)]
     if missing:
         cache = neuropixels_cache(cache_dir, scheme, host)
         _check_ids(cache, missing)
         _confirm(cache, cache_dir, missing, ask=confirm)
         download_all([Job(neuropixels_session_urls(cache, number), neuropixels_session_path(cache_dir, number)) for number in missing], parallel)
     return paths
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        opens_as_hdf5(path)
-    except (FileNotFoundError, ValueError):
-        return False
-    return True
 
 
 def _check_ids(cache, session_ids) -> None:

@@ -18,7 +18,7 @@ import pandas as pd
 from ..recording import Recording, as_list
 from .allen_client import two_photon_cache, two_photon_file_url, two_photon_path
 from .allen_two_photon_file import read_experiment
-from .downloads import Job, confirm_size, download_all, opens_as_hdf5, remote_size
+from .downloads import Job, confirm_size, download_all, is_whole, remote_size
 
 TYPICAL_BYTES = 0.3e9              # a guess, where the server doesn't say how large a file is
 
@@ -103,7 +103,7 @@ def download_experiments(experiment_ids: Sequence[int], cache_dir: str | Path, b
     """
     cache = two_photon_cache(cache_dir, base_uri)
     paths = {int(number): two_photon_path(cache, int(number)) for number in experiment_ids}
-    missing = [number for number, path in paths.items() if not _is_there(path)]
+    missing = [number for number, path in paths.items() if not is_whole(path)]
     if missing:
         with ThreadPoolExecutor(max_workers=8) as pool:
             urls = list(pool.map(lambda number: two_photon_file_url(cache, number), missing))
@@ -112,14 +112,6 @@ def download_experiments(experiment_ids: Sequence[int], cache_dir: str | Path, b
         confirm_size(sum(size or TYPICAL_BYTES for size in sizes), cache_dir, what, yes=not confirm)
         download_all([Job(url, paths[number]) for url, number in zip(urls, missing)], parallel)
     return list(paths.values())
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        opens_as_hdf5(path)
-    except (FileNotFoundError, ValueError):
-        return False
-    return True
 
 
 # The same cell in other sessions

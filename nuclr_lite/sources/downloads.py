@@ -48,6 +48,15 @@ def opens_as_hdf5(path: str | Path) -> None:
         raise ValueError(f"{Path(path).name} {what}") from error
 
 
+def is_whole(path: str | Path) -> bool:
+    """Whether there is a file that opens as HDF5."""
+    try:
+        opens_as_hdf5(path)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
 def download(urls: str | Sequence[str | Callable[[], str]], path: str | Path, *, expected_bytes: int | None = None,
              check: Callable[[Path], None] = opens_as_hdf5, tries: int = 5, timeout_s: tuple[float, float] = (10.0, 60.0),
              back_off_s: float = 1.0, disable_bar: bool = False) -> Path:
