@@ -38,6 +38,12 @@ def colours(labels) -> dict:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sorted(set(labels), key=str))}
 
 
+def _named(recording: Recording) -> str:
+    """The recording's id, for titles; simulated data say so."""
+    said = f"{recording.provenance.get('source')} {recording.provenance.get('institution')} {recording.recording_id}"
+    return recording.recording_id + (" (simulated)" if "simulated" in said and "simulated" not in recording.recording_id else "")
+
+
 @_styled
 def activity(recording: Recording, label: str | None = None, start_s: float | None = None, duration_s: float = 20.0) -> Figure:
     """Spike raster, or dF/F traces, of a stretch of a recording; units sorted and coloured by a column of the units table."""
@@ -66,7 +72,8 @@ def activity(recording: Recording, label: str | None = None, start_s: float | No
         mine = place[(kinds == kind).to_numpy()]
         if label:
             axes.text(1.01, (mine.min() + mine.max()) / 2 / len(kinds), kind, color=colour, transform=axes.transAxes, va="center", weight="bold")
-    axes.set(xlabel="time (s)", ylabel="unit", xlim=(start_s, start_s + duration_s), ylim=(-1, len(kinds)), title=recording.recording_id)
+    kind_of_row = "unit" if recording.modality == "spikes" else "cell (one step: the 99th percentile of dF/F)"
+    axes.set(xlabel="time (s)", ylabel=kind_of_row, xlim=(start_s, start_s + duration_s), ylim=(-1, len(kinds) + (recording.modality == "calcium")), title=_named(recording))
     return figure
 
 
@@ -81,7 +88,8 @@ def history(history: pd.DataFrame) -> Figure:
     loss.legend(fontsize="small")
     # A row of the history is one batch, and batches differ more than neighbouring steps do.
     found.plot(history["step"], history["retrieval_accuracy"], color=PALETTE[0], marker=dots, alpha=0.3, lw=0.8)
-    found.plot(history["step"], history["retrieval_accuracy"].rolling(max(1, len(history) // 12), min_periods=1, center=True).mean(), color=PALETTE[0], label="encoder (mean)")
+    found.plot(history["step"], history["retrieval_accuracy"].rolling(max(1, len(history) // 12), min_periods=1, center=True).mean(), color=PALETTE[0],
+               marker=dots, label="encoder (mean)")
     found.plot(history["step"], history["retrieval_chance"], color="0.5", ls="--", label="guessing")
     found.set(xlabel="step", ylabel="share of units", ylim=(0, None), title="finds itself in the other view")
     found.legend(fontsize="small")
@@ -173,7 +181,7 @@ def alone_and_together(recording: Recording, label: str = "cell_type", max_lag_s
 
 @_styled
 def light_response(spike_trains, pulses: pd.DataFrame, unit_ids, decisions: pd.DataFrame | None = None, window_ms: tuple[float, float] = (-20, 30),
-                   config: OptotagConfig = OptotagConfig()) -> Figure:
+                   config: OptotagConfig = OptotagConfig(), title: str = "") -> Figure:
     """To check optotagging by eye: each unit's spikes around the light pulses (raster; the first pulse on top) above their rate (PSTH, 1 ms bins).
 
     Dashed: the rate at rest, from `decisions`.
@@ -183,7 +191,7 @@ def light_response(spike_trains, pulses: pd.DataFrame, unit_ids, decisions: pd.D
     spike_trains : unit_id -> (n,) spike times, s, in order.
     pulses : AllenSDK's optogenetic table; those that `config` selects are drawn.
     unit_ids : the units to draw, a pair of panels each; 4 to 8 are legible.
-    decisions : what `optotag_units` returned, for the titles and the rate at rest.
+    decisions : what `optotag_units` returned, for the headings and the rate at rest.
     """
     unit_ids = list(unit_ids)
     unknown = [unit_id for unit_id in unit_ids if unit_id not in spike_trains or (decisions is not None and unit_id not in decisions.index)]
@@ -216,13 +224,13 @@ def light_response(spike_trains, pulses: pd.DataFrame, unit_ids, decisions: pd.D
             hertz = np.histogram(time_ms[chosen], edges)[0] / len(pulses) * 1000
             rate.bar(edges[:-1], hertz, width=1, align="edge", color=colour, lw=0, bottom=below)
             below = below + hertz
-        title, is_tagged = f"unit {unit_id}", False
+        heading, is_tagged = f"unit {unit_id}", False
         if decisions is not None:
             decision = decisions.loc[unit_id]
             is_tagged = decision["why"] == "tagged"
-            title += "\n" + fill(f"tagged: {decision['cell_type']}" if is_tagged else decision["why"], 34)
+            heading += "\n" + fill(f"tagged: {decision['cell_type']}" if is_tagged else decision["why"], 34)
             rate.axhline(decision["baseline_hz"], color="0.3", ls="--", lw=1)
-        raster.set_title(title, color=PALETTE[2] if is_tagged else "0.2", fontsize="small", loc="left")
+        raster.set_title(heading, color=PALETTE[2] if is_tagged else "0.2", fontsize="small", loc="left")
         raster.set(xlim=window_ms, ylim=(len(pulses) + 0.5, 0.5), ylabel="pulse" if column == 0 else None)
         raster.tick_params(bottom=False, labelbottom=False)
         raster.spines["bottom"].set_visible(False)
@@ -230,31 +238,84 @@ def light_response(spike_trains, pulses: pd.DataFrame, unit_ids, decisions: pd.D
                  ylim=(0, max(20, 1.05 * rate.get_ylim()[1])))
     patches = [Patch(label="light", **light), Patch(label="artefact, not counted", **hatched), Patch(label="counted as evoked", color=PALETTE[3])]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize="small")
+    figure.suptitle(title, weight="bold", size="medium")
     return figure
 
 
 @_styled
-def session_timeline(recordings: list[Recording], epochs: pd.DataFrame, invalid: pd.DataFrame, light: pd.DataFrame) -> Figure:
-    """What of an Allen session is used: its stimulus blocks, light pulses and invalid times above the valid time and the firing of each probe.
+def session_timeline(recordings: list[Recording], epochs: pd.DataFrame, light: pd.DataFrame) -> Figure:
+    """What of an Allen session is used: its stimulus blocks and light pulses, above the firing and the valid time of each probe.
 
-    recordings : those of one session. epochs, invalid, light : `SessionFile.stimulus_epochs()`, `.invalid_times()`, `.light_pulses()`.
+    recordings : those of one session. epochs, light : its `SessionFile.stimulus_epochs()` and `.light_pulses()`.
     """
     stop_s = max([*(recording.intervals.max() for recording in recordings), *epochs["stop_time"], *light["stop_time"]])
-    figure, axes = plt.subplots(figsize=(9, 1.6 + 0.55 * len(recordings)))
+    figure, axes = plt.subplots(figsize=(9, 1.7 + 0.55 * len(recordings)))
     names = [name for name in epochs["stimulus_name"].unique() if name != "invalid_presentation"]
     for name, colour in zip(names, sns.color_palette("pastel", len(names))):
         mine = epochs[epochs["stimulus_name"] == name]
         axes.broken_barh(list(zip(mine["start_time"] / 60, mine["duration"] / 60)), (0.1, 0.8), color=colour, label=name.replace("_", " "))
     if len(light):
-        axes.vlines(light["start_time"] / 60, 0.1, 0.9, color=PALETTE[9], lw=0.8, label="light pulses")
-    for i, row in enumerate(invalid.itertuples()):
-        axes.axvspan(row.start_time / 60, row.stop_time / 60, color="0.2", alpha=0.6, lw=0, label="declared invalid" if i == 0 else None)
+        first_s = light["start_time"].min()
+        axes.broken_barh([(first_s / 60, (light["stop_time"].max() - first_s) / 60)], (0.1, 0.8), color=PALETTE[9], label="light pulses")
+        axes.annotate("", xy=(first_s / 60 - 5, 0.5), xytext=(first_s / 60, 0.5), arrowprops={"arrowstyle": "<->", "color": "0.3"})
+        axes.text(first_s / 60 - 2.5, 0.42, "300 s kept away from", ha="center", va="bottom", size="small", color="0.3")
     for at, recording in enumerate(recordings, start=1):
         axes.broken_barh([(start / 60, (stop - start) / 60) for start, stop in recording.intervals], (at + 0.1, 0.8), color="0.85", label="valid time" if at == 1 else None)
         edges = np.arange(0.0, recording.intervals.max() + 1.0)
         spikes = np.histogram(recording.times, edges)[0]
-        axes.plot(edges[:-1] / 60, at + 0.85 - 0.7 * spikes / spikes.max(), color=PALETTE[0], lw=0.4, label="spikes per s" if at == 1 else None)
+        axes.plot(edges[:-1] / 60, at + 0.85 - 0.7 * spikes / spikes.max(), color="0.25", lw=0.4, label="spikes/s, each probe to its own maximum" if at == 1 else None)
     axes.set(yticks=0.5 + np.arange(len(recordings) + 1), yticklabels=["session", *(recording.probe_id for recording in recordings)], ylim=(len(recordings) + 1, 0),
-             xlim=(0, stop_s / 60), xlabel="time (min)", title=f"session {recordings[0].provenance['session_id']}")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncol=4, fontsize="small")
+             xlim=(0, stop_s / 60), xlabel="time (min)", title=_named(recordings[0]).replace(f"-{recordings[0].probe_id}", ""))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncol=3, fontsize="small")
+    return figure
+
+
+@_styled
+def unit_quality(units: pd.DataFrame, trusted, limits: dict[str, float], title: str = "") -> Figure:
+    """Histograms of the metrics in `limits` (such as `QUALITY_LIMITS`), with the limits; `trusted`: the unit ids that pass all conditions."""
+    figure, panels = plt.subplots(1, len(limits), figsize=(10, 3))
+    for axes, (name, limit) in zip(panels, limits.items()):
+        metric = name.rsplit("_", 1)[0]
+        bins = np.linspace(units[metric].min(), units[metric].quantile(0.995), 30)
+        axes.hist([units.loc[units.index.isin(trusted) == kept, metric] for kept in (True, False)], bins=bins, stacked=True,
+                  color=[PALETTE[0], "0.7"], label=["trusted", "left out, for this or another reason"])
+        axes.axvline(limit, color=PALETTE[3], ls="--", label="limit")
+        axes.set(xlabel=metric.replace("_", " ").replace("isi violations", "ISI violations (ratio of rates)"), ylabel="units")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncol=3, fontsize="small")
+    figure.suptitle(title, weight="bold", size="medium")
+    return figure
+
+
+@_styled
+def identity(scores: pd.DataFrame, title: str = "") -> Figure:
+    """The same cell found again in another session: one row for each method, one dot for each pair of sessions.
+
+    scores : as `allen_two_photon.identity_score`, with the columns `method` and `cell_type` beside.
+    """
+    order, kinds = list(scores["method"].unique()), colours(scores["cell_type"])
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.38 * len(order)))
+    for at, (kind, colour) in enumerate(kinds.items()):
+        mine = scores[scores["cell_type"] == kind]
+        row = mine["method"].map(order.index) + 0.4 * (at / max(len(kinds) - 1, 1) - 0.5)              # side by side, not on each other
+        axes.plot(mine["top1"], row, "o", color=colour, label=kind, ms=5)
+    axes.axvline(scores["chance"].mean(), color="0.5", ls="--", label="guessing")
+    axes.set(yticks=range(len(order)), yticklabels=order, xlim=(-0.02, 1), xlabel="share of cells whose nearest is themselves", title=title)
+    axes.invert_yaxis()
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+@_styled
+def separation(values: pd.DataFrame, is_positive: pd.Series, title: str = "") -> Figure:
+    """How well one number tells positive units from the others: a panel for each column of `values`, a dot for each unit, the AUC."""
+    from sklearn.metrics import roc_auc_score
+
+    figure, panels = plt.subplots(1, values.shape[1], figsize=(4.5 * values.shape[1], 3.2), sharex=True, sharey=True, squeeze=False)
+    for axes, name in zip(panels[0], values):
+        for row, kind in enumerate((False, True)):
+            mine = values.loc[is_positive == kind, name]
+            axes.plot(mine, row + np.linspace(-0.25, 0.25, len(mine)), "o", ms=4, alpha=0.7, color=PALETTE[3 if kind else 0])
+        axes.axvline(0, color="0.7", lw=0.8, zorder=0)
+        axes.set(title=f"{name}: AUC {roc_auc_score(is_positive, values[name]):.2f} (chance 0.5)", xlabel="extra spikes per pulse", yticks=[0, 1], yticklabels=["not tagged", "tagged"])
+    figure.suptitle(title, weight="bold", size="medium")
     return figure

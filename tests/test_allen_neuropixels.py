@@ -156,6 +156,7 @@ def test_light_never_reaches_a_recording(path, changed):
         np.testing.assert_array_equal(clean.times, planted.times)
         np.testing.assert_array_equal(clean.unit_rows, planted.unit_rows)
         np.testing.assert_array_equal(clean.intervals, planted.intervals)
+        assert clean.n_spikes_outside == planted.n_spikes_outside
         assert planted.times.max() <= cut and planted.intervals.max() <= cut and planted.epochs["stop_s"].max() <= cut
 
 
@@ -163,8 +164,31 @@ def test_all_before_the_light_margin_is_lost(changed):
     def earlier(file):
         for name in ("start_time", "stop_time"):
             file[f"processing/optotagging/optogenetic_stimulation/{name}"][:] -= USABLE_S + 1.0
-    with pytest.raises(ValueError, match="probeA has no valid time.*300 s before the light"):
+    with pytest.raises(ValueError, match="no valid time on probeA, probeB.*300 s before the light"):
         allen_neuropixels.read_session(changed(earlier))
+
+
+def test_a_few_slow_units_do_not_silence_a_probe(changed):
+    """Where the chosen units are silent but others of the probe fire, the probe was recording."""
+    def slow(file):
+        areas = dict(zip(file["general/extracellular_ephys/electrodes/id"][:], file["general/extracellular_ephys/electrodes/location"].asstr()[:]))
+        ends, times = file["units/spike_times_index"][:].astype(int), file["units/spike_times"]
+        for channel, start, stop in zip(file["units/peak_channel_id"][:], np.r_[0, ends[:-1]], ends):
+            if areas[channel] == "CA1":
+                times[start:stop] = np.linspace(0.0, 600.0, stop - start)
+                times[start + 5 : stop] = np.maximum(times[start + 5 : stop], 30.0)
+                times[start : start + 5] = 1.0
+    path = changed(slow)
+    of_ca1 = allen_neuropixels.read_session(path, structures=("CA1",))[0]
+    assert ((of_ca1.intervals[:, 0] < 2.0) & (of_ca1.intervals[:, 1] > 29.0)).any()
+
+
+def test_a_probe_without_valid_time_is_left_out(changed):
+    def lose_probe_b(file):
+        file["intervals/invalid_times/start_time"][1], file["intervals/invalid_times/stop_time"][1] = 0.0, 1e4
+    with pytest.warns(UserWarning, match="no valid time on probeB.*left out"):
+        recordings = allen_neuropixels.read_session(changed(lose_probe_b))
+    assert [recording.probe_id for recording in recordings] == ["probeA"]
 
 
 def test_optotag_finds_the_truth(path):

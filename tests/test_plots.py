@@ -14,7 +14,7 @@ def test_recordings(config, modality):
     recording = nl.simulate_recordings(1, modality, config=replace(config, duration_s=60.0))[0]
     for label in ("cell_type", None):
         axes = nl.plots.activity(recording, label, duration_s=10).axes[0]
-        assert axes.get_xlabel() == "time (s)" and axes.get_ylabel() == "unit"
+        assert axes.get_xlabel() == "time (s)" and axes.get_ylabel().startswith("unit" if modality == "spikes" else "cell")
         assert {text.get_text() for text in axes.texts} == (set(recording.units["cell_type"]) if label else set())
     left, right = nl.plots.alone_and_together(recording).axes
     assert left.get_xlabel() == "lag (s)" and len(right.get_legend().get_texts()) == 4
@@ -46,3 +46,17 @@ def test_settings_and_open_figures_are_left_alone():
     before, figures = dict(matplotlib.rcParams), plt.get_fignums()
     nl.plots.map(pd.DataFrame(np.eye(8)))
     assert dict(matplotlib.rcParams) == before and plt.get_fignums() == figures
+
+
+def test_identity_and_separation_panels():
+    scores = pd.DataFrame({"method": ["NuCLR", "NuCLR", "hand"], "cell_type": ["Sst", "Vip", "Sst"], "top1": [0.5, 0.4, 0.1], "chance": 0.05})
+    assert [text.get_text() for text in nl.plots.identity(scores, title="simulated").axes[0].get_yticklabels()] == ["NuCLR", "hand"]
+    values = pd.DataFrame({"light": [1.0, 0.9, 0.0, 0.1], "none": [0.0, 0.1, 0.1, 0.0]})
+    titles = [axes.get_title() for axes in nl.plots.separation(values, pd.Series([True, True, False, False])).axes]
+    assert titles == ["light: AUC 1.00 (chance 0.5)", "none: AUC 0.50 (chance 0.5)"]
+
+
+def test_simulated_recordings_say_so(recordings, calcium_recordings):
+    assert "simulated" in nl.plots.activity(recordings[0]).axes[0].get_title()
+    disguised = replace(recordings[0], recording_id="allen-1-probeA", provenance={"institution": "simulated by nuclr_lite"})
+    assert nl.plots.activity(disguised).axes[0].get_title() == "allen-1-probeA (simulated)"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -180,8 +181,8 @@ def read_session(path: str | Path, structures: tuple[str, ...] | None = None, *,
     """The recordings of one session file, one a probe.
 
     Valid time runs from the first to the last spike of a probe's chosen units, without: the invalid times that the file declares for the session or for this
-    probe, whatever their label; silences of the whole probe longer than 1 s, with 1 s on either side; and, where there were light pulses, everything from 300 s
-    before the first one on, or a light response would give the label away.
+    probe, whatever their label; silences of the whole probe (its units of other structures too) longer than 1 s, with 1 s on either side; and, where there were
+    light pulses, everything from 300 s before the first one on, or a light response would give the label away.
 
     Parameters
     ----------
@@ -198,7 +199,7 @@ def read_session(path: str | Path, structures: tuple[str, ...] | None = None, *,
 
     Raises
     ------
-    ValueError : no unit is left, naming the structures there are; no valid time; what `open_session` and `Recording` refuse.
+    ValueError : no unit is left, naming the structures there are; no probe has valid time (a single one is left out, with a warning); what `open_session` and `Recording` refuse.
     """
     return list(_probe_recordings(Path(path), structures, quality, cell_types))
 
@@ -273,7 +274,7 @@ def _chosen_units(session: SessionFile, structures, quality) -> pd.DataFrame:
 
 def _probe_recordings(path: Path, structures, quality, cell_types):
     with open_session(path) as session:
-        units = _chosen_units(session, structures, quality)
+        units, trusted = _chosen_units(session, structures, quality), session.units(quality)
         if cell_types is not None:
             units = units.assign(cell_type=cell_types["cell_type"].reindex(units.index))
         light = session.light_pulses()
@@ -282,15 +283,24 @@ def _probe_recordings(path: Path, structures, quality, cell_types):
         epochs = session.stimulus_epochs().rename(columns={"start_time": "start_s", "stop_time": "stop_s", "stimulus_name": "name"})
         epochs = epochs[epochs["start_s"] < end_s].drop(columns="duration").assign(stop_s=lambda table: table["stop_s"].clip(upper=end_s))
         provenance = {"source": "allen_neuropixels", "file": path.name, "session_id": session.session_id, "session_type": session.session_type,
-                      "genotype": session.genotype, "specimen_name": session.specimen_name, "structures": structures, "quality": quality}
+                      "institution": session.institution, "genotype": session.genotype, "specimen_name": session.specimen_name, "structures": structures, "quality": quality}
+        empty = []
         for probe, members in units.groupby("probe_description", sort=True):
-            trains = [session.spike_times(unit_id) for unit_id in members.index]
+            trains = [_until(session.spike_times(unit_id), end_s) for unit_id in members.index]
             concerned = [_concerns(tags, probe, members["probe_id"].iloc[0]) for tags in invalid["tags"]]
-            intervals = _valid_time(trains, invalid.loc[concerned, ["start_time", "stop_time"]].to_numpy(), end_s)
+            others = trusted.index[trusted["probe_description"] == probe].difference(members.index)
+            silences = _silences(trains, (_until(session.spike_times(unit_id), end_s) for unit_id in others))
+            intervals = _valid_time(trains, np.concatenate([invalid.loc[concerned, ["start_time", "stop_time"]].to_numpy(), silences]))
             if not len(intervals):
-                raise ValueError(f"{path}: {probe} has no valid time: its spikes lie in invalid times, or later than {LIGHT_MARGIN_S:g} s before the light pulses.")
+                empty.append(probe)
+                continue
             yield Recording.from_spike_trains(trains, members, intervals, recording_id=_recording_id(session, probe), animal_id=session.animal_id,
                                               probe_id=probe, epochs=epochs, provenance=provenance)
+        none = f"{path}: no valid time on {', '.join(empty)}: no spike outside invalid times, silences, and the time from {LIGHT_MARGIN_S:g} s before the light pulses on"
+        if len(empty) == units["probe_description"].nunique():
+            raise ValueError(f"{none}; choose other structures or another session.")
+        if empty:
+            warnings.warn(f"{none}; left out.", stacklevel=3)
 
 
 def _concerns(tags: list[str], probe: str, probe_id: int) -> bool:
@@ -299,12 +309,21 @@ def _concerns(tags: list[str], probe: str, probe_id: int) -> bool:
     return not of_a_probe or probe in tags or str(probe_id) in tags
 
 
-def _valid_time(trains: list[np.ndarray], invalid: np.ndarray, end_s: float) -> np.ndarray:
-    """(K, 2), s: from the first to the last spike before `end_s`, without invalid times and silences."""
+def _until(train: np.ndarray, end_s: float) -> np.ndarray:
+    """The spikes before `end_s`: of the others not even the number is kept."""
+    return train[: np.searchsorted(train, end_s)]
+
+
+def _silences(trains: list[np.ndarray], others) -> np.ndarray:
+    """(K, 2), s: where the whole probe is silent, with 1 s on either side. `others`, the spike times of its other units, are read only if these are silent."""
     times = np.sort(np.concatenate(trains), kind="stable")
-    times = times[: np.searchsorted(times, end_s)]
-    if not len(times):
-        return np.empty((0, 2))
-    silent = np.flatnonzero(np.diff(times) > SILENCE_S)
-    silences = np.stack([times[silent] - 1.0, times[silent + 1] + 1.0], axis=1)
-    return without(np.array([[times[0], times[-1]]]), np.concatenate([invalid, silences]))
+    if (np.diff(times) > SILENCE_S).any():
+        times = np.sort(np.concatenate([times, *others]), kind="stable")
+    last = np.flatnonzero(np.diff(times) > SILENCE_S)
+    return np.stack([times[last] - 1.0, times[last + 1] + 1.0], axis=1)
+
+
+def _valid_time(trains: list[np.ndarray], left_out: np.ndarray) -> np.ndarray:
+    """(K, 2), s: from the first to the last spike, without what is left out."""
+    ends = [train[[0, -1]] for train in trains if len(train)]
+    return without(np.array([[np.min(ends), np.max(ends)]]), left_out) if ends else np.empty((0, 2))

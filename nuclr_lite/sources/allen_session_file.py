@@ -58,7 +58,7 @@ class SessionFile:
 
     Attributes
     ----------
-    path, session_id (int), genotype, specimen_name, session_type; animal_id, the specimen's number in
+    path, session_id (int), genotype, specimen_name, session_type, institution; animal_id, the specimen's number in
     AllenSDK's table of sessions where the file lies in a cache, else the subject's id or the specimen's name.
     """
 
@@ -76,6 +76,7 @@ class SessionFile:
         if sessions is not None and self.session_id in sessions.index:
             self.animal_id = str(sessions.loc[self.session_id, "specimen_id"])        # as in list_sessions
         self.session_type = _text(file["general/stimulus"][()]) if "general/stimulus" in file else None
+        self.institution = _text(file["general/institution"][()]) if "general/institution" in file else None
         if self.animal_id is None:
             raise ValueError(f"{path}: neither subject_id nor specimen_name says which animal this is; download the file again.")
 

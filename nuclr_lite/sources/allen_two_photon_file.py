@@ -121,7 +121,7 @@ def _session(file, path: Path) -> dict:
     return {"experiment_id": int(file["general/session_id"][()]), "container_id": int(file["general/experiment_container_id"][()]),
             "session_type": text("general/session_type"), "donor_name": specimen.rsplit("-", 1)[-1], "cre_line": cre_line,
             "cell_type": cre_line and cre_line.split("-")[0], "area": text(f"{plane}/location"), "imaging_depth_um": int(depth[0]) if depth else np.nan,
-            "um_per_pixel": int(fov[1]) / int(fov[2]) if fov else np.nan}
+            "institution": text("general/institution"), "um_per_pixel": int(fov[1]) / int(fov[2]) if fov else np.nan}
 
 
 def _cells(file, session: dict, path: Path) -> pd.DataFrame:

@@ -5,19 +5,21 @@ milliseconds. A unit that does so, fast and reliably, gets the label of its Cre 
 of the type all the same (too little light, too little opsin), so "not tagged" is never "another type".
 
 The criterion is that of the Allen Institute's optotagging tutorial for the Visual Coding set [1]: 10 ms pulses; spikes 1 to 9 ms after onset
-against -10 to -2 ms, so that the artefacts of the light going on and off are left out; evoked rate above 2 (baseline rate + 1 Hz). A ratio of rates
+against -10 to -2 ms, so that the artefacts of the light going on and off are left out; evoked rate > 2 x (baseline rate + 1 Hz). A ratio of rates
 alone also tags units by chance: one of 5 Hz that fires 6 spikes in 45 pulses instead of 2. So rules are added on what the Institute measures in
 later data [2]: a one-sided paired test per unit, with Holm's correction [3] (there over places of light, here over the units tested), reliability,
 latency and jitter. A unit that falls silent before it answers is refused too: what follows is a rebound, or comes by way of other cells.
 
-The test is exact, not the signed-rank test of [2]. The 8 ms before a pulse mostly hold no spike, and a weak response in 15 to 45 pulses then can't
-reach a p-value that survives the correction for some 500 units. Here each pulse is a matched set [4, 5]: the evoked window and `n_baseline_windows`
-windows of the same length before it. If light does nothing, each window is as likely as any other to be among those with a spike, whatever the
-rate, so that of a pulse with k such windows among n, the evoked one is among them with probability k / n. The number of pulses answered is
-then a sum of independent draws with known probabilities. A rate that drifts from pulse to pulse, or that is high, changes k and cancels; only whether
-a window has a spike counts, so that bursts don't pass for many answers. SALT [6] has the same idea of many baseline windows and tests the
-whole distribution of latencies, but its p-value is no finer than one over the number of pairs of
-baseline windows, and units that light silences pass it too.
+The test. Each pulse is a matched set [4, 5]: the evoked window and `n_baseline_windows` windows of the same length before it. If light does nothing,
+each window is as likely as any other to be among those with a spike, whatever the rate: of a pulse with k such windows among n, the
+evoked one is among them with probability k / n. The number of pulses answered is then a sum of independent draws with known probabilities. A
+rate that is high, or drifts from pulse to pulse, changes k and cancels; only whether a window has a spike counts, so that bursts don't pass for many answers.
+
+Why not the signed-rank test of [2]? The 8 ms before a pulse mostly hold no spike, and a weak response in 15 to 45 pulses then can't reach a
+p-value that survives the correction for some 500 units.
+
+Why not SALT [6]? It too takes many baseline windows, and tests the whole distribution of latencies. But its p-value is no finer than one over the number of
+pairs of baseline windows, and units that light silences pass it.
 
 Numbers marked "ours" come from no source.
 
