@@ -14,6 +14,7 @@ from nuclr_lite.sources.allen_client import (neuropixels_cache, neuropixels_sess
                                              two_photon_path)
 from nuclr_lite.sources.allen_neuropixels import download_session, download_sessions, list_sessions
 from nuclr_lite.sources.downloads import DownloadError, download
+from nuclr_lite.sources.transfer import readable_size
 from nuclr_lite.sources.simulated_allen import simulate_allen_session
 
 pytest.importorskip("allensdk")
@@ -223,7 +224,7 @@ def test_several_sessions(server, tmp_path, session_file, monkeypatch, capsys):
     path.write_bytes(b"<html>503</html>")                                 # says nothing of the size of the session
     monkeypatch.setattr("sys.stdin", None)
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    size = f"{2 * session_file.stat().st_size / 1e6:.2f} MB"
+    size = readable_size(2 * session_file.stat().st_size)
     with pytest.raises(RuntimeError, match=f"2 sessions: there is nobody to ask whether to download {size}; pass confirm=False"):
         download_sessions(list(GENOTYPES), tmp_path, **server.at)
     paths = download_sessions(list(GENOTYPES), tmp_path, **server.at, confirm=False)
@@ -317,3 +318,13 @@ def test_numpy_names_that_are_gone_are_put_back(monkeypatch):
         monkeypatch.delattr(np, name, raising=False)
     allen_client.import_allensdk()
     assert np.string_ is np.bytes_ and np.unicode_ is np.str_ and np.isnan(np.NaN) and issubclass(np.VisibleDeprecationWarning, Warning)
+
+
+def test_without_a_network_a_full_table_lists_quickly(server, tmp_path, monkeypatch):
+    """One round of questions about sizes, not one for each session."""
+    list_sessions(tmp_path, sizes=False, **server.at)
+    asked = []
+    monkeypatch.setattr(allen_neuropixels, "neuropixels_session_urls", lambda cache, number: asked.append(number) or ["http://127.0.0.1:9/none"])
+    monkeypatch.setattr(allen_neuropixels, "AT_ONCE", 1)
+    listed = list_sessions(tmp_path, **server.at)
+    assert listed["size_gb"].isna().all() and len(listed) > 1 and len(asked) == 1

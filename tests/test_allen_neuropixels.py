@@ -51,7 +51,7 @@ def official(path):
         with pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
             session = EcephysSession(api=EcephysNwbSessionApi.from_nwbfile(io.read()))
             yield {"units": session.units, "spikes": session.spike_times, "invalid": session.get_invalid_times(), "light": session.optogenetic_stimulation_epochs,
-                   "epochs": session.get_stimulus_epochs(), "genotype": session.full_genotype, "id": session.ecephys_session_id}
+                   "epochs": session.get_stimulus_epochs(), "running": session.running_speed, "genotype": session.full_genotype, "id": session.ecephys_session_id}
 
 
 def test_units_equal_allensdk(path, official):
@@ -78,7 +78,7 @@ def test_times_equal_allensdk(path, official):
         pd.testing.assert_frame_equal(session.light_pulses(), official["light"][session.light_pulses().columns], check_names=False)
         theirs = official["epochs"].assign(stimulus_block=pd.to_numeric(official["epochs"]["stimulus_block"], errors="coerce"))
         pd.testing.assert_frame_equal(session.stimulus_epochs(), theirs.reset_index(drop=True), check_dtype=False)
-        assert "invalid_presentation" in set(theirs["stimulus_name"])
+        assert "invalid_presentation" in set(theirs["stimulus_name"]) and len(official["running"])
 
 
 def test_without_quality_limits_all_units_are_there(path):
@@ -160,6 +160,37 @@ def test_light_never_reaches_a_recording(path, changed):
         assert planted.times.max() <= cut and planted.intervals.max() <= cut and planted.epochs["stop_s"].max() <= cut
 
 
+def test_unsorted_spikes_do_not_slip_past_the_cut(path, changed):
+    def late_first(file):
+        stop = int(file["units/spike_times_index"][0])
+        file["units/spike_times"][:stop] = file["units/spike_times"][:stop][::-1]
+    planted, clean = changed(late_first), path
+    for ours, other in zip(allen_neuropixels.read_session(planted), allen_neuropixels.read_session(clean)):
+        np.testing.assert_array_equal(ours.times, other.times)
+        np.testing.assert_array_equal(ours.unit_rows, other.unit_rows)
+    pd.testing.assert_frame_equal(allen_neuropixels.optotag(planted), allen_neuropixels.optotag(clean))
+
+
+@pytest.mark.parametrize("lose", [lambda file: file.__delitem__("processing/optotagging"),
+                                  lambda file: file["processing/optotagging/optogenetic_stimulation/start_time"].__setitem__(0, np.nan)])
+def test_light_whose_time_is_unknown_is_refused(changed, lose):
+    path = changed(lose)
+    with pytest.raises(ValueError, match="when the light began is not known.*until_s"):
+        allen_neuropixels.read_session(path)
+    assert max(recording.intervals.max() for recording in allen_neuropixels.read_session(path, until_s=100.0)) <= 100.0
+
+
+def test_units_table_tells_nothing_of_the_light(path, changed):
+    """A column that somebody added stays out, and the rate is that of valid time."""
+    def add_column(file):
+        file["units"].create_dataset("light_modulation", data=np.arange(60.0)).attrs["description"] = "planted"
+        file["units/firing_rate"][:] = np.arange(60.0)
+    for clean, planted in zip(allen_neuropixels.read_session(path), allen_neuropixels.read_session(changed(add_column))):
+        pd.testing.assert_frame_equal(clean.units, planted.units)
+        unit_id = clean.units.index[0]
+        assert clean.units["firing_rate"][unit_id] == pytest.approx(len(clean.spike_times(unit_id)) / clean.valid_s)
+
+
 def test_all_before_the_light_margin_is_lost(changed):
     def earlier(file):
         for name in ("start_time", "stop_time"):
@@ -223,7 +254,26 @@ def test_convert_saves_what_read_returns(path, tmp_path):
         assert isinstance(ours.times, np.memmap)
     with pytest.raises(FileExistsError, match="overwrite=True"):
         allen_neuropixels.convert_session(path, tmp_path / "recordings")
-    allen_neuropixels.convert_session(path, tmp_path / "recordings", overwrite=True)
+    # Of the structures chosen before, nothing is left.
+    allen_neuropixels.convert_session(path, tmp_path / "recordings", ("CA1",), overwrite=True)
+    assert [folder.name for folder in (tmp_path / "recordings").iterdir()] == ["allen-900000001-probeA"]
+
+
+def test_a_conversion_that_fails_leaves_what_was_there(path, changed, tmp_path):
+    before = allen_neuropixels.convert_session(path, tmp_path / "recordings")
+    def damage(file):
+        file["units/spike_times"][-3] = np.nan
+    with pytest.raises(ValueError, match="unit 950000059 has NaN"):
+        allen_neuropixels.convert_session(changed(damage), tmp_path / "recordings", structures=(), quality=None, overwrite=True)
+    assert sorted(folder.name for folder in (tmp_path / "recordings").iterdir()) == [recording.recording_id for recording in before]
+
+
+def test_labels_of_another_session_are_refused(path):
+    decisions = allen_neuropixels.optotag(path)
+    with pytest.raises(ValueError, match="cell_types holds none of the"):
+        allen_neuropixels.read_session(path, cell_types=decisions.set_axis(decisions.index + 10**9))
+    of_series, of_table = (allen_neuropixels.read_session(path, cell_types=labels) for labels in (decisions["cell_type"], decisions))
+    pd.testing.assert_frame_equal(of_series[0].units, of_table[0].units)
 
 
 def test_left_right_coordinate_of_released_files(changed, tmp_path):
@@ -241,6 +291,32 @@ def test_left_right_coordinate_of_released_files(changed, tmp_path):
         pd.DataFrame({"anterior_posterior_ccf_coordinate": table["x"][:], "dorsal_ventral_ccf_coordinate": table["y"][:], "left_right_ccf_coordinate": 7000.0},
                      index=pd.Index(table["id"][:], name="id")).to_csv(tmp_path / "cache" / "channels.csv")
     assert (allen_neuropixels.read_session(cached)[0].units["left_right_ccf_coordinate"] == 7000.0).all()
+
+
+def test_odd_tables(changed, tmp_path):
+    """What real files may lack or word otherwise; and a table beside the file that isn't AllenSDK's."""
+    def odd(file):
+        table = file["intervals/drifting_gratings_presentations"]
+        del table["stimulus_block"]
+        table["stimulus_block"] = np.array([b"null"] * len(table["id"]), dtype="S4")
+        del file["intervals/invalid_times/tags"], file["intervals/invalid_times/tags_index"]
+        file["intervals/invalid_times/stop_time"][1] = np.nan
+    path = changed(odd)
+    with open_session(path) as session:
+        assert session.invalid_times()["tags"].tolist() == [[], []]
+        assert "drifting_gratings" in set(session.stimulus_epochs()["stimulus_name"])
+    assert max(recording.intervals.max() for recording in allen_neuropixels.read_session(path)) == pytest.approx(0.6 * USABLE_S)    # no end: to the end
+    def bare(file):
+        del file["intervals"]
+        table = file["general/extracellular_ephys/electrodes"]
+        table["z"][:] = table["y"][:]
+    path = tmp_path / "a" / "b" / "bare.nwb"
+    path.parent.mkdir(parents=True)
+    shutil.move(changed(bare), path)
+    (tmp_path / "a" / "channels.csv").write_text("mine\n1\n")
+    with pytest.warns(UserWarning, match="channels.csv is not read"):
+        recordings = allen_neuropixels.read_session(path)
+    assert len(recordings) == 2 and not len(recordings[0].epochs)
 
 
 def test_bad_files(path, tmp_path):

@@ -385,6 +385,11 @@ def test_identity_score(container):
     assert found["top1"].mean() > 0.95
     by_chance = [two_photon.identity_score(planted(container, 1e6, seed), container)["top1"].mean() for seed in range(60)]
     assert np.mean(by_chance) == pytest.approx(1 / 7, abs=0.03)
+    without_one = planted(container, 0.0)
+    shared = container[0].units.index.intersection(container[1].units.index)[0]
+    without_one.loc[(ids[0], shared)] = np.nan                  # a cell without a vector doesn't spoil the others
+    found = two_photon.identity_score(without_one, container)
+    assert found["n_cells"].tolist() == [6, 6, 7] and found["top1"].mean() > 0.95
     constant = planted(container, 0.0) * 0 + 1
     assert np.allclose(two_photon.identity_score(constant, container)["top1"], 1 / 7)
 

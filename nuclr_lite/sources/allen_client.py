@@ -66,7 +66,7 @@ def neuropixels_cache(cache_dir: str | Path, scheme: str | None = None, host: st
 
 def neuropixels_session_path(cache_dir: str | Path, session_id: int) -> Path:
     """Where AllenSDK keeps a session."""
-    return Path(cache_dir) / f"session_{session_id}" / f"session_{session_id}.nwb"
+    return Path(cache_dir).expanduser() / f"session_{session_id}" / f"session_{session_id}.nwb"
 
 
 def neuropixels_session_urls(cache, session_id: int, bucket: str = BUCKET) -> list[str | Callable[[], str]]:
@@ -89,7 +89,7 @@ def two_photon_cache(cache_dir: str | Path, base_uri: str | None = None, timeout
     """
     import_allensdk()
     cache_class, api_class = _two_photon_classes()
-    api = api_class(base_uri, Path(cache_dir), timeout_s)
+    api = api_class(base_uri, Path(cache_dir).expanduser(), timeout_s)
     return _with_manifest(cache_dir, lambda manifest: cache_class(manifest_file=manifest, api=api))
 
 
@@ -226,7 +226,7 @@ def _two_photon_classes():
 
 def _with_manifest(cache_dir: str | Path, make: Callable[[str], object]):
     """The cache that `make` opens on manifest.json, which AllenSDK writes first where there is none that can be read."""
-    manifest = Path(cache_dir).resolve() / "manifest.json"
+    manifest = Path(cache_dir).expanduser().resolve() / "manifest.json"
     manifest.parent.mkdir(parents=True, exist_ok=True)
     if not _reads_as_json(manifest):
         fresh = manifest.with_name(f".{uuid4().hex[:8]}.manifest.json")

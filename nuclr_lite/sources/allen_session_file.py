@@ -5,6 +5,7 @@ spikes are one slice of one array. Values and names are AllenSDK's (the tests co
 """
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def open_session(path: str | Path):
     ------
     FileNotFoundError : nothing there. ImportError : h5py is missing. ValueError : truncated, not HDF5, or no session of this set.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download the session first (allen_neuropixels.download_session).")
     try:
@@ -49,6 +50,8 @@ def open_session(path: str | Path):
             if missing:
                 raise ValueError(f"{path}: is no session of the Allen Visual Coding Neuropixels set (no {missing[0]}); read other NWB files with nwb.read_nwb.")
             yield SessionFile(file, path)
+    except KeyError as error:
+        raise ValueError(f"{path}: lacks something that sessions of this set have ({str(error)[:120]}); download it again.") from error
     except (OSError, RuntimeError) as error:       # h5py's words for a truncated or foreign file, or a damaged chunk
         raise ValueError(f"{path}: can't be read ({str(error).splitlines()[0][:120]}): it is truncated or damaged; download it again.") from error
 
@@ -58,8 +61,8 @@ class SessionFile:
 
     Attributes
     ----------
-    path, session_id (int), genotype, specimen_name, session_type, institution; animal_id, the specimen's number in
-    AllenSDK's table of sessions where the file lies in a cache, else the subject's id or the specimen's name.
+    path, session_id (int), genotype, specimen_name, session_type, institution; animal_id, the subject's id or, without
+    one, the specimen's name: from the file alone, so that it is the same wherever the file lies.
     """
 
     def __init__(self, file, path: Path):
@@ -70,11 +73,11 @@ class SessionFile:
         subject = file["general/subject"]
         self.genotype = _text(subject["genotype"][()])
         self.specimen_name = _text(subject.attrs.get("specimen_name", "")) or None
-        self.session_id = int(_text(file["identifier"][()]))
-        sessions = self._cached_table("sessions.csv")
+        identifier = _text(file["identifier"][()])
+        if not identifier.isdigit():
+            raise ValueError(f"{path}: its identifier {identifier!r} is no session number; read other NWB files with nwb.read_nwb.")
+        self.session_id = int(identifier)
         self.animal_id = (_text(subject["subject_id"][()]) if "subject_id" in subject else "") or self.specimen_name
-        if sessions is not None and self.session_id in sessions.index:
-            self.animal_id = str(sessions.loc[self.session_id, "specimen_id"])        # as in list_sessions
         self.session_type = _text(file["general/stimulus"][()]) if "general/stimulus" in file else None
         self.institution = _text(file["general/institution"][()]) if "general/institution" in file else None
         if self.animal_id is None:
@@ -113,55 +116,68 @@ class SessionFile:
         the right one is in AllenSDK's table of channels, where the file lies in its cache."""
         names = [name for name in table if name.endswith("_ccf_coordinate")]
         at_fault = len(names) == 3 and (table[names[1]] == table[names[2]]).all()
-        channels = self._cached_table("channels.csv") if at_fault else None
+        channels = self._cached_table("channels.csv", names) if at_fault else None
         if channels is not None:
             table[names] = channels[names].reindex(table["peak_channel_id"]).to_numpy()
         elif at_fault:
             table[names[2]] = np.nan
         table[names] = table[names].where(table[names] >= 0)
 
-    def _cached_table(self, name: str) -> pd.DataFrame | None:
-        """One of AllenSDK's tables, where the file lies in its cache."""
-        table = self.path.resolve().parent.parent / name
-        return pd.read_csv(table, index_col="id") if table.is_file() else None
+    def _cached_table(self, name: str, columns: list[str]) -> pd.DataFrame | None:
+        """Columns of one of AllenSDK's tables, where the file lies in its cache."""
+        table = self.path.absolute().parent.parent / name
+        if not table.is_file():
+            return None
+        try:
+            return pd.read_csv(table, index_col="id")[columns].astype(float)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"{table} is not read ({type(error).__name__}: {str(error)[:80]}): it is damaged, or no table of AllenSDK's.", stacklevel=2)
+            return None
 
     def spike_times(self, unit_id: int) -> np.ndarray:
-        """All spike times of one unit, (n,) float64, s. Only these are read."""
+        """All spike times of one unit, (n,) float64, s, in order. Only these are read. ValueError for NaN or infinite ones."""
         if unit_id not in self._row.index:
             raise KeyError(f"{self.path}: there is no unit {unit_id}.")
         row = self._row[unit_id]
-        return self._units["spike_times"][int(self._ends[row - 1]) if row else 0 : int(self._ends[row])]
+        times = self._units["spike_times"][int(self._ends[row - 1]) if row else 0 : int(self._ends[row])].astype(np.float64, copy=False)
+        if not np.isfinite(times).all():
+            raise ValueError(f"{self.path}: unit {unit_id} has NaN or infinite spike times: the file is damaged; download it again.")
+        return times if (np.diff(times) >= 0).all() else np.sort(times)
 
     def invalid_times(self) -> pd.DataFrame:
         """start_time, stop_time (s) and tags [scope, its id, label], as AllenSDK's `get_invalid_times()`."""
         group = self._file.get("intervals/invalid_times")
         if group is None or not len(group["id"]):
             return pd.DataFrame({"start_time": pd.Series(dtype=float), "stop_time": pd.Series(dtype=float), "tags": pd.Series(dtype=object)})
+        table = _columns(group)[["start_time", "stop_time"]]
+        if "tags_index" not in group:
+            return table.assign(tags=[[] for _ in range(len(table))])
         ends = group["tags_index"][:].astype(np.int64)
         tags = [_text(tag) for tag in group["tags"][:]]
-        return _columns(group)[["start_time", "stop_time"]].assign(tags=[tags[start:stop] for start, stop in zip(np.r_[0, ends[:-1]], ends)])
+        return table.assign(tags=[tags[start:stop] for start, stop in zip(np.r_[0, ends[:-1]], ends)])
 
     def light_pulses(self) -> pd.DataFrame:
         """start_time, stop_time, duration (s), condition, level, stimulus_name of each light pulse; empty where there were none."""
         group = self._file.get("processing/optotagging/optogenetic_stimulation")
         names = ["start_time", "condition", "level", "stop_time", "stimulus_name", "duration"]
-        return pd.DataFrame(columns=names) if group is None else _columns(group)[names]
+        return pd.DataFrame(columns=names) if group is None else _columns(group).reindex(columns=names)
 
     def stimulus_epochs(self) -> pd.DataFrame:
         """Stretches of one stimulus: start_time, stop_time, duration (s), stimulus_name, stimulus_block (NaN: none), as `get_stimulus_epochs()`.
 
         Presentations that overlap an invalid time tagged 'stimulus' are 'invalid_presentation'.
         """
-        tables = [_columns(group) for name, group in sorted(self._file["intervals"].items()) if name.endswith("_presentations")]
-        tables = [table.reindex(columns=["start_time", "stop_time", "stimulus_name", "stimulus_block"]) for table in tables]
+        tables = [_columns(group) for name, group in sorted(self._file.get("intervals", {}).items()) if name.endswith("_presentations")]
+        tables = [table.reindex(columns=["start_time", "stop_time", "stimulus_name", "stimulus_block"]) for table in tables if len(table)]
         if not tables:
-            return pd.DataFrame(columns=["start_time", "stop_time", "duration", "stimulus_name", "stimulus_block"])
+            return pd.DataFrame({name: pd.Series(dtype=object if name == "stimulus_name" else float)
+                                 for name in ("start_time", "stop_time", "duration", "stimulus_name", "stimulus_block")})
         shown = pd.concat(tables).sort_values("start_time", kind="stable").reset_index(drop=True)
         shown["stimulus_name"] = shown["stimulus_name"].map(lambda name: _STANDARD_NAMES.get(name, name))
-        block = shown["stimulus_block"].to_numpy(dtype=np.float64, na_value=np.nan)
+        block = pd.to_numeric(shown["stimulus_block"], errors="coerce").to_numpy(dtype=np.float64)        # 'null' is none
         block = np.where(np.isnan(block), -1.0, block)
         invalid = self.invalid_times()
-        for start, stop in invalid.loc[["stimulus" in tags for tags in invalid["tags"]], ["start_time", "stop_time"]].to_numpy():
+        for start, stop in invalid.loc[["stimulus" in tags for tags in invalid["tags"]], ["start_time", "stop_time"]].fillna(np.inf).to_numpy():
             hit = (shown["start_time"] <= stop) & (shown["stop_time"] >= start)
             shown.loc[hit, "stimulus_name"] = "invalid_presentation"
             block[hit] = -2.0

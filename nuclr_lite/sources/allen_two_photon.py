@@ -69,6 +69,8 @@ def _chosen(rows: list[dict], what: str, **wanted) -> pd.DataFrame:
         if values is None:
             continue
         if column == "imaging_depth":
+            if np.size(values) != 2:
+                raise ValueError(f"depth_um is {values!r}; give (lowest, highest) in um.")
             matches = table[column].between(*values)
         else:
             values = [values] if np.ndim(values) == 0 else list(values)
@@ -101,15 +103,17 @@ def download_experiments(experiment_ids: Sequence[int], cache_dir: str | Path, b
     ------
     ValueError : the warehouse has no such file. ImportError : as `list_containers`. DownloadError, OSError with errno ENOSPC : as `downloads.download`.
     """
-    cache = two_photon_cache(cache_dir, base_uri)
-    paths = {int(number): two_photon_path(cache, int(number)) for number in experiment_ids}
+    paths = {int(number): Path(cache_dir).expanduser() / "ophys_experiment_data" / f"{int(number)}.nwb" for number in experiment_ids}
     missing = [number for number, path in paths.items() if not is_whole(path)]
     if missing:
+        cache = two_photon_cache(cache_dir, base_uri)
+        paths |= {number: two_photon_path(cache, number) for number in missing}        # a cache's manifest may name other places
         with ThreadPoolExecutor(max_workers=8) as pool:
             urls = list(pool.map(lambda number: two_photon_file_url(cache, number), missing))
             sizes = list(pool.map(remote_size, urls))
         what = f"{len(missing)} experiment{'s' * (len(missing) > 1)}"
-        confirm_size(sum(size or TYPICAL_BYTES for size in sizes), cache_dir, what, yes=not confirm)
+        there = sum(Path(f"{paths[number]}.part").stat().st_size for number in missing if Path(f"{paths[number]}.part").is_file())
+        confirm_size(sum(size or TYPICAL_BYTES for size in sizes) - there, cache_dir, what, yes=not confirm)
         download_all([Job(url, paths[number]) for url, number in zip(urls, missing)], parallel)
     return list(paths.values())
 
@@ -168,6 +172,7 @@ def identity_score(embedding: pd.DataFrame, recordings: list[Recording]) -> pd.D
         if recording.recording_id not in embedding.index.get_level_values(0):
             raise ValueError(f"the embedding has no row of {recording.recording_id}; embed all of the recordings first.")
         vectors = embedding.loc[recording.recording_id]
+        vectors = vectors[np.isfinite(vectors).all(axis=1)]
         vectors = (vectors - vectors.mean()) / vectors.std(ddof=0).replace(0, 1)
         standard[recording.recording_id] = vectors.div(np.linalg.norm(vectors, axis=1).clip(1e-12), axis=0)
     rows = []

@@ -49,7 +49,7 @@ def read_experiment(path: str | Path, *, frame_s: float = 0.23344, max_motion_um
     """
     if not frame_s > 0:
         raise ValueError(f"frame_s is {frame_s}; give the length of an averaged frame in s, such as 0.23344.")
-    path = Path(path)
+    path = Path(path).expanduser()
     with _opened(path) as file:
         session = _session(file, path)
         timestamps, dff = file[f"{DFF}/timestamps"][()], file[f"{DFF}/data"]
@@ -70,6 +70,8 @@ def read_experiment(path: str | Path, *, frame_s: float = 0.23344, max_motion_um
         n_average = max(1, round(frame_s * rate))
         traces, valid = _averaged(dff, rows, place, ~missing & ~moved, n_average)
         if not valid.any():
+            if not len(traces):
+                raise ValueError(f"{path}: its {len(timestamps)} frames are fewer than the {n_average} of one averaged frame; choose a shorter frame_s.")
             worst = cells.index[rows[n_missing[~blank].argmax()]]
             raise ValueError(f"{path}: no time is valid: of {len(timestamps)} frames {missing.sum()} have a cell without dF/F and {moved.sum()} have "
                              f"moved; leave the worst cell out (keep='unit_id != {worst}', {n_missing[~blank].max()} frames), or "
@@ -171,6 +173,8 @@ def _missing(dff, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _moved(file, timestamps: np.ndarray, rate: float, max_motion_um: float, session: dict, path: Path) -> np.ndarray:
     """(frames,) bool: see `read_experiment`."""
+    if f"{PIPELINE}/MotionCorrection/2p_image_series" not in file:
+        raise ValueError(f"{path}: has no motion correction, so motion can't be told; pass max_motion_um=None.")
     series = file[f"{PIPELINE}/MotionCorrection/2p_image_series"]
     motion = series["xy_translation" if "xy_translation" in series else "xy_translations"]      # files of pipeline 0.9 have the plural
     if np.isnan(session["um_per_pixel"]):
@@ -201,11 +205,14 @@ def _epochs(file, timestamps: np.ndarray, rate: float, session_type: str) -> pd.
     """The stimulus blocks; the file counts in imaging frames."""
     times = np.append(timestamps, timestamps[-1] + 1 / rate)
     epochs = []
-    for name, stimulus in file["stimulus/presentation"].items():
+    for name, stimulus in file.get("stimulus/presentation", {}).items():
         sweeps = stimulus["frame_duration"][()].astype(np.int64)
         if name.startswith("spontaneous"):            # rows are not sweeps here, but the turns of one: on (1), off (-1)
             turn = stimulus["data"][()]
-            sweeps = np.column_stack([sweeps[turn == 1, 0], sweeps[turn == -1, 0]])
+            on, off = sweeps[turn == 1, 0], sweeps[turn == -1, 0]
+            sweeps = np.column_stack([on[: len(off)], off[: len(on)]])
+        if not len(sweeps):
+            continue
         sweeps = sweeps[np.lexsort(sweeps.T[::-1])]
         apart = np.flatnonzero(sweeps[1:, 0] - sweeps[:-1, 1] > FRAMES_BETWEEN_SWEEPS.get(session_type, 39)) + 1
         for block in np.split(sweeps, apart):

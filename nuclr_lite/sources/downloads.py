@@ -52,7 +52,7 @@ def is_whole(path: str | Path) -> bool:
     """Whether there is a file that opens as HDF5."""
     try:
         opens_as_hdf5(path)
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return False
     return True
 
@@ -180,6 +180,8 @@ class _Meter:
 
 def _download(job: Job, check, tries: int, timeout_s, back_off_s: float, meter: _Meter) -> Path:
     path, urls = Path(job.path), [job.urls] if isinstance(job.urls, str) else list(job.urls)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and a file of that name is to be downloaded; move the folder away.")
     if _wrong_with(path, job.expected_bytes, check) is None:      # before the lock: a cache may be read-only
         meter.start(path.stat().st_size, path.stat().st_size)
         return path

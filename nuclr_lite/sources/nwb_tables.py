@@ -41,3 +41,9 @@ class NwbTables:
         """Make the column `name` ragged: row i ends before ends[i]."""
         index = self.column(group, f"{name}_index", np.asarray(ends, dtype="uint64"), f"Index for VectorData '{name}'", kind="VectorIndex")
         index.attrs["target"] = group[name].ref
+
+    def series(self, group, name: str, timestamps, data, unit: str):
+        series = self.typed(group.create_group(name), "TimeSeries", comments="none", description="simulated")
+        series.create_dataset("data", data=data).attrs.update(unit=unit, conversion=1.0, offset=0.0, resolution=-1.0)
+        series.create_dataset("timestamps", data=timestamps).attrs.update(unit="seconds", interval=1)
+        return series

@@ -48,13 +48,14 @@ def simulate_allen_session(path: str | Path, *, n_units: int = 120, duration_s: 
 
     Raises
     ------
-    ValueError : fewer than 12 units a probe, or less than 60 s. FileExistsError : there is a file already.
+    ValueError : fewer than 12 units a probe, less than 60 s, or another number that makes no sense. FileExistsError : there is a file already.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.exists():
         raise FileExistsError(f"{path} exists already; choose another name, or delete it first.")
-    if n_units < 12 * n_probes or duration_s < 60:
-        raise ValueError(f"n_units={n_units} on {n_probes} probes and duration_s={duration_s:g}: give at least 12 units a probe and 60 s.")
+    if not (1 <= n_probes <= 10 and n_units >= 12 * n_probes and 60 <= duration_s < np.inf and light_repeats >= 1 and 0 <= animal < 1000):
+        raise ValueError(f"n_units={n_units}, n_probes={n_probes}, duration_s={duration_s}, light_repeats={light_repeats}, animal={animal}: give at least 12 units a probe, "
+                         "1 to 10 probes, 60 s, one light pulse of each kind, and an animal from 0 to 999.")
     try:
         import h5py
     except ImportError as error:
@@ -80,6 +81,7 @@ def simulate_allen_session(path: str | Path, *, n_units: int = 120, duration_s: 
         with h5py.File(partial, "w") as file:
             writer = _SessionWriter(file, str(session_id))
             writer.session(session_id, genotype, number, channels)
+            writer.running(total_s, rng)
             writer.stimuli(_presentations(blocks[blocks["start_s"] < duration_s - 1e-6]), invalid, light)
             firing_rate = writer.spikes(units, _spike_trains(units, traits, shared, config, light, invalid, silent, rng), rng)
             writer.units(units.assign(firing_rate=firing_rate), channels, rng)
@@ -258,9 +260,7 @@ class _SessionWriter(NwbTables):
         if light is not None:
             module = self.file.create_group("processing/optotagging")
             self.typed(module, "ProcessingModule", description="optogenetic stimulation")
-            series = self.typed(module.create_group("optotagging"), "TimeSeries", comments="none", description="simulated")
-            series.create_dataset("data", data=light["duration"]).attrs.update(unit="seconds", conversion=1.0, offset=0.0, resolution=-1.0)
-            series.create_dataset("timestamps", data=light["start_time"]).attrs.update(unit="seconds", interval=1)
+            series = self.series(module, "optotagging", light["start_time"], light["duration"], "seconds")
             table = self.table("processing/optotagging/optogenetic_stimulation", dict(light.items()), light.index, kind="TimeIntervals")
             # AllenSDK drops these two columns unseen, and fails where they are missing.
             rows = np.arange(len(light))
@@ -271,6 +271,14 @@ class _SessionWriter(NwbTables):
             for name in ("tags", "timeseries"):
                 self.index(table, name, 1 + rows)
             table.attrs["colnames"] = [*light.columns, "tags", "timeseries"]
+
+    def running(self, duration_s: float, rng: np.random.Generator):
+        """Running speed in bouts, for AllenSDK, which wants it; nothing here reads it."""
+        at = np.arange(0.0, duration_s, 1 / 60)
+        speed = np.repeat(rng.random(len(at) // 600 + 1) < 0.3, 600)[: len(at)] * rng.gamma(4.0, 4.0, len(at))
+        module = self.typed(self.file.create_group("processing/running"), "ProcessingModule", description="running speed")
+        for name, start, data, unit in (("running_speed", at, speed, "cm/s"), ("running_speed_end_times", at + 1 / 60, np.full(len(at), np.nan), "cm/s")):
+            self.series(module, name, start, data, unit)
 
     def spikes(self, units: pd.DataFrame, trains, rng: np.random.Generator) -> np.ndarray:
         """Append train after train; returns the mean rates, Hz."""
