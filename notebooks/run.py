@@ -13,6 +13,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -47,9 +48,8 @@ def main(arguments=None) -> int:
     for path in sources:
         started = time.perf_counter()
         print(f"{path.stem} ({options.profile}) ...", flush=True)
-        if options.publish:
-            values["scores_csv"] = f"../results/{path.stem}.csv"
-        executed = execute(path, {"profile": options.profile, **values}, out)
+        into = {"scores_csv": f"../results/{path.stem}.csv"} if options.publish and "scores_csv" in parameters_of(path) else {}
+        executed = execute(path, {"profile": options.profile, **into, **values}, out)
         print(f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}", flush=True)
         if options.publish:
             publish(executed, path.with_suffix(".ipynb"))
@@ -63,7 +63,7 @@ def execute(source: Path, parameters: dict, out: Path) -> Path:
     plain = out / f".{source.stem}.input.ipynb"
     nbformat.write(notebook, plain)
     try:
-        known = papermill.inspect_notebook(str(plain))
+        known = parameters_of(source)
         unknown = sorted(set(parameters) - set(known))
         if unknown:
             raise ValueError(f"{source.name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
@@ -76,6 +76,14 @@ def execute(source: Path, parameters: dict, out: Path) -> Path:
     finally:
         plain.unlink(missing_ok=True)
     return executed
+
+
+def parameters_of(source: Path) -> dict:
+    """What papermill finds in a notebook's parameters cell."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / f"{source.stem}.ipynb"
+        nbformat.write(jupytext.read(source), plain)
+        return papermill.inspect_notebook(str(plain))
 
 
 def publish(executed: Path, pair: Path):
