@@ -368,3 +368,14 @@ def test_a_session_of_50_million_spikes_in_under_1_gb(tmp_path):
     ran = subprocess.run([sys.executable, "-c", program, str(large), str(tmp_path / "recordings")], capture_output=True, text=True, check=True)
     n_spikes, peak_kb = map(int, ran.stdout.split())
     assert n_spikes > 20_000_000 and peak_kb < 1_000_000
+
+
+def test_reading_needs_no_allensdk(path, tmp_path):
+    program = ("import sys; sys.modules['allensdk'] = sys.modules['pynwb'] = None\n"
+               "from nuclr_lite.sources import allen_neuropixels as allen\n"
+               "decisions = allen.optotag(sys.argv[1]); print(len(allen.convert_session(sys.argv[1], sys.argv[2], cell_types=decisions)))\n"
+               "try: allen.list_sessions(sys.argv[2])\n"
+               "except ImportError as error: print(error)")
+    ran = subprocess.run([sys.executable, "-c", program, str(path), str(tmp_path / "recordings")], capture_output=True, text=True, check=True)
+    n_recordings, message = ran.stdout.splitlines()
+    assert n_recordings == "2" and "needs AllenSDK" in message and "pip install" in message
