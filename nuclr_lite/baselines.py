@@ -71,6 +71,31 @@ def population_coupling(recordings: Recording | list[Recording], bin_s: float = 
     return pd.concat(tables)
 
 
+def waveform_features(recordings: Recording | list[Recording]) -> pd.DataFrame | None:
+    """The numeric columns 'waveform_...' that all units tables share, indexed by (recording_id, unit_id).
+
+    A missing value becomes the median of its column over all units. None where a recording has no such column or no value in them.
+    """
+    recordings = as_list(recordings, "describe")
+    tables = {}
+    for recording in recordings:
+        table = recording.units.filter(regex="^waveform_").select_dtypes("number").astype(np.float64)
+        tables[recording.recording_id] = table.where(np.isfinite(table))
+    whole = pd.concat(tables, join="inner", names=["recording_id", "unit_id"]).dropna(axis=1, how="all")
+    if whole.shape[1] == 0 or whole.isna().all(axis=1).groupby(level="recording_id").all().any():
+        return None
+    return whole.fillna(whole.median())
+
+
+def recording_means(features: pd.DataFrame) -> pd.DataFrame:
+    """Each unit with the mean over all units of its recording: what telling recordings apart can reach.
+
+    features : DataFrame indexed by (recording_id, unit_id), from this module or `embed`. Where a label is the same throughout a
+    recording, a method must beat these to have told cells apart.
+    """
+    return features.groupby(level="recording_id", sort=False).transform("mean")
+
+
 def binned(recording: Recording, bin_s: float = 0.1) -> list[np.ndarray]:
     """Activity of each valid interval: traces (units, frames) as they are, or square roots of spike counts (units, bins of `bin_s`)."""
     if recording.modality == "calcium":

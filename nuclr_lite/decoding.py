@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from inspect import signature
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearchCV, StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -71,6 +74,7 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
         units from other units of the same animals, in `n_folds` stratified folds.
     test_groups : animals to predict; zero-shot only. The classifier is then fit once, on all the others.
     classifier : any scikit-learn classifier with `predict_proba`. None: standardise, logistic regression (L2, C = 1, balanced classes).
+        Where its `fit` takes `groups`, it gets the animals of the training units, to choose within them (see `tuned`).
     n_bootstrap : resamples of animals for the intervals.
 
     Raises
@@ -87,13 +91,15 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
     classes = sorted(set(y))
     if classifier is None:
         classifier = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+    takes_groups = _takes_groups(classifier)
     pieces = []
     for fold, (train, test) in enumerate(folds):
         known = set(y[train])
         if len(known) < 2:
             raise ValueError(f"the training part of fold {fold} has {len(known)} class ({', '.join(map(str, known))}); "
                              "a classifier needs two. Add animals or units with other labels.")
-        fitted = clone(classifier).fit(x[train], y[train])
+        animals = {"groups": animal[train]} if takes_groups else {}
+        fitted = clone(classifier).fit(x[train], y[train], **animals)
         piece = pd.DataFrame(0.0, index=features.index[test], columns=[f"p_{name}" for name in classes])
         piece[[f"p_{name}" for name in fitted.classes_]] = fitted.predict_proba(x[test])
         piece.insert(0, "true", y[test])
@@ -103,6 +109,71 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
     predictions = pd.concat(pieces).loc[lambda table: features.index.intersection(table.index, sort=False)]
     groups = groups.loc[predictions.index]
     return DecodeResult(_scores(predictions, groups, classes, n_bootstrap, seed), predictions, classes, protocol, groups)
+
+
+def tuned(kind: str = "logistic") -> TunedClassifier:
+    """A classifier that chooses its own strength inside the training animals; for `decode`.
+
+    kind : 'logistic' (standardise, L2 logistic regression; C from 0.001 to 10) or 'boosting' (histogram gradient boosting; learning
+        rate, leaves a tree). Both weigh classes evenly. The simplest comes first and wins ties.
+    """
+    if kind == "logistic":
+        pipeline = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+        return TunedClassifier(pipeline, {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]})
+    if kind == "boosting":
+        boosting = HistGradientBoostingClassifier(class_weight="balanced", max_iter=100, early_stopping=False, random_state=0)
+        return TunedClassifier(boosting, {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [4, 16]})
+    raise ValueError(f"kind is {kind!r}; use 'logistic' or 'boosting'.")
+
+
+class TunedClassifier(ClassifierMixin, BaseEstimator):
+    """Chooses from a grid by macro F1 over the pooled predictions of `inner_folds`, then fits on all it was given.
+
+    scikit-learn's GridSearchCV averages the scores of folds instead, which means little where an animal has one class.
+
+    classifier, grid : as in GridSearchCV. n_folds : at most.
+    classes_ : (classes,). best_params_ : dict. best_estimator_ : the fitted classifier.
+    """
+
+    def __init__(self, classifier, grid: dict, n_folds: int = 4):
+        self.classifier = classifier
+        self.grid = grid
+        self.n_folds = n_folds
+
+    def fit(self, x, y, groups=None) -> TunedClassifier:
+        """x: (units, columns). y: (units,) labels. groups: (units,) animals, or None."""
+        folds = inner_folds(y, groups, self.n_folds)
+        candidates = [clone(self.classifier).set_params(**values) for values in ParameterGrid(self.grid)]
+        scores = [f1_score(y, cross_val_predict(candidate, x, y, cv=folds), average="macro") for candidate in candidates]
+        best = int(np.argmax(scores))
+        self.best_params_ = ParameterGrid(self.grid)[best]
+        self.best_estimator_ = candidates[best].fit(x, y)
+        self.classes_ = self.best_estimator_.classes_
+        return self
+
+    def predict(self, x) -> np.ndarray:
+        return self.best_estimator_.predict(x)
+
+    def predict_proba(self, x) -> np.ndarray:
+        return self.best_estimator_.predict_proba(x)
+
+
+def inner_folds(labels, groups=None, n_folds: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(train, test) rows that partition the units by animal; by unit, stratified, where no such folds leave every class to learn from.
+
+    labels : (units,). groups : (units,) animals, or None. n_folds : at most; fewer where animals or units of a class are.
+    Raises ValueError where every class has a single unit.
+    """
+    labels = np.asarray(labels)
+    names, counts = np.unique(labels, return_counts=True)
+    if counts.max() < 2:
+        raise ValueError("every class has a single training unit, so that none is left to choose by; use a classifier that chooses nothing, or more units.")
+    n_folds, n_animals = min(n_folds, counts.min()), 0 if groups is None else len(set(groups))
+    for n in range(min(n_folds, n_animals), 1, -1):
+        folds = list(StratifiedGroupKFold(n).split(labels, labels, groups))
+        if all(len(test) and len(set(labels[train])) == len(names) for train, test in folds):
+            return folds
+    return list(StratifiedKFold(max(n_folds, 2), shuffle=True, random_state=0).split(labels, labels))
 
 
 def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd.Series, protocol: str = "zero-shot", *,
@@ -134,8 +205,7 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     results = {name: decode(table.loc[common], labels, groups, **options) for name, table in features.items()}
     shuffle = shuffle or next(iter(features))
     rng = np.random.default_rng(seed)
-    shuffled = _shuffled(labels, groups, rng)
-    results[f"{shuffle}, shuffled labels"] = decode(features[shuffle].loc[common], shuffled, groups, **options)
+    results[f"{shuffle}, shuffled labels"] = decode(features[shuffle].loc[common], shuffled(labels, groups, rng), groups, **options)
     some = features[shuffle].loc[common]
     options["classifier"] = DummyClassifier(strategy="most_frequent")
     results["majority"] = decode(some, labels, groups, **options)
@@ -145,7 +215,15 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     return table.reset_index(level=0).reset_index(drop=True), results
 
 
-def _shuffled(labels: pd.Series, groups: pd.Series, rng: np.random.Generator) -> pd.Series:
+def _takes_groups(classifier) -> bool:
+    """scikit-learn's searches hand `groups` to their splitter, but don't name it in their signature."""
+    if isinstance(classifier, (GridSearchCV, RandomizedSearchCV)):
+        return hasattr(classifier.cv, "split")
+    return "groups" in signature(classifier.fit).parameters
+
+
+def shuffled(labels: pd.Series, groups: pd.Series, rng: np.random.Generator) -> pd.Series:
+    """The labels in another order: within each animal or, where an animal has one label, whole animals swap theirs."""
     by_animal = labels.groupby(groups.to_numpy(), sort=False)
     if (by_animal.nunique() == 1).all():
         of_animal = by_animal.first()

@@ -100,3 +100,32 @@ def test_population_coupling_finds_strength_lag_and_sign(modality):
     assert np.abs(table[8]).max() < 0.15
     with pytest.raises(ValueError, match="shorter max_lag_s"):
         baselines.population_coupling(recording, step_s, max_lag_s=400.0)
+
+
+def test_recording_means_are_constant_within_recordings_and_equal_their_mean():
+    features = baselines.hand_features([poisson(rate_hz=5), poisson(rate_hz=20, seed=1)])["all"]
+    means = baselines.recording_means(features)
+    assert means.index.equals(features.index) and list(means.columns) == list(features.columns)
+    for recording_id, part in means.groupby(level="recording_id"):
+        np.testing.assert_allclose(part, np.tile(features.loc[recording_id].mean(), (len(part), 1)))
+    assert means["rate_0"].nunique() == 2
+
+
+def with_waveforms(seed, **columns):
+    return poisson(3, duration_s=20.0, seed=seed, units=pd.DataFrame(columns))
+
+
+def test_waveform_features_are_shared_numeric_and_filled_with_the_median():
+    a = with_waveforms(0, waveform_duration=[0.2, np.nan, 0.4], waveform_note=list("xyz"), waveform_only_here=[1, 2, 3], depth_um=[1, 2, 3])
+    b = with_waveforms(1, waveform_duration=[0.5, np.inf, 0.8], waveform_note=list("xyz"))
+    table = baselines.waveform_features([a, b])
+    assert table.index.equals(baselines.hand_features([a, b])["rate"].index) and list(table.columns) == ["waveform_duration"]
+    np.testing.assert_allclose(table["waveform_duration"], [0.2, 0.45, 0.4, 0.5, 0.45, 0.8])
+
+
+def test_no_waveform_features_where_a_recording_has_none():
+    some = with_waveforms(0, waveform_duration=[0.2, 0.3, 0.4])
+    assert baselines.waveform_features(some).shape == (3, 1)
+    assert baselines.waveform_features(poisson()) is None
+    assert baselines.waveform_features([some, poisson(seed=1)]) is None
+    assert baselines.waveform_features([some, with_waveforms(1, waveform_duration=[np.nan] * 3)]) is None

@@ -4,10 +4,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.neighbors import KNeighborsClassifier
 
 import nuclr_lite as nl
-from nuclr_lite.decoding import _metrics, _scores, _shuffled
+from nuclr_lite.decoding import TunedClassifier, _metrics, _scores, inner_folds, shuffled, tuned
 
 
 def units(n_animals=6, per_animal=30, strength=2.0, seed=0, classes=("Exc", "Pvalb", "Sst")):
@@ -160,6 +164,129 @@ def test_seeds_repeat():
 def test_where_an_animal_has_one_label_whole_animals_swap_theirs():
     features, labels, groups = units(n_animals=6)
     labels[:] = groups.map({f"r{i}": "CA1" if i < 3 else "CA3" for i in range(6)})
-    shuffled = _shuffled(labels, groups, np.random.default_rng(1))
-    assert (shuffled.groupby(groups).nunique() == 1).all() and shuffled.value_counts().to_dict() == labels.value_counts().to_dict()
-    assert (shuffled != labels).any()
+    other = shuffled(labels, groups, np.random.default_rng(1))
+    assert (other.groupby(groups).nunique() == 1).all() and other.value_counts().to_dict() == labels.value_counts().to_dict()
+    assert (other != labels).any()
+
+
+class Spy(ClassifierMixin, BaseEstimator):
+    """Predicts the first class, and remembers whom it was fit on; a column of the features names the animal of each row."""
+
+    seen = []
+
+    def __init__(self, strength=0):
+        self.strength = strength
+
+    def fit(self, x, y):
+        Spy.seen.append((set(x[:, -1]), len(x)))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, x):
+        Spy.seen[-1] += (set(x[:, -1]),)
+        return np.full(len(x), self.classes_[0])
+
+    def predict_proba(self, x):
+        return np.tile(np.eye(len(self.classes_))[0], (len(x), 1))
+
+
+class SpyOnGroups(Spy):
+    def fit(self, x, y, groups=None):
+        Spy.seen.append((set(groups), len(groups)))
+        self.classes_ = np.unique(y)
+        return self
+
+
+def named_units(**options):
+    features, labels, groups = units(**options)
+    return features.assign(animal=pd.factorize(groups)[0]), labels, groups
+
+
+def test_decode_hands_the_training_animals_to_a_classifier_that_takes_groups():
+    Spy.seen = []
+    nl.decode(*named_units(), classifier=SpyOnGroups())
+    assert [(len(animals), n) for animals, n, *_ in Spy.seen] == [(5, 150)] * 6
+    for fold, (animals, *_) in enumerate(Spy.seen):
+        assert f"r{fold}" not in animals
+
+
+def test_tuning_leaves_animals_out_and_never_sees_the_test_animal():
+    Spy.seen = []
+    nl.decode(*named_units(), classifier=TunedClassifier(Spy(), {"strength": [1, 2]}), test_groups=["r2", "r4"])
+    *inner, (last, n, tested) = Spy.seen
+    assert len(inner) == 2 * 4 and last == {0, 1, 3, 5} and n == 120 and tested == {2, 4}      # two candidates, four folds, then all
+    for trained, _, predicted in inner:
+        assert not trained & predicted and trained | predicted == {0, 1, 3, 5}
+
+
+@pytest.mark.parametrize("kind", ["logistic", "boosting"])
+def test_tuned_reads_what_is_there_and_weighs_classes(kind):
+    features, labels, groups = units(n_animals=3, per_animal=80, strength=3.0)
+    rare = (labels != "Sst") | (np.arange(len(labels)) % 4 == 0)
+    result = nl.decode(features[rare], labels[rare], groups[rare], classifier=tuned(kind), test_groups=["r0"])
+    assert result.score() > 0.75 and result.per_class.loc["Sst", "recall"] > 0.5
+    np.testing.assert_allclose(result.predictions.filter(like="p_").sum(axis=1), 1)
+
+
+class OneColumn(ClassifierMixin, BaseEstimator):
+    def __init__(self, column=0):
+        self.column = column
+
+    def fit(self, x, y):
+        self.neighbours = KNeighborsClassifier(5).fit(x[:, [self.column]], y)
+        self.classes_ = self.neighbours.classes_
+        return self
+
+    def predict(self, x):
+        return self.neighbours.predict(x[:, [self.column]])
+
+
+def test_tuning_chooses_what_holds_in_other_animals():
+    """The first column tells classes apart perfectly, but by another code in each animal; the second less well, but in all alike."""
+    features, labels, groups = units(n_animals=6, strength=1.5)
+    rng = np.random.default_rng(0)
+    y, animal = labels.to_numpy(), groups.to_numpy()
+    codes = {name: dict(zip(("Exc", "Pvalb", "Sst"), rng.permutation(3))) for name in groups.unique()}
+    code = [100 * int(name[1:]) + codes[name][label] for name, label in zip(animal, y)]
+    x = np.stack([code, features["a"]], axis=1)
+    chooser = TunedClassifier(OneColumn(), {"column": [0, 1]})
+    assert chooser.fit(x, y, groups=animal).best_params_ == {"column": 1}
+    assert chooser.fit(x, y).best_params_ == {"column": 0}                  # without animals, nothing tells it
+
+
+def test_tuned_repeats_and_prefers_the_simplest_where_nothing_helps():
+    features, labels, groups = units(n_animals=4, strength=0.0)
+    x, y, animal = np.zeros((len(features), 3)), labels.to_numpy(), groups.to_numpy()
+    assert tuned().fit(x, y, animal).best_params_ == {"logisticregression__C": 0.001}
+    a, b = (tuned("boosting").fit(features, y, animal).predict_proba(features) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_inner_folds_leave_animals_out_or_fall_back_to_units():
+    y = np.array(list("abcabcabcabc") * 3)
+    animal = np.repeat(list("uvwxyz"), 6)
+    for groups, n, by_animal in ((animal, 4, True), (animal, 9, True), (None, 4, False), (np.full(36, "u"), 4, False)):
+        folds = inner_folds(y, groups, n)
+        assert sorted(np.concatenate([test for _, test in folds])) == list(range(36))          # each unit is tested once
+        for train, test in folds:
+            assert len(set(train) | set(test)) == 36 and set(y[train]) == set("abc")
+            assert not by_animal or not set(animal[train]) & set(animal[test])
+    one_label = np.repeat(list("aaabbb"), 6)                                                    # animals of one class each
+    assert all(set(one_label[train]) == set("ab") and not set(animal[train]) & set(animal[test]) for train, test in inner_folds(one_label, animal))
+    alone = np.repeat(list("aaaaab"), 6)                                                        # class b lives in one animal: it would vanish
+    assert all(set(alone[train]) == set("ab") for train, _ in inner_folds(alone, animal))
+
+
+def test_a_grid_search_gets_groups_where_its_folds_need_them():
+    features, labels, groups = units()
+    grid = {"C": [0.1, 1.0]}
+    by_animal = nl.decode(features, labels, groups, classifier=GridSearchCV(LogisticRegression(), grid, cv=GroupKFold(3)))
+    plain = nl.decode(features, labels, groups, classifier=GridSearchCV(LogisticRegression(), grid, cv=3))
+    assert min(by_animal.score(), plain.score()) > 0.6
+
+
+def test_what_cannot_be_tuned_says_what_to_do():
+    with pytest.raises(ValueError, match="'logistic' or 'boosting'"):
+        tuned("forest")
+    with pytest.raises(ValueError, match="chooses nothing"):
+        tuned().fit(np.zeros((2, 1)), np.array(["a", "b"]))
