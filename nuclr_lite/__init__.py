@@ -18,9 +18,9 @@ _WHERE = {
     "load_official_weights": "official",
     "TrainConfig": "presets", "Preset": "presets", "PRESETS": "presets",
     "pretrain": "pretraining", "Pretrained": "pretraining",
-    "embed": "embedding", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
+    "embed": "embedding", "Experiment": "experiments", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
 }
-_MODULES = ("baselines", "decoding", "plots", "sources", "views", "presets")
+_MODULES = ("baselines", "comparison", "decoding", "experiments", "plots", "sources", "views", "presets")
 __all__ = [*_WHERE, *_MODULES]
 __version__ = "0.1.0"
 

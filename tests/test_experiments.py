@@ -1,0 +1,145 @@
+"""Experiments: complete tables, nothing computed twice, nothing of the held-out animals in an encoder."""
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nuclr_lite as nl
+from nuclr_lite import experiments
+from nuclr_lite.experiments import Experiment, run
+from nuclr_lite.methods import CHANCE, NETWORK, UNTRAINED
+from nuclr_lite.sources import simulated
+
+TINY = dict(steps=3, dim=8, heads=1, head_dim=8, temporal_layers=1, spatiotemporal_layers=1, log_every=1, checkpoint_every=1)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Six saved animals of 12 units and 60 s."""
+    folder = tmp_path_factory.mktemp("saved")
+    for recording in nl.simulate_recordings(6, config=replace(simulated.SPIKES, duration_s=60.0, n_units=(12, 12))):
+        recording.save(folder / recording.recording_id)
+    return folder
+
+
+@pytest.fixture
+def experiment(saved):
+    return Experiment("tiny", source=str(saved), n_held_out=2, changes=TINY, baselines=("hand: rate", UNTRAINED, "NuCLR, shuffled labels", CHANCE), seeds=(0, 1),
+                      pretraining_animals=(2,), label_animals=(2,), label_shares=(0.25, 1.0), draws=2)
+
+
+def test_table_is_complete(experiment, tmp_path):
+    table = run(experiment, tmp_path)
+    assert len(table) == len(experiment.cells()) and not table.duplicated(["method", "seed", "pretraining_animals", "label_animals", "label_share", "draw"]).any()
+    # All labels and animals for each of 5 methods; fewer pretraining animals for the encoder, also with shuffled labels, with the labels of all and of the
+    # same; fewer labels for all but chance.
+    assert len(table) == 2 * (5 + 2 * 2 + 4 + 4 * 2)
+    assert table[["macro_f1", "balanced_accuracy"]].apply(lambda column: column.between(0, 1).all()).all() and (table["n"] == 24).all()
+    again = pd.read_csv(tmp_path / "tiny" / "scores.csv")
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
+    folds = pd.read_csv(tmp_path / "tiny" / "folds.csv")
+    assert {"accuracy", "n"} <= set(folds.columns) and "macro_f1" not in folds.columns
+    provenance = json.loads((tmp_path / "tiny" / "provenance.json").read_text())
+    assert provenance["held_out"] == ["animal0-004", "animal0-005"] and provenance["versions"]["torch"]
+
+
+def test_scores_are_those_of_the_pooled_predictions(experiment, tmp_path):
+    from sklearn.metrics import f1_score
+
+    table = run(replace(experiment, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path).set_index("method")
+    predictions = pd.read_csv(tmp_path / "tiny" / "cells" / "hand-rate_seed0" / "predictions.csv")
+    assert f1_score(predictions["true"], predictions["predicted"], average="macro") == pytest.approx(table.loc["hand: rate", "macro_f1"])
+    assert set(predictions["animal_id"]) == {"animal0-004", "animal0-005"}
+
+
+def test_stopped_and_resumed_computes_nothing_twice(experiment, tmp_path, monkeypatch):
+    whole = run(experiment, tmp_path / "whole")
+    done = []
+    cell, train = experiments._cell, experiments._train
+    def stop_after_five(*arguments):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(arguments[1]["method"])
+        return cell(*arguments)
+    monkeypatch.setattr(experiments, "_cell", stop_after_five)
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, tmp_path / "stopped")
+    computed = []
+    monkeypatch.setattr(experiments, "_cell", lambda *arguments: (computed.append(arguments[1]), cell(*arguments)))
+    monkeypatch.setattr(experiments, "_train", lambda *arguments: (computed.append("encoder"), train(*arguments)))
+    pd.testing.assert_frame_equal(run(experiment, tmp_path / "stopped"), whole)
+    assert len(computed) == len(experiment.cells()) - 5 and "encoder" not in computed
+    computed.clear()
+    run(experiment, tmp_path / "stopped")
+    assert not computed
+
+
+def test_processes_change_nothing(experiment, tmp_path):
+    few = replace(experiment, seeds=(0,), label_shares=())
+    pd.testing.assert_frame_equal(run(few, tmp_path / "one"), run(few, tmp_path / "two", n_jobs=2))
+
+
+def test_pretraining_never_reaches_a_held_out_animal(experiment, tmp_path, monkeypatch):
+    """The list that pretrain gets; and the encoder stays the same, bit for bit, whatever the held-out animals hold."""
+    seen = []
+    pretrain = experiments.pretrain
+    monkeypatch.setattr(experiments, "pretrain", lambda recordings, preset: (seen.extend(recordings), pretrain(recordings, preset))[1])
+    first = run(replace(experiment, label_shares=()), tmp_path / "first")
+    assert {recording.animal_id for recording in seen} == {f"animal0-00{k}" for k in range(4)}
+    other = tmp_path / "other"
+    shutil.copytree(experiment.source, other)
+    for folder in sorted(other.iterdir())[4:]:
+        recording = nl.Recording.load(folder)
+        shutil.rmtree(folder)
+        replace(recording, times=recording.times[::3], unit_rows=recording.unit_rows[::3]).save(folder)
+    run(replace(experiment, label_shares=(), source=str(other)), tmp_path / "second")
+    weights = [{(path / "encoder.safetensors").read_bytes() for path in (tmp_path / name / "encoders").iterdir()} for name in ("first", "second")]
+    assert weights[0] == weights[1] and len(weights[0]) == 4 and len(first)
+
+
+def test_fewer_animals_are_among_the_more():
+    data = {"learn": [f"animal{k}" for k in range(16)]}
+    for seed in range(3):
+        assert set(experiments._part(data, 2, seed)) < set(experiments._part(data, 8, seed)) < set(experiments._part(data, np.nan, seed))
+    assert experiments._part(data, 4, 0) != experiments._part(data, 4, 1)
+
+
+def test_drawn_labels_are_stratified():
+    labels = pd.Series(["a"] * 80 + ["b"] * 16 + ["c"] * 2, index=pd.MultiIndex.from_product([["r"], range(98)]))
+    drawn = experiments._drawn(labels, 0.25, np.random.default_rng(0))
+    assert labels.loc[drawn].value_counts().to_dict() == {"a": 20, "b": 4, "c": 1}
+    assert set(drawn) != set(experiments._drawn(labels, 0.25, np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize("protocol, n", [("transductive", 72), ("transductive zero-shot", 72)])
+def test_other_protocols(experiment, tmp_path, protocol, n):
+    table = run(replace(experiment, protocol=protocol, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
+    assert (table["n"] == n).all()
+
+
+def test_every_kind_of_method(experiment, tmp_path):
+    methods = (NETWORK, "hand: all, tuned", "hand: all, boosting", "NuCLR, recording means", "hand: coupling to the population")
+    table = run(replace(experiment, baselines=methods, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
+    assert table["method"].tolist() == ["NuCLR", *methods] and table["macro_f1"].between(0, 1).all()
+
+
+def test_errors(experiment, tmp_path, saved):
+    run(replace(experiment, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=(), baselines=(CHANCE,), encoders={"NuCLR": {}}), tmp_path)
+    with pytest.raises(ValueError, match="holds another experiment of the name 'tiny'"):
+        run(experiment, tmp_path)
+    for wrong, message in (({"protocol": "guess"}, "protocol is 'guess'"), ({"preset": "large"}, "no preset 'large'"), ({"changes": {"stepps": 3}}, "no preset has"),
+                           ({"label_shares": (0.0,)}, "shares above 0"), ({"seeds": ()}, "at least one"), ({"baselines": ("hand: all, guessed",)}, "what follows the comma is not known"),
+                           ({"protocol": "transductive"}, "use protocol='inductive zero-shot'")):
+        with pytest.raises(ValueError, match=message):
+            replace(experiment, **wrong)
+    for wrong, message in (({"source": str(tmp_path)}, "no saved recording"), ({"pretraining_animals": (64,)}, "too few"),
+                           ({"baselines": ("hand: colour",)}, "no method 'hand: colour'"), ({"label": "colour"}, "no column|no unit has a column 'colour'")):
+        with pytest.raises(ValueError, match=message):
+            run(replace(experiment, name="wrong " + next(iter(wrong)), **wrong), tmp_path / next(iter(wrong)))
+
+
+def test_json_round_trip(experiment):
+    assert Experiment.from_json(experiment.to_json()) == experiment
