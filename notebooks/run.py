@@ -1,14 +1,15 @@
 """Run the notebooks headlessly: `python notebooks/run.py --profile laptop`.
 
 Each notebook's .py is turned into a notebook, executed by papermill into `notebooks/executed/<profile>/`, and left there
-with its outputs. `-p name value` sets a parameter; one that a chosen notebook doesn't have is an error (papermill itself would
-only log it). `--publish` also puts the outputs into the committed .ipynb, its figures into `results/figures/` and
-its scores into `results/`.
+with its outputs; `index.html` there shows them all. `--resume` goes on where a run was stopped. `-p name value` sets a parameter; one that a
+chosen notebook doesn't have is an error (papermill itself would only log it). `--publish` also puts the outputs into the committed .ipynb, its
+figures into `results/figures/` and its scores into `results/`.
 """
 from __future__ import annotations
 
 import argparse
 import base64
+import html
 import io
 import os
 import subprocess
@@ -22,6 +23,7 @@ import nbformat
 import papermill
 import yaml
 from PIL import Image
+from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 PROFILES = ("smoke", "laptop", "full")
@@ -34,6 +36,7 @@ def main(arguments=None) -> int:
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter; VALUE is read as YAML")
     parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
     parser.add_argument("--publish", action="store_true", help="put the outputs into the committed .ipynb")
+    parser.add_argument("--resume", action="store_true", help="leave out notebooks that were already executed, as they are now, with the same parameters")
     options = parser.parse_args(arguments)
     sources = sorted(HERE.glob("[0-9]*.py"))
     if options.only:
@@ -45,14 +48,22 @@ def main(arguments=None) -> int:
     if options.publish and (values or options.profile != "laptop"):
         parser.error("--publish shows what the parameters cell says: run it at the laptop profile, without -p.")
     out = options.out or HERE / "executed" / options.profile
-    for path in sources:
+    for path in tqdm(sources, unit="notebook", disable=None):            # where there is no terminal, the lines printed below will do
         started = time.perf_counter()
         print(f"{path.stem} ({options.profile}) ...", flush=True)
         into = {"scores_csv": f"../results/{path.stem}.csv"} if options.publish and "scores_csv" in parameters_of(path) else {}
-        executed = execute(path, {"profile": options.profile, **into, **values}, out)
+        parameters = {"profile": options.profile, **into, **values}
+        if options.resume and is_done(path, parameters, out):
+            print(f"{path.stem}: executed before", flush=True)
+            continue
+        try:
+            executed = execute(path, parameters, out)
+        finally:
+            write_index(out)
         print(f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}", flush=True)
         if options.publish:
             publish(executed, path.with_suffix(".ipynb"))
+    print(f"all of them, with their figures: {os.path.relpath(out / 'index.html')}")
     return 0
 
 
@@ -76,6 +87,36 @@ def execute(source: Path, parameters: dict, out: Path) -> Path:
     finally:
         plain.unlink(missing_ok=True)
     return executed
+
+
+def is_done(source: Path, parameters: dict, out: Path) -> bool:
+    """Whether `out` holds this notebook, with these very cells, executed to its end with these parameters."""
+    executed = out / f"{source.stem}.ipynb"
+    if not executed.is_file():
+        return False
+    ran = nbformat.read(executed, as_version=4)
+    cells = [cell.source for cell in ran.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    papermill_says = ran.metadata.get("papermill", {})
+    return (cells == [cell.source for cell in jupytext.read(source).cells] and papermill_says.get("parameters") == parameters
+            and papermill_says.get("exception") is None and papermill_says.get("end_time") is not None)
+
+
+def write_index(out: Path):
+    """A page of all executed notebooks in a folder: title, how long it took, whether it failed, figures."""
+    rows = []
+    for path in sorted(out.glob("[0-9]*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        says = notebook.metadata.get("papermill", {})
+        title = next((line.lstrip("# ") for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines() if line.startswith("# ")), path.stem)
+        state = "<b>failed</b>" if says.get("exception") else f"{says.get('duration') or 0:.0f} s"
+        figures = "".join(f'<img loading="lazy" src="data:image/png;base64,{output.data["image/png"]}">' for cell in notebook.cells
+                          for output in cell.get("outputs", []) if "image/png" in output.get("data", {}))
+        chosen = ", ".join(f"{name} = {value!r}" for name, value in says.get("parameters", {}).items())
+        rows.append(f'<h2><a href="{path.name}">{html.escape(title)}</a></h2><p>{state}; {html.escape(chosen)}</p>{figures}')
+    style = "body{font-family:sans-serif;max-width:64em;margin:2em auto;padding:0 1em}img{max-width:48%;vertical-align:top;margin:.5em 1% .5em 0}"
+    partial = out / f".index.html.{os.getpid()}"
+    partial.write_text(f'<!doctype html><meta charset="utf-8"><title>nuclr_lite: executed notebooks</title><style>{style}</style><h1>Executed notebooks</h1>{"".join(rows)}', encoding="utf-8")
+    os.replace(partial, out / "index.html")
 
 
 def parameters_of(source: Path) -> dict:

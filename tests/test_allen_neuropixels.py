@@ -88,6 +88,8 @@ def test_without_quality_limits_all_units_are_there(path):
         assert len(loose) > len(session.units())
         with pytest.raises(ValueError, match="unknown limits.*snr"):
             session.units({"snr_minimum": 1})
+        with pytest.raises(ValueError, match="there is no unit 7"):
+            session.spike_times(7)
 
 
 def test_one_recording_a_probe(path):

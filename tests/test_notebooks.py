@@ -20,6 +20,10 @@ def test_runs_at_smoke(source, tmp_path):
     executed = run.execute(source, {"profile": "smoke"}, tmp_path)
     cells = nbformat.read(executed, as_version=4).cells
     assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+    assert run.is_done(source, {"profile": "smoke"}, tmp_path) and not run.is_done(source, {"profile": "laptop"}, tmp_path)
+    run.write_index(tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert f'href="{source.stem}.ipynb"' in page and "data:image/png" in page and "profile = &#x27;smoke&#x27;" in page
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -72,3 +76,19 @@ def test_parameters_cell_holds_literals_only(source):
         ast.literal_eval(line.value)
         names += [target.id for target in line.targets]
     assert len(set(names)) == len(names)
+
+
+def test_what_failed_or_changed_is_run_again(tmp_path):
+    source = tmp_path / "00_tiny.py"
+    header = "# ---\n# jupyter:\n#   kernelspec:\n#     display_name: Python 3\n#     language: python\n#     name: python3\n# ---\n\n# %% tags=[\"parameters\"]\nprofile = 'laptop'\n\n# %%\n"
+    source.write_text(header + "1 / 0\n")
+    with pytest.raises(run.papermill.PapermillExecutionError):
+        run.execute(source, {"profile": "smoke"}, tmp_path)
+    assert not run.is_done(source, {"profile": "smoke"}, tmp_path)
+    run.write_index(tmp_path)
+    assert "<b>failed</b>" in (tmp_path / "index.html").read_text()
+    source.write_text(header + "1 / 1\n")
+    run.execute(source, {"profile": "smoke"}, tmp_path)
+    assert run.is_done(source, {"profile": "smoke"}, tmp_path)
+    source.write_text(header + "2 / 1\n")
+    assert not run.is_done(source, {"profile": "smoke"}, tmp_path)

@@ -40,7 +40,7 @@ def read_session(path: str | Path, structures: tuple[str, ...] | None = None, *,
     ----------
     path : session_<id>.nwb, as `download_session` returns it.
     structures : acronyms, exactly these. None: the visual areas (VIS...). (): all.
-    quality : limits of unit metrics, see `SessionFile.units`; AllenSDK's by default. None: every unit.
+    quality : limits of unit metrics, see `SessionFile.units`; AllenSDK's by default (limits of the paper's own are not known to us). None: every unit.
     cell_types : what `optotag` returned for this file: its `cell_type` becomes a column (None: not tagged, or not tested).
     until_s : use nothing later (s); needed where an animal with Ai32 has no table of light pulses in its file.
 

@@ -135,9 +135,9 @@ class SessionFile:
             return None
 
     def spike_times(self, unit_id: int) -> np.ndarray:
-        """All spike times of one unit, (n,) float64, s, in order. Only these are read. ValueError for NaN or infinite ones."""
+        """All spike times of one unit, (n,) float64, s, in order. Only these are read. ValueError for an unknown unit, and for NaN or infinite times."""
         if unit_id not in self._row.index:
-            raise KeyError(f"{self.path}: there is no unit {unit_id}.")
+            raise ValueError(f"{self.path}: there is no unit {unit_id}; the units there are: session.units(quality=None).")
         row = self._row[unit_id]
         times = self._units["spike_times"][int(self._ends[row - 1]) if row else 0 : int(self._ends[row])].astype(np.float64, copy=False)
         if not np.isfinite(times).all():
