@@ -265,7 +265,8 @@ def test_confirm_size(tmp_path, monkeypatch, capsys):
     with pytest.raises(OSError, match="2 sessions: 9.90 GB are still to come"):
         confirm_size(9.9e9, tmp_path / "not" / "yet", "2 sessions", yes=True)
     confirm_size(5e9, tmp_path / "not" / "yet", "2 sessions", yes=True)
-    assert "2 sessions: 5.00 GB to download to" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "2 sessions: 5.00 GB to download to" in said and "about 8 min at 10 MB/s" in said
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     with pytest.raises(RuntimeError, match="nobody to ask .*pass confirm=False"):

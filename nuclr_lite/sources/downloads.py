@@ -13,6 +13,7 @@ from pathlib import Path
 from ..progress import progress
 from .transfer import DownloadError, Part, Trouble, check_disk, fetch, free_bytes, persist, readable_size, remote_size
 
+TYPICAL_BYTES_PER_S = 10e6          # only for the estimate of how long a download takes
 _ONE_BAR_AT_A_TIME = threading.Lock()
 
 
@@ -124,7 +125,9 @@ def confirm_size(n_bytes: float, folder: str | Path, what: str, yes: bool = Fals
     OSError with errno ENOSPC : there isn't the room. DownloadError : the answer was no. RuntimeError : nobody is there to answer.
     """
     check_disk(Path(folder), n_bytes, what)
-    print(f"{what}: {readable_size(n_bytes)} to download to {folder} ({readable_size(free_bytes(Path(folder)))} free).")
+    minutes = n_bytes / TYPICAL_BYTES_PER_S / 60
+    print(f"{what}: {readable_size(n_bytes)} to download to {folder} ({readable_size(free_bytes(Path(folder)))} free); "
+          f"about {f'{minutes / 60:.1f} h' if minutes > 90 else f'{max(minutes, 1):.0f} min'} at {TYPICAL_BYTES_PER_S / 1e6:g} MB/s.")
     if yes:
         return
     nobody = f"{what}: there is nobody to ask whether to download {readable_size(n_bytes)}; pass confirm=False to download without a question."
