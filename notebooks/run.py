@@ -25,6 +25,8 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
+from nuclr_lite.storage import atomic_file
+
 HERE = Path(__file__).resolve().parent
 PROFILES = ("smoke", "laptop", "full")
 
@@ -114,9 +116,8 @@ def write_index(out: Path):
         chosen = ", ".join(f"{name} = {value!r}" for name, value in says.get("parameters", {}).items())
         rows.append(f'<h2><a href="{path.name}">{html.escape(title)}</a></h2><p>{state}; {html.escape(chosen)}</p>{figures}')
     style = "body{font-family:sans-serif;max-width:64em;margin:2em auto;padding:0 1em}img{max-width:48%;vertical-align:top;margin:.5em 1% .5em 0}"
-    partial = out / f".index.html.{os.getpid()}"
-    partial.write_text(f'<!doctype html><meta charset="utf-8"><title>nuclr_lite: executed notebooks</title><style>{style}</style><h1>Executed notebooks</h1>{"".join(rows)}', encoding="utf-8")
-    os.replace(partial, out / "index.html")
+    with atomic_file(out / "index.html") as partial:
+        partial.write_text(f'<!doctype html><meta charset="utf-8"><title>nuclr_lite: executed notebooks</title><style>{style}</style><h1>Executed notebooks</h1>{"".join(rows)}', encoding="utf-8")
 
 
 def parameters_of(source: Path) -> dict:

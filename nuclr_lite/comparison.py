@@ -6,9 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from .decoding import _confusions, _metrics
-
-METRICS = ("macro_f1", "balanced_accuracy", "accuracy")
+from .decoding import METRICS, _confusions, _metrics
 
 
 def paired_difference(first: pd.DataFrame, second: pd.DataFrame, metric: str = "macro_f1", n_bootstrap: int = 2000, seed: int = 0) -> pd.Series:

@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 PROTOCOLS = ("zero-shot", "transductive")
+METRICS = ("macro_f1", "balanced_accuracy", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,5 +312,5 @@ def _scores(predictions, groups, classes, n_bootstrap, seed) -> pd.DataFrame:
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(n_animals, np.full(n_animals, 1 / n_animals), size=n_bootstrap)      # how often each animal
         low, high = np.quantile(_metrics(np.tensordot(drawn, counts, axes=1)), [0.025, 0.975], axis=0)
-    return pd.DataFrame({"metric": ["macro_f1", "balanced_accuracy", "accuracy"], "estimate": estimate,
+    return pd.DataFrame({"metric": METRICS, "estimate": estimate,
                          "low": low, "high": high, "n": len(predictions)})

@@ -25,7 +25,7 @@ from .presets import PRESETS, Preset
 from .pretraining import Pretrained, pretrain
 from .progress import progress
 from .recording import Recording, units_table
-from .storage import atomic_directory
+from .storage import atomic_directory, atomic_file
 
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
 
@@ -149,7 +149,7 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
         tasks = (delayed(work)(experiment, row, data, out_dir, threads) for row in rows)
         for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(rows), desc=f"{experiment.name}: {what}s", unit=what, disable=not rows):
             pass
-    (folder / "provenance.json").write_text(json.dumps(_provenance(experiment, data), indent=1), encoding="utf-8")
+    _write(folder / "provenance.json", json.dumps(_provenance(experiment, data), indent=1))
     scores, folds = [], []
     for row in cells.to_dict("records"):
         result = json.loads((cell_folder(experiment, out_dir, row) / "result.json").read_text(encoding="utf-8"))
@@ -170,9 +170,8 @@ def _same_or_first(path: Path, experiment: Experiment):
 
 
 def _write(path: Path, text: str):
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _prepare(experiment: Experiment, out_dir: Path) -> dict:
@@ -201,13 +200,12 @@ def _prepare(experiment: Experiment, out_dir: Path) -> dict:
         raise ValueError(f"{experiment.name}: {len(learn)} animals to learn from and {len(held_out)} held out, of {len(animals)}; too few for "
                          f"{experiment.protocol} with {most}.")
     contents = {header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()} for header in headers}
-    return {"dataset": dataset, "paths": [str(path) for path in paths], "learn": learn, "held_out": held_out,
+    return {"dataset": dataset, "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)], "learn": learn, "held_out": held_out,
             "fingerprint": hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]}
 
 
 def _recordings(data: dict, animals=None) -> list[Recording]:
-    recordings = [Recording.load(path, verify=False) for path in data["paths"]]
-    return [recording for recording in recordings if animals is None or recording.animal_id in animals]
+    return [Recording.load(path, verify=False) for path, animal in data["paths"] if animals is None or animal in animals]
 
 
 def _part(data: dict, n: float, seed: int) -> list[str]:

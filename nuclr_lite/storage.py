@@ -49,6 +49,23 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
         raise
 
 
+@contextmanager
+def atomic_file(path: str | Path):
+    """Yield a temporary path beside `path` that takes its place when the block ends, and is removed when it fails.
+
+    A kill at any moment leaves what was there before or the complete new file, and perhaps a `.partial` file beside it.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        yield partial
+        with open(partial, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with open(path, "rb") as handle:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import nuclr_lite as nl
 from helpers import clock, spikes
 from nuclr_lite.intervals import frame_ranges
+from nuclr_lite.storage import atomic_file
 from nuclr_lite.tables import read_table, tidy_units, write_table
 
 TRAINS = ([1.0, 2.5, 4.0], [0.5, 3.0])
@@ -310,3 +311,16 @@ def test_a_first_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         from_spikes().save(tmp_path / "rec")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "table.csv"
+    for text in ("old", "new"):
+        with atomic_file(path) as partial:
+            partial.write_text(text)
+        assert path.read_text() == text
+    with pytest.raises(KeyboardInterrupt):
+        with atomic_file(path) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]

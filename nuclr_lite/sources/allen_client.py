@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from ..storage import atomic_file
 from .downloads import download, opens_as_hdf5
 from .transfer import DownloadError, read_json
 
@@ -254,15 +255,8 @@ def _keep(path: Path, is_whole: Callable[[Path], bool], text: Callable[[], str])
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not is_whole(path):
-            partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-            try:
-                with open(partial, "w", encoding="utf-8", newline="") as handle:
-                    handle.write(text())
-                    handle.flush()
-                    os.fsync(handle.fileno())
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with atomic_file(path) as partial, open(partial, "w", encoding="utf-8", newline="") as handle:
+                handle.write(text())
 
 
 def _reads_as_json(path: Path) -> bool:

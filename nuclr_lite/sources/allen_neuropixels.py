@@ -5,15 +5,15 @@ Source: Siegle et al. 2021, Nature 592, 86 (the data set). Listing and downloadi
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 
+from ..storage import atomic_file
 from .allen_client import neuropixels_cache, neuropixels_session_path, neuropixels_session_urls
 from .allen_recordings import convert_session, light_responses, optotag, read_session  # noqa: F401 (read here, defined there)
 from .downloads import Job, confirm_size, download, download_all, is_whole, remote_size
@@ -102,12 +102,8 @@ def _session_bytes(cache, cache_dir: str | Path, session_ids, ask: bool = True) 
             found = {int(number): size for number, size in zip(unknown, pool.map(size_of, unknown)) if size is not None}
         if found:
             known |= found
-            partial = memory.with_name(f".{SIZES_FILE}.{uuid4().hex[:8]}.partial")
-            try:
+            with suppress(OSError), atomic_file(memory) as partial:         # a shared cache may be one that one may only read
                 partial.write_text(json.dumps(known), encoding="utf-8")
-                os.replace(partial, memory)
-            except OSError:                                # a shared cache that one may only read
-                partial.unlink(missing_ok=True)
     return [float(on_disk.get(number, known.get(number, np.nan))) for number in session_ids]
 
 

@@ -92,8 +92,8 @@ def optotag(path: str | Path, structures: tuple[str, ...] | None = None, *, qual
     ------
     ValueError : the session has no light pulses, or its genotype no cell type that light drives.
     """
-    light, trains = light_responses(path, structures, quality=quality)
     with open_session(path) as session:
+        light, trains = _light_responses(session, structures, quality)
         cell_type = cell_type_of_genotype(session.genotype)
         if cell_type is None:
             raise ValueError(f"{session.path}: animals of genotype {session.genotype!r} have no cell type that light drives; optotag sessions of Pvalb-, Sst- or Vip-Cre; Ai32 animals.")
@@ -103,15 +103,19 @@ def optotag(path: str | Path, structures: tuple[str, ...] | None = None, *, qual
 def light_responses(path: str | Path, structures: tuple[str, ...] | None = None, *, quality: dict | None = QUALITY_LIMITS):
     """The light pulses (DataFrame) and, by unit_id, the spike times around them (s): what `optotag` decides on and `plots.light_response` draws."""
     with open_session(path) as session:
-        light = session.light_pulses()
-        if not len(light):
-            raise ValueError(f"{session.path}: there are no light pulses in this session; list_sessions tells which have them (has_light_pulses).")
-        start, stop = light["start_time"].min() - 10.0, light["stop_time"].max() + 10.0
-        trains = {}
-        for unit_id in _chosen_units(session, structures, quality).index:
-            times = session.spike_times(unit_id)
-            first, last = np.searchsorted(times, [start, stop])
-            trains[unit_id] = times[first:last].copy()            # a view would keep the whole train in memory
+        return _light_responses(session, structures, quality)
+
+
+def _light_responses(session: SessionFile, structures, quality) -> tuple[pd.DataFrame, dict]:
+    light = session.light_pulses()
+    if not len(light):
+        raise ValueError(f"{session.path}: there are no light pulses in this session; list_sessions tells which have them (has_light_pulses).")
+    start, stop = light["start_time"].min() - 10.0, light["stop_time"].max() + 10.0
+    trains = {}
+    for unit_id in _chosen_units(session.units(quality), structures, quality, session.path).index:
+        times = session.spike_times(unit_id)
+        first, last = np.searchsorted(times, [start, stop])
+        trains[unit_id] = times[first:last].copy()            # a view would keep the whole train in memory
     return light, trains
 
 
@@ -119,8 +123,7 @@ def _recording_id(session: SessionFile, probe: str) -> str:
     return f"allen-{session.session_id}-{probe}"
 
 
-def _chosen_units(session: SessionFile, structures, quality) -> pd.DataFrame:
-    units = session.units(quality)
+def _chosen_units(units: pd.DataFrame, structures, quality, path: Path) -> pd.DataFrame:
     units = units[[name for name in UNIT_COLUMNS if name in units]]
     area = units["ecephys_structure_acronym"]
     if isinstance(structures, str):
@@ -128,14 +131,15 @@ def _chosen_units(session: SessionFile, structures, quality) -> pd.DataFrame:
     structures = None if structures is None else tuple(structures)
     chosen = area.fillna("").str.startswith("VIS") if structures is None else area.isin(structures) if structures else area.notna() | (quality is None)
     if not chosen.any():
-        raise ValueError(f"{session.path}: none of its {len(units)} units lies in {structures or 'a visual area'}; there are {area.value_counts().to_dict()}. "
+        raise ValueError(f"{path}: none of its {len(units)} units lies in {structures or 'a visual area'}; there are {area.value_counts().to_dict()}. "
                          "Choose structures=(...), () for all, or looser quality limits.")
     return units[chosen]
 
 
 def _probe_recordings(path: Path, structures, quality, cell_types, until_s):
     with open_session(path) as session:
-        units, trusted = _chosen_units(session, structures, quality), session.units(quality)
+        trusted = session.units(quality)
+        units = _chosen_units(trusted, structures, quality, path)
         if cell_types is not None:
             units = units.assign(cell_type=_labels(cell_types, units.index, path))
         end_s = _end_s(session, until_s)

@@ -8,15 +8,14 @@ Needs h5py alone; AllenSDK opens the file like one of its own. Nothing in it was
 """
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 
 from ..progress import progress
+from ..storage import atomic_file
 from .nwb_tables import NwbTables
 from .simulated import SPIKES, Kind, SimulationConfig, draw_units, poisson_spikes, shared_latents, unit_rates
 
@@ -76,18 +75,13 @@ def simulate_allen_session(path: str | Path, *, n_units: int = 120, duration_s: 
     invalid, silent = _missing_data(duration_s, session_id, channels)
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            writer = _SessionWriter(file, str(session_id))
-            writer.session(session_id, genotype, number, channels)
-            writer.running(total_s, rng)
-            writer.stimuli(_presentations(blocks[blocks["start_s"] < duration_s - 1e-6]), invalid, light)
-            firing_rate = writer.spikes(units, _spike_trains(units, traits, shared, config, light, invalid, silent, rng), rng)
-            writer.units(units.assign(firing_rate=firing_rate), channels, rng)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file(path) as partial, h5py.File(partial, "w") as file:
+        writer = _SessionWriter(file, str(session_id))
+        writer.session(session_id, genotype, number, channels)
+        writer.running(total_s, rng)
+        writer.stimuli(_presentations(blocks[blocks["start_s"] < duration_s - 1e-6]), invalid, light)
+        firing_rate = writer.spikes(units, _spike_trains(units, traits, shared, config, light, invalid, silent, rng), rng)
+        writer.units(units.assign(firing_rate=firing_rate), channels, rng)
     return path
 
 
@@ -308,7 +302,6 @@ class _SessionWriter(NwbTables):
             "max_drift": near(20, 5), "cumulative_drift": near(200, 50), "silhouette_score": near(0.1, 0.03), "snr": near(3, 0.5), "spread": near(60, 15),
             "waveform_duration": near(0.45, 0.12), "waveform_halfwidth": near(0.2, 0.05), "PT_ratio": near(0.5, 0.1), "repolarization_slope": near(0.5, 0.1),
             "recovery_slope": -near(0.1, 0.03), "amplitude": near(120, 30), "velocity_above": near(0.2, 0.1), "velocity_below": -near(0.2, 0.1)}
-        ragged = [name for name in ("spike_times", "spike_amplitudes")]
         group = self.table("units", columns, units.index, kind="Units")
         waveforms = group.create_dataset("waveform_mean", (n * CHANNELS, 82), dtype="f8", fillvalue=0.0, chunks=(CHANNELS, 82))
         depth = channels["local_index"].reindex(units["peak_channel_id"]).to_numpy()
@@ -316,6 +309,6 @@ class _SessionWriter(NwbTables):
             waveforms[i * CHANNELS + at] = -height * np.exp(-(((np.arange(82) - 30) / 4.0) ** 2))
         self.typed(waveforms, "VectorData", "hdmf-common", description="mean waveform, by channel", unit="volts")
         self.index(group, "waveform_mean", CHANNELS * (1 + np.arange(n)))
-        group.attrs["colnames"] = [*columns, *ragged, "waveform_mean"]
+        group.attrs["colnames"] = [*columns, "spike_times", "spike_amplitudes", "waveform_mean"]
         truth = units[["cell_type", "area", "light_response", "state_coupling", "state_lag_s", "state_sign", "drive_coupling", "drive_lag_s", "drive_sign"]]
         self.table("scratch/simulated_truth", dict(truth.items()), units.index, description="how each unit was simulated")

@@ -16,14 +16,13 @@ Needs h5py alone; AllenSDK opens the file like one of its own. Nothing in it was
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 
+from ..storage import atomic_file
 from .simulated import CALCIUM, SimulationConfig, _dff, shared_latents, unit_rates
 
 # The state weighs more than in `simulate_recordings`: the drive, alike for all types, would cover what little a plane of one type tells.
@@ -95,32 +94,25 @@ def simulate_allen_experiment(path: str | Path, *, experiment_id: int = 90000000
     kept = ~_within(since_start, dropped_s)
     timestamps = START_S + since_start[kept]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.{uuid4().hex[:8]}.partial"
-    try:
-        with h5py.File(partial, "w") as file:
-            _write_general(file, experiment_id, container_id, cre_line, area, depth_um, session_type)
-            pipeline = file.create_group("processing/brain_observatory_pipeline")
-            dff = pipeline.create_dataset("DfOverF/imaging_plane_1/data", (len(cells), len(timestamps)), dtype="f4")
-            pipeline["DfOverF/imaging_plane_1/timestamps"] = timestamps
-            pipeline["Fluorescence/imaging_plane_1/timestamps"] = pipeline["DfOverF/imaging_plane_1/timestamps"]     # a link, not a copy
-            is_missing = _within(since_start[kept], missing_s)
-            for first in range(0, len(cells), CELLS_AT_ONCE):
-                some = cells.iloc[first : first + CELLS_AT_ONCE]
-                block = _dff(unit_rates(some, traits, shared, config, rng), config, rng).T[:, kept]
-                block[np.arange(first, first + len(some)) % 3 == 0] += np.where(is_missing, np.float32(np.nan), np.float32(0))
-                dff[first : first + len(some)] = block
-            _write_cells(pipeline, cells)
-            _write_behaviour(pipeline, timestamps, _within(since_start[kept], moved_s), rng)
-            _write_stimuli(file, blocks, timestamps, session_type, config.movie_s, rng)
-            truth = file.create_group("simulation")
-            truth.attrs["parameters"] = json.dumps({"seed": seed, **traits, "config": asdict(config)})
-            for name, column in cells.items():
-                truth[name] = column.to_numpy()
-        with open(partial, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file(path) as partial, h5py.File(partial, "w") as file:
+        _write_general(file, experiment_id, container_id, cre_line, area, depth_um, session_type)
+        pipeline = file.create_group("processing/brain_observatory_pipeline")
+        dff = pipeline.create_dataset("DfOverF/imaging_plane_1/data", (len(cells), len(timestamps)), dtype="f4")
+        pipeline["DfOverF/imaging_plane_1/timestamps"] = timestamps
+        pipeline["Fluorescence/imaging_plane_1/timestamps"] = pipeline["DfOverF/imaging_plane_1/timestamps"]     # a link, not a copy
+        is_missing = _within(since_start[kept], missing_s)
+        for first in range(0, len(cells), CELLS_AT_ONCE):
+            some = cells.iloc[first : first + CELLS_AT_ONCE]
+            block = _dff(unit_rates(some, traits, shared, config, rng), config, rng).T[:, kept]
+            block[np.arange(first, first + len(some)) % 3 == 0] += np.where(is_missing, np.float32(np.nan), np.float32(0))
+            dff[first : first + len(some)] = block
+        _write_cells(pipeline, cells)
+        _write_behaviour(pipeline, timestamps, _within(since_start[kept], moved_s), rng)
+        _write_stimuli(file, blocks, timestamps, session_type, config.movie_s, rng)
+        truth = file.create_group("simulation")
+        truth.attrs["parameters"] = json.dumps({"seed": seed, **traits, "config": asdict(config)})
+        for name, column in cells.items():
+            truth[name] = column.to_numpy()
     return path
 
 
