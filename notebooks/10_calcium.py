@@ -148,8 +148,7 @@ nl.plots.identity(identity, title=f"the same cell on another day, held-out anima
 # recording. Where that does as well, the score says how populations differ, not how cells do.
 
 # %%
-recording_of = features["NuCLR"].index.get_level_values("recording_id")
-features["NuCLR, mean of the recording"] = features["NuCLR"].groupby(recording_of).transform("mean")
+features["NuCLR, mean of the recording"] = baselines.recording_means(features["NuCLR"])
 table, results = nl.score_table(features, units["cell_type"], units["animal_id"], seed=seed)
 if scores_csv:
     both = identity.groupby("method", sort=False)["top1"].agg(["mean", "size"]).reset_index()
