@@ -127,18 +127,13 @@ class RotaryPosition(nn.Module):
     def set_omega(self, omega: Tensor, tokens: int):
         """Take angular frequencies (C/2,) in radians per token."""
         angle = torch.arange(tokens, dtype=torch.float64)[:, None] * omega.double()     # (L, C/2)
-        self.turning = 2 * int((omega != 0).sum())                                      # dimensions that turn
-        angle = angle[:, : self.turning // 2].repeat_interleave(2, dim=1)               # (L, turning)
-        sign = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat(self.turning // 2)
-        self.register_buffer("cos", angle.cos().float(), persistent=False)
-        self.register_buffer("sin", (angle.sin() * sign).float(), persistent=False)
+        self.register_buffer("turn", torch.stack([angle.cos(), angle.sin()], dim=-1).float(), persistent=False)   # (L, C/2, 2)
 
     def forward(self, x: Tensor, back: bool = False) -> Tensor:
-        """x (..., L, C) -> same shape. A pair (a, b) becomes (a cos - b sin, a sin + b cos)."""
-        turned, still = x[..., : self.turning], x[..., self.turning :]
-        swapped = turned.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)                    # (b, a)
-        sin = -self.sin if back else self.sin
-        return torch.cat([turned * self.cos + swapped * sin, still.to(self.cos.dtype)], dim=-1).to(x.dtype)
+        """x (..., L, C) -> same shape. A pair (a, b) becomes (a cos - b sin, a sin + b cos): the complex number a + ib, turned."""
+        turn = torch.view_as_complex(self.turn.float())                                 # (L, C/2)
+        pairs = torch.view_as_complex(x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (-1, 2)))
+        return torch.view_as_real(pairs * (turn.conj() if back else turn)).flatten(-2).to(x.dtype)
 
 
 class Attention(nn.Module):

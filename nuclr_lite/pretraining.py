@@ -144,7 +144,7 @@ class _Run:
         if self.accelerator.num_processes > 1:
             raise RuntimeError("pretrain runs in one process for now; start it without a launcher.")
         self.encoder, self.loss = _build(preset)
-        self.optimizer = torch.optim.AdamW(_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate)
+        self.optimizer = torch.optim.AdamW(_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate, fused=True)
         self.encoder, self.loss, self.optimizer = self.accelerator.prepare(self.encoder, self.loss, self.optimizer)
         self.step, self.epoch, self.batch = 0, 0, 0           # steps done; where in the data the next one begins
         self.rows: list[dict] = []
@@ -193,10 +193,8 @@ class _Run:
         torch.manual_seed(((train.seed << 32) + self.step) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, train, self.warmup)
-        tokens_1, tokens_2 = (tokens.to(self.accelerator.device, non_blocking=True) for tokens in (batch.tokens_1, batch.tokens_2))
         with self.accelerator.autocast():
-            parts = self.loss(self.encoder(tokens_1, batch.sizes_1), self.encoder(tokens_2, batch.sizes_2),
-                              batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
+            parts = self.loss(*self._encode(batch), batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
         self.optimizer.zero_grad()
         self.accelerator.backward(parts.total)
         for module in (self.encoder, self.loss):
@@ -204,14 +202,18 @@ class _Run:
         self.optimizer.step()
         return parts
 
+    def _encode(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """Both views, (U1, D) and (U2, D), in one pass: populations don't see each other, and one large pass is quicker than two."""
+        tokens, sizes = torch.cat([batch.tokens_1, batch.tokens_2]), torch.cat([batch.sizes_1, batch.sizes_2])
+        return self.encoder(tokens.to(self.accelerator.device, non_blocking=True), sizes).split([len(batch.tokens_1), len(batch.tokens_2)])
+
     def _log(self, means: list[float], batch: Batch):
         if not math.isfinite(means[0]):
             raise FloatingPointError(f"the loss is {means[0]} at step {self.step}; lower learning_rate, or look for extreme values in the "
                                      "recordings. The last checkpoint is from before.")
         self.encoder.eval()
         with torch.no_grad():
-            device = self.accelerator.device
-            one, two = (self.encoder(tokens.to(device), sizes) for tokens, sizes in ((batch.tokens_1, batch.sizes_1), (batch.tokens_2, batch.sizes_2)))
+            one, two = self._encode(batch)
             if not torch.isfinite(one).all():
                 raise FloatingPointError(f"the encoder's output stopped being finite by step {self.step}; lower learning_rate.")
             found, chance = retrieval_accuracy(one, two, batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)

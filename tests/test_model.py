@@ -211,8 +211,8 @@ def test_temporal_attention_sees_only_time_differences():
     later = RotaryPosition(CONFIG.head_dim, 6, CONFIG.rotary_fraction)
     omega = 2 * math.pi / torch.tensor([1.0, 48.0, math.inf, math.inf], dtype=torch.float64)      # periods 1 to 8 L; half stand still
     later.set_omega(omega, 6 + 17)
-    torch.testing.assert_close(later.cos[:6], attention.rotary.cos)
-    attention.rotary.cos, attention.rotary.sin = later.cos[17:], later.sin[17:]                   # the clock starts at token 17
+    torch.testing.assert_close(later.turn[:6], attention.rotary.turn)
+    attention.rotary.turn = later.turn[17:]                                                       # the clock starts at token 17
     torch.testing.assert_close(attention(x), from_zero)
     assert relative_error(attention(x.flip(1)).flip(1), from_zero) > 0.01                         # but order does matter
 
