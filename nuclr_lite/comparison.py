@@ -1,66 +1,127 @@
-"""Are two methods different, and where does a curve end? With intervals, animals and seeds being what is resampled."""
+"""Are two methods different, how sure is a mean over seeds, and where does a curve end? Animals and seeds are what is resampled."""
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .decoding import METRICS, _confusions, _metrics
+from .decoding import METRICS, _confusions, _metrics, drawn_animals
+from .experiments import Experiment, predictions
+from .methods import split
+
+PARTS = ["pretraining_animals", "label_animals", "label_share"]         # of a cell: NaN where all are used
 
 
-def paired_difference(first: pd.DataFrame, second: pd.DataFrame, metric: str = "macro_f1", n_bootstrap: int = 2000, seed: int = 0) -> pd.Series:
+def paired_difference(first, second, metric: str = "macro_f1", n_bootstrap: int = 2000, seed: int = 0) -> pd.Series:
     """How much better the first method is than the second, on the same units.
 
-    The same animals are drawn for both, so that an animal in which everything is easy cancels. Where each animal has one label, animals are drawn within
-    labels, or else a draw might lack a label altogether.
+    The same animals are drawn for both, so that an animal in which everything is easy cancels; and, where there are several, the same seeds.
 
     Parameters
     ----------
-    first, second : predictions as `experiments.run` keeps them: true, predicted, animal_id, on the same index (recording_id, unit_id).
+    first, second : predictions as `experiments.predictions` gives them: true, predicted, animal_id, on the same index (recording_id, unit_id). Or a list of such
+        tables, one a seed, the same seeds in both; scores are then means over seeds. (One table stands for all seeds: what draws nothing.)
     metric : 'macro_f1', 'balanced_accuracy' or 'accuracy', over the pooled predictions.
 
     Returns
     -------
-    Series: difference, low, high (95 %), n_animals, significant (0 lies outside the interval; never with fewer than 4 animals, whose interval means little).
+    Series: difference, low, high (95 %), n_animals, n_seeds, significant (0 lies outside the interval; never with fewer than 4 animals, whose interval means little).
 
     Raises
     ------
-    ValueError : units or true labels that differ; an unknown metric.
+    ValueError : units or true labels that differ; unequal numbers of seeds; an unknown metric.
+    """
+    first, second = ([tables] if isinstance(tables, pd.DataFrame) else list(tables) for tables in (first, second))
+    n_seeds = max(len(first), len(second))
+    first, second = (tables * n_seeds if len(tables) == 1 else tables for tables in (first, second))
+    if len(first) != len(second):
+        raise ValueError(f"there are {len(first)} seeds of the first method and {len(second)} of the second; compare the same seeds.")
+    for other in (*first[1:], *second):
+        if not first[0].index.sort_values().equals(other.index.sort_values()):
+            raise ValueError(f"the predictions are of different units ({len(first[0])} and {len(other)}); compare methods on the same units.")
+        if (first[0]["true"] != other["true"].loc[first[0].index]).any():
+            raise ValueError("the true labels differ between the two; compare predictions of one label.")
+    estimates, draws, n_animals = _resampled([[[table] for table in first], [[table] for table in second]], metric, n_bootstrap, seed)
+    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975])
+    return pd.Series({"difference": estimates[0] - estimates[1], "low": low, "high": high, "n_animals": n_animals, "n_seeds": len(first),
+                      "significant": bool(n_animals >= 4 and (low > 0 or high < 0))})
+
+
+def against(experiment: Experiment, out_dir: str | Path, reference: str = "NuCLR", metric: str = "macro_f1") -> pd.DataFrame:
+    """The reference minus each other method of an experiment that was run, all animals and labels used: a row a method, as `paired_difference`, and in words.
+
+    Shuffled labels are no method, and are left out: they are scored against other labels. Each interval holds in 95 % of the cases by itself; among twenty rows one is "significant" by chance.
+    """
+    cells = experiment.cells()
+    cells = cells[cells[PARTS].isna().all(axis=1) & [split(method)[1] != "shuffled labels" for method in cells["method"]]]
+    tables = {method: [predictions(experiment, out_dir, row) for row in rows.to_dict("records")] for method, rows in cells.groupby("method", sort=False)}
+    if reference not in tables:
+        raise ValueError(f"{experiment.name} has no method {reference!r}; it has {', '.join(tables)}.")
+    rows = {method: paired_difference(tables[reference], other, metric) for method, other in tables.items() if method != reference}
+    table = pd.DataFrame(rows).T.infer_objects().rename_axis(f"{reference} against")
+    table["in words"] = [f"{reference} is better" if row.low > 0 else f"{reference} is worse" if row.high < 0 else "can't tell" for row in table.itertuples()]
+    table.loc[~table["significant"].astype(bool), "in words"] = "can't tell"
+    return table
+
+
+def summary(experiment: Experiment, out_dir: str | Path, metric: str = "macro_f1", n_bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Means over seeds and draws of an experiment that was run, with intervals.
+
+    Returns
+    -------
+    DataFrame, a row for each method and part of animals or labels: method, pretraining_animals, label_animals, label_share (NaN: all), estimate, low, high (95 %: animals and
+    seeds resampled, the same for all rows), n_seeds, n_animals. `.attrs["draws"]`: (rows, n_bootstrap), the resampled estimates, for differences and curves.
+    """
+    groups = list(experiment.cells().groupby(["method", *PARTS], sort=False, dropna=False))
+    tables = [[[predictions(experiment, out_dir, row) for row in of_seed.to_dict("records")] for _, of_seed in rows.groupby("seed", sort=False)] for _, rows in groups]
+    estimates, draws, n_animals = _resampled(tables, metric, n_bootstrap, seed)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=1)
+    table = pd.DataFrame([key for key, _ in groups], columns=["method", *PARTS])
+    table = table.assign(metric=metric, estimate=estimates, low=low, high=high, n_seeds=[len(seeds) for seeds in tables], n_animals=n_animals)
+    table.attrs["draws"] = draws
+    return table
+
+
+def _resampled(tables: list, metric: str, n_bootstrap: int, seed: int):
+    """Scores of several results, and what they are when animals and seeds are drawn anew, the same for all.
+
+    tables : result -> seed -> draw (of labels) -> predictions. Returns estimates (results,), draws (results, n_bootstrap), the number of animals.
     """
     if metric not in METRICS:
         raise ValueError(f"metric is {metric!r}; use one of {METRICS}.")
-    if not first.index.sort_values().equals(second.index.sort_values()):
-        raise ValueError(f"the predictions are of different units ({len(first)} and {len(second)}); compare methods on the same units.")
-    second = second.loc[first.index]
-    if (first["true"] != second["true"]).any():
-        raise ValueError("the true labels differ between the two; compare predictions of one label.")
-    classes = sorted(set(first["true"]) | set(first["predicted"]) | set(second["predicted"]))
-    counts = np.stack([_confusions(table, first["animal_id"], classes) for table in (first, second)])               # (2, animals, classes, classes)
-    score = lambda drawn: _metrics(drawn)[..., METRICS.index(metric)]
-    estimate = np.subtract(*score(counts.sum(axis=1)))
-    rng, n_animals = np.random.default_rng(seed), counts.shape[1]
-    labels_of = counts[0].sum(axis=2) > 0                                                                          # (animals, classes)
-    strata = labels_of.argmax(axis=1) if (labels_of.sum(axis=1) == 1).all() else np.zeros(n_animals, dtype=int)
-    drawn = np.zeros((n_bootstrap, n_animals))
-    for stratum in np.unique(strata):
-        here = np.flatnonzero(strata == stratum)
-        drawn[:, here] = rng.multinomial(len(here), np.full(len(here), 1 / len(here)), size=n_bootstrap)
-    low, high = np.quantile(np.subtract(*score(np.einsum("ba,maxy->mbxy", drawn, counts))), [0.025, 0.975])
-    return pd.Series({"difference": estimate, "low": low, "high": high, "n_animals": n_animals, "significant": bool(n_animals >= 4 and (low > 0 or high < 0))})
+    flat = [table for result in tables for of_seed in result for table in of_seed]
+    classes = sorted(set().union(*(set(table["true"]) | set(table["predicted"]) for table in flat)))
+    animals = set(flat[0]["animal_id"])
+    if any(set(table["animal_id"]) != animals for table in flat):
+        raise ValueError("the results are of different animals; compare results on the same ones.")
+    rng, estimates, draws, weights = np.random.default_rng(seed), [], [], None
+    of_seeds = {}                                                                     # how many seeds -> the draws of them
+    for result in tables:
+        counts = [np.stack([_confusions(table, table["animal_id"], classes) for table in of_seed]) for of_seed in result]
+        weights = drawn_animals(counts[0][0], n_bootstrap, rng) if weights is None else weights                      # (n_bootstrap, animals)
+        n = len(result)
+        of_seeds.setdefault(n, rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap) / n)                             # (n_bootstrap, seeds)
+        score = lambda confusion: _metrics(confusion)[..., METRICS.index(metric)]
+        estimates.append(np.mean([score(one.sum(axis=1)).mean() for one in counts]))
+        of_seed = np.stack([score(np.einsum("ba,daxy->dbxy", weights, one)).mean(axis=0) for one in counts])          # (seeds, n_bootstrap)
+        draws.append((of_seeds[n].T * of_seed).sum(axis=0))
+    return np.array(estimates), np.stack(draws), len(animals)
 
 
-def saturating_curve(n, score, to: float | None = None, n_bootstrap: int = 200, seed: int = 0) -> pd.DataFrame:
+def saturating_curve(n, score, draws, to: float | None = None) -> pd.DataFrame:
     """A curve that rises and levels off, score = top - gap * n ** -rate, through results at several n, with its uncertainty.
 
     Parameters
     ----------
-    n, score : (results,) each: how many animals (or labels), and what was reached; several seeds for each n.
+    n, score : (results,) each: how many animals (or labels), and what was reached. draws : (results, resamples), the scores when animals and seeds are drawn anew, as
+        `summary` keeps them: the curve is fitted to each.
     to : up to which n the curve is drawn; at most twice the largest n, beyond which it would be a guess.
 
     Returns
     -------
-    DataFrame n, score, low, high (95 %, the results of each n resampled); `.attrs` has top, gap, rate of the fit.
+    DataFrame n, score, low, high (95 %); `.attrs` has top, gap, rate of the fit.
 
     Raises
     ------
@@ -83,14 +144,8 @@ def saturating_curve(n, score, to: float | None = None, n_bootstrap: int = 200, 
             start = (scores.max(), max(np.ptp(scores), 0.01), 0.5)
             return curve_fit(_rise, n, scores, p0=start, bounds=([0, -2, 0.05], [1, 2, 4]), max_nfev=2000)[0]
 
-    parameters, rng = fit(score), np.random.default_rng(seed)
-    curves = []
-    for _ in range(n_bootstrap):
-        resampled = score.copy()
-        for value in different:
-            here = np.flatnonzero(n == value)
-            resampled[here] = score[rng.choice(here, len(here))]
-        curves.append(_rise(at, *fit(resampled)))
+    parameters = fit(score)
+    curves = [_rise(at, *fit(drawn)) for drawn in np.asarray(draws, dtype=float).T]
     low, high = np.quantile(curves, [0.025, 0.975], axis=0)
     table = pd.DataFrame({"n": at, "score": _rise(at, *parameters), "low": low, "high": high})
     table.attrs = dict(zip(("top", "gap", "rate"), map(float, parameters)))

@@ -2,7 +2,7 @@
 
 The probe is the paper's: standardised features, logistic regression. Scores are computed once, over the pooled
 predictions of all folds (an animal may have a single class, and a per-fold F1 would then mean nothing);
-intervals come from resampling animals, because the units of an animal are not independent. They leave out the luck
+intervals come from resampling animals (within labels, where an animal has one), because the units of an animal are not independent. They leave out the luck
 of one training run, and with few animals they are rough.
 """
 from __future__ import annotations
@@ -115,15 +115,15 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
 def tuned(kind: str = "logistic") -> TunedClassifier:
     """A classifier that chooses its own strength inside the training animals; for `decode`.
 
-    kind : 'logistic' (standardise, L2 logistic regression; C from 0.001 to 10) or 'boosting' (histogram gradient boosting; learning
-        rate, leaves a tree). Both weigh classes evenly. The simplest comes first and wins ties.
+    kind : 'logistic' (standardise, L2 logistic regression; C from 0.001 to 10) or 'boosting' (histogram gradient boosting of trees
+        of four leaves; learning rate). Both weigh classes evenly. The simplest comes first and wins ties.
     """
     if kind == "logistic":
         pipeline = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
         return TunedClassifier(pipeline, {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]})
     if kind == "boosting":
-        boosting = HistGradientBoostingClassifier(class_weight="balanced", max_iter=100, early_stopping=False, random_state=0)
-        return TunedClassifier(boosting, {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [4, 16]})
+        boosting = HistGradientBoostingClassifier(class_weight="balanced", max_iter=100, max_leaf_nodes=4, early_stopping=False, random_state=0)
+        return TunedClassifier(boosting, {"learning_rate": [0.03, 0.1]})
     raise ValueError(f"kind is {kind!r}; use 'logistic' or 'boosting'.")
 
 
@@ -279,12 +279,26 @@ def _folds(y, animal, protocol, test_groups, n_folds, seed):
 
 
 def _confusions(predictions: pd.DataFrame, groups: pd.Series, classes: list) -> np.ndarray:
-    """(animals, classes, classes) counts of true by predicted."""
+    """(animals, classes, classes) counts of true by predicted, animals sorted."""
     place = {name: i for i, name in enumerate(classes)}
-    animal = pd.factorize(groups)[0]
+    animal = np.unique(groups, return_inverse=True)[1]                # in sorted order, so that tables of the same animals fit each other
     counts = np.zeros((animal.max() + 1, len(classes), len(classes)))
     np.add.at(counts, (animal, predictions["true"].map(place).to_numpy(), predictions["predicted"].map(place).to_numpy()), 1)
     return counts
+
+
+def drawn_animals(counts: np.ndarray, n_bootstrap: int, rng: np.random.Generator) -> np.ndarray:
+    """(n_bootstrap, animals): how often each animal is drawn, with replacement. Where each animal has one label, within labels: or else a draw might lack one.
+
+    counts : (animals, classes, classes), true by predicted.
+    """
+    has_label = counts.sum(axis=2) > 0                                                                # (animals, classes)
+    stratum = has_label.argmax(axis=1) if (has_label.sum(axis=1) == 1).all() else np.zeros(len(counts), dtype=int)
+    drawn = np.zeros((n_bootstrap, len(counts)))
+    for one in np.unique(stratum):
+        here = np.flatnonzero(stratum == one)
+        drawn[:, here] = rng.multinomial(len(here), np.full(len(here), 1 / len(here)), size=n_bootstrap)
+    return drawn
 
 
 def _metrics(confusion: np.ndarray) -> np.ndarray:
@@ -307,10 +321,8 @@ def _scores(predictions, groups, classes, n_bootstrap, seed) -> pd.DataFrame:
     counts = _confusions(predictions, groups, classes)
     estimate = _metrics(counts.sum(axis=0))
     low = high = np.full(3, np.nan)
-    n_animals = len(counts)
-    if n_animals > 1 and n_bootstrap:
-        rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(n_animals, np.full(n_animals, 1 / n_animals), size=n_bootstrap)      # how often each animal
+    if len(counts) > 1 and n_bootstrap:
+        drawn = drawn_animals(counts, n_bootstrap, np.random.default_rng(seed))
         low, high = np.quantile(_metrics(np.tensordot(drawn, counts, axes=1)), [0.025, 0.975], axis=0)
     return pd.DataFrame({"metric": METRICS, "estimate": estimate,
                          "low": low, "high": high, "n": len(predictions)})

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,11 +17,12 @@ import torch
 
 from .decoding import decode
 from .embedding import embed
-from .methods import CHANCE, COUPLING, UNTRAINED, as_decoded, features_without_training, split
+from .experiment_data import part_of, prepare, provenance, recordings_of
+from .methods import CHANCE, COUPLING, UNTRAINED, as_decoded, draws_nothing, feature_set, features_without_training, split
 from .presets import PRESETS, Preset
 from .pretraining import Pretrained, pretrain
 from .progress import progress
-from .recording import Recording, units_table
+from .recording import units_table
 from .storage import atomic_directory, atomic_file
 
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
@@ -36,7 +34,8 @@ class Experiment:
 
     name : the folder of its results. label : the column to decode. protocol : one of `PROTOCOLS` (see 07_zero_shot).
     source : 'simulated', or a folder of saved recordings, one subfolder each. modality, n_animals, data_seed : of simulated ones.
-    n_held_out : animals that are only tested on, the last ones (inductive zero-shot).
+    n_held_out : animals that no encoder and no classifier learns from, the last ones. 'inductive zero-shot' is scored on them; the other protocols leave them out,
+        and so can share encoders with it.
     preset : name in `PRESETS`. changes : fields of it that differ, such as {'steps': 400}.
     encoders : method -> further changes; {'NuCLR': {}, 'without spatial attention': {'spatial_attention': False}}.
     baselines : further methods, by the names that `methods` explains: 'hand: all, tuned', 'NuCLR, shuffled labels', 'chance', ...
@@ -91,11 +90,12 @@ class Experiment:
         return PRESETS[self.preset].with_(**{**self.changes, **self.encoders[encoder], "seed": seed})
 
     def cells(self) -> pd.DataFrame:
-        """One row a result: method, seed, and which part of animals and labels (NaN: all)."""
+        """One row a result: method, seed, and which part of animals and labels (NaN: all). What draws nothing has the first seed only."""
         rows = []
         for seed in self.seeds:
             for method in (*self.encoders, *self.baselines):
-                rows.append({"method": method, "seed": seed})
+                if seed == self.seeds[0] or not draws_nothing(method, self.encoders):
+                    rows.append({"method": method, "seed": seed})
                 if split(method)[0] in self.encoders:
                     rows += [{"method": method, "seed": seed, "pretraining_animals": n} for n in self.pretraining_animals]
                     rows += [{"method": method, "seed": seed, "pretraining_animals": n, "label_animals": n} for n in self.pretraining_animals if n in self.label_animals]
@@ -136,7 +136,7 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     folder = out_dir / experiment.name
     folder.mkdir(parents=True, exist_ok=True)
     _same_or_first(folder / "experiment.json", experiment)
-    data = _prepare(experiment, out_dir)
+    data = prepare(experiment, out_dir)
     cells = experiment.cells()
     todo = [row for row in cells.to_dict("records") if not cell_folder(experiment, out_dir, row).exists()]
     threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
@@ -146,10 +146,12 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     trained = {_encoder_id(experiment, row, data): row for row in vectors.values() if experiment.encoder_of(row["method"])}
     trained = {name: row for name, row in trained.items() if not (out_dir / "encoders" / name).exists()}
     for work, rows, what in ((_train, [*trained.values()], "encoder"), (_describe, [*vectors.values()], "feature set"), (_cell, todo, "cell")):
+        if work is _cell and rows:
+            data["common"] = _common_units(experiment, cells, data, out_dir)
         tasks = (delayed(work)(experiment, row, data, out_dir, threads) for row in rows)
         for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(rows), desc=f"{experiment.name}: {what}s", unit=what, disable=not rows):
             pass
-    _write(folder / "provenance.json", json.dumps(_provenance(experiment, data), indent=1))
+    _write(folder / "provenance.json", json.dumps(provenance(experiment, data), indent=1))
     scores, folds = [], []
     for row in cells.to_dict("records"):
         result = json.loads((cell_folder(experiment, out_dir, row) / "result.json").read_text(encoding="utf-8"))
@@ -174,46 +176,6 @@ def _write(path: Path, text: str):
         partial.write_text(text, encoding="utf-8")
 
 
-def _prepare(experiment: Experiment, out_dir: Path) -> dict:
-    """Recordings on disk, which processes open as memory maps, with their fingerprint; who is trained on and who is held out."""
-    if experiment.source == "simulated":
-        from .sources.simulated import simulate_recordings
-
-        dataset = f"simulated {experiment.modality}, {experiment.n_animals} animals, seed {experiment.data_seed}"
-        folder = out_dir / "recordings" / f"simulated-{experiment.modality}-{experiment.n_animals}-{experiment.data_seed}"
-        if not folder.exists():
-            with atomic_directory(folder) as partial:
-                for recording in simulate_recordings(experiment.n_animals, experiment.modality, experiment.data_seed):
-                    recording.save(partial / recording.recording_id)
-    else:
-        folder = Path(experiment.source)
-        dataset = folder.name
-    paths = sorted(header.parent for header in folder.glob("*/recording.json"))
-    if not paths:
-        raise ValueError(f"{experiment.name}: there is no saved recording in {folder}; save some with Recording.save(folder / name).")
-    headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
-    animals = list(dict.fromkeys(header["animal_id"] for header in headers))
-    held_out = animals[len(animals) - experiment.n_held_out :] if experiment.protocol == "inductive zero-shot" else []
-    learn = [animal for animal in animals if animal not in held_out]
-    most = max((*experiment.pretraining_animals, *experiment.label_animals, 1))
-    if len(learn) < max(most, 1 + (not held_out)):
-        raise ValueError(f"{experiment.name}: {len(learn)} animals to learn from and {len(held_out)} held out, of {len(animals)}; too few for "
-                         f"{experiment.protocol} with {most}.")
-    contents = {header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()} for header in headers}
-    return {"dataset": dataset, "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)], "learn": learn, "held_out": held_out,
-            "fingerprint": hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]}
-
-
-def _recordings(data: dict, animals=None) -> list[Recording]:
-    return [Recording.load(path, verify=False) for path, animal in data["paths"] if animals is None or animal in animals]
-
-
-def _part(data: dict, n: float, seed: int) -> list[str]:
-    """n of the animals to learn from, the same for a seed whatever the method, and the fewer among the more; NaN: all."""
-    order = np.random.default_rng([seed, 7]).permutation(len(data["learn"]))
-    return [data["learn"][i] for i in (order if np.isnan(n) else order[: int(n)])]
-
-
 def _cell_id(row: dict) -> str:
     parts = [row["method"].replace(" ", "-").replace(":", "").replace(",", ""), f"seed{row['seed']}"]
     parts += [f"{name}{row[name]:.6g}" for name in ("pretraining_animals", "label_animals", "label_share", "draw") if not np.isnan(row[name])]
@@ -225,9 +187,14 @@ def cell_folder(experiment: Experiment, out_dir: str | Path, row) -> Path:
     return Path(out_dir) / experiment.name / "cells" / _cell_id(row)
 
 
+def predictions(experiment: Experiment, out_dir: str | Path, row) -> pd.DataFrame:
+    """Every scored unit of one row: true, predicted, fold, a probability a class, animal_id; indexed by (recording_id, unit_id)."""
+    return pd.read_csv(cell_folder(experiment, out_dir, row) / "predictions.csv", index_col=["recording_id", "unit_id"])
+
+
 def _encoder_id(experiment: Experiment, row: dict, data: dict) -> str:
     recipe = experiment.recipe(experiment.encoder_of(row["method"]), row["seed"])
-    return _digest(recipe.to_json(), data["fingerprint"], sorted(_part(data, row["pretraining_animals"], row["seed"])))
+    return _digest(recipe.to_json(), data["fingerprint"], sorted(part_of(data, row["pretraining_animals"], row["seed"])))
 
 
 def _digest(*what) -> str:
@@ -237,7 +204,7 @@ def _digest(*what) -> str:
 def _train(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
     """Train and keep one encoder, on the recordings of the animals to learn from and no others."""
     torch.set_num_threads(threads)
-    recordings = _recordings(data, _part(data, row["pretraining_animals"], row["seed"]))
+    recordings = recordings_of(data, part_of(data, row["pretraining_animals"], row["seed"]))
     trained = pretrain(recordings, experiment.recipe(experiment.encoder_of(row["method"]), row["seed"]))
     try:
         trained.save(out_dir / "encoders" / _encoder_id(experiment, row, data))
@@ -249,18 +216,19 @@ def _feature_id(experiment: Experiment, row: dict, data: dict) -> str:
     """Rows with the same have the same features: those that differ only in the labels used."""
     if experiment.encoder_of(row["method"]):
         return _encoder_id(experiment, row, data)
-    features = split(row["method"])[0]
+    features = feature_set(split(row["method"])[0])
     return _digest(features, data["fingerprint"], experiment.recipe(next(iter(experiment.encoders)), row["seed"]).to_json() if features == UNTRAINED else None)
 
 
 def _describe(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
     """Keep one feature set."""
     torch.set_num_threads(threads)
-    recordings, recipe = _recordings(data), experiment.recipe(experiment.encoder_of(row["method"]) or next(iter(experiment.encoders)), row["seed"])
+    recordings, recipe = recordings_of(data), experiment.recipe(experiment.encoder_of(row["method"]) or next(iter(experiment.encoders)), row["seed"])
     if experiment.encoder_of(row["method"]):
-        features = embed(Pretrained.load(out_dir / "encoders" / _encoder_id(experiment, row, data)).encoder, recordings)
+        encoder = Pretrained.load(out_dir / "encoders" / _encoder_id(experiment, row, data)).encoder
+        features = embed(encoder, recordings, grid_s=recipe.views.grid_s)
     else:
-        features = features_without_training(split(row["method"])[0], recordings, recipe.model, row["seed"])
+        features = features_without_training(feature_set(split(row["method"])[0]), recordings, recipe, row["seed"])
     target = out_dir / "features" / _feature_id(experiment, row, data)
     try:
         with atomic_directory(target) as folder:
@@ -276,21 +244,33 @@ def _kept_features(experiment: Experiment, row: dict, data: dict, out_dir: Path)
     return pd.DataFrame(np.load(folder / "values.npy"), columns=columns, index=pd.MultiIndex.from_arrays(index, names=["recording_id", "unit_id"]))
 
 
+def _common_units(experiment: Experiment, cells: pd.DataFrame, data: dict, out_dir: Path) -> pd.MultiIndex:
+    """Units that every feature set of the experiment describes (a unit that never fires in a window has no embedding)."""
+    names = {_feature_id(experiment, row, data): row for row in cells.to_dict("records")}
+    common = None
+    for row in names.values():
+        index = _kept_features(experiment, row, data, out_dir).index.unique()
+        common = index if common is None else common.intersection(index, sort=False)
+    return common
+
+
 def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
-    """Decode one cell and write its result and predictions."""
+    """Decode one cell and write its result and predictions. All methods of an experiment are scored on the same units: those that each of them describes."""
     torch.set_num_threads(threads)
     features = _kept_features(experiment, row, data, out_dir)
-    units = units_table(_recordings(data)).loc[features.index]
+    features = features.loc[features.index.isin(data["common"])]
+    units = units_table(recordings_of(data)).loc[features.index]
     if experiment.label not in units:
         raise ValueError(f"{experiment.name}: no unit has a column {experiment.label!r}; there are {sorted(units.columns)}.")
     labels, rng = units[experiment.label], np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])])
-    learn = units["animal_id"].isin(_part(data, row["label_animals"], row["seed"]))
-    labels = labels.where(learn | units["animal_id"].isin(data["held_out"]))
+    learn = units["animal_id"].isin(part_of(data, row["label_animals"], row["seed"]))
+    tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
+    labels = labels.where(learn | units["animal_id"].isin(tested))
     if row["label_share"] < 1:
         labels = labels.where(~learn | labels.index.isin(_drawn(labels[learn].dropna(), row["label_share"], rng)))
     features, labels, classifier = as_decoded(row["method"], features, labels, units["animal_id"], row["seed"], rng)
     protocol = "transductive" if experiment.protocol == "transductive" else "zero-shot"
-    result = decode(features, labels, units["animal_id"], protocol, test_groups=data["held_out"] or None, seed=row["seed"], classifier=classifier)
+    result = decode(features, labels, units["animal_id"], protocol, test_groups=tested or None, seed=row["seed"], classifier=classifier)
     scores = result.scores.set_index("metric")
     flat = {f"{metric}{end}": scores.loc[metric, column] for metric in ("macro_f1", "balanced_accuracy") for end, column in (("", "estimate"), ("_low", "low"), ("_high", "high"))}
     right = (result.predictions["true"] == result.predictions["predicted"]).groupby(result.predictions["fold"]).agg(["mean", "size"])
@@ -303,17 +283,3 @@ def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads:
 def _drawn(labels: pd.Series, share: float, rng: np.random.Generator) -> pd.Index:
     """A share of the labelled units, within each class, at least one of each."""
     return pd.Index([unit for _, part in labels.groupby(labels) for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]])
-
-
-def _provenance(experiment: Experiment, data: dict) -> dict:
-    import sklearn
-
-    from . import __version__
-    try:
-        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = None
-    return {"experiment": asdict(experiment), "dataset": data["dataset"], "data_fingerprint": data["fingerprint"], "learn": data["learn"], "held_out": data["held_out"],
-            "versions": {"nuclr_lite": __version__, "torch": torch.__version__, "numpy": np.__version__, "pandas": pd.__version__,
-                         "scikit-learn": sklearn.__version__, "python": platform.python_version()},
-            "git": commit, "machine": f"{os.cpu_count()} x {platform.machine()}, {'CUDA: ' + torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}"}

@@ -63,6 +63,20 @@ def match_units(ids_1: Tensor, ids_2: Tensor, sizes_1: Tensor, sizes_2: Tensor) 
     return Matches(row_1, order_2[slot[row_1]], population_1[row_1])
 
 
+def match_embeddings(embedding_1: Tensor, embedding_2: Tensor, ids_1: Tensor, ids_2: Tensor, sizes_1: Tensor, sizes_2: Tensor) -> Matches:
+    """`match_units`, after a look whether there is one vector a unit."""
+    matches = match_units(ids_1, ids_2, sizes_1, sizes_2)
+    for view, embedding, ids in ((1, embedding_1, ids_1), (2, embedding_2, ids_2)):
+        if len(embedding) != len(ids):
+            raise ValueError(f"embedding_{view} has {len(embedding)} rows for {len(ids)} unit ids; give one row a unit.")
+    return matches
+
+
+def projector(dim: int) -> nn.Sequential:
+    """(..., dim) -> (..., dim): what stands between encoder and objective in pretraining, and is thrown away after it."""
+    return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+
+
 class ContrastiveLoss(nn.Module):
     """Decoupled contrastive loss with its projector. Takes the encoder's outputs of two views.
 
@@ -82,15 +96,17 @@ class ContrastiveLoss(nn.Module):
     temperature : tau.
     scale_within_view : divide similarities *within* a view by tau as well. That is the textbook form.
         The authors' code, from which the published numbers come, scales only those across views.
+    decoupled : False leaves the positive pair in the sum, as InfoNCE does (van den Oord et al. 2018).
     """
 
-    def __init__(self, dim: int, temperature: float = 0.2, scale_within_view: bool = False):
+    def __init__(self, dim: int, temperature: float = 0.2, scale_within_view: bool = False, decoupled: bool = True):
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature is {temperature}; it must be above 0.")
         self.temperature = temperature
         self.scale_within_view = scale_within_view
-        self.projector = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+        self.decoupled = decoupled
+        self.projector = projector(dim)
 
     def forward(self, embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor, unit_ids_2: Tensor,
                 population_sizes_1: Tensor, population_sizes_2: Tensor) -> LossParts:
@@ -102,10 +118,7 @@ class ContrastiveLoss(nn.Module):
         unit_ids_1, unit_ids_2 : (U1,), (U2,) int64 on the CPU, unique within a population.
         population_sizes_1, population_sizes_2 : (N,) int64 on the CPU.
         """
-        matches = match_units(unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
-        for view, embedding, ids in ((1, embedding_1, unit_ids_1), (2, embedding_2, unit_ids_2)):
-            if len(embedding) != len(ids):
-                raise ValueError(f"embedding_{view} has {len(embedding)} rows for {len(ids)} unit ids; give one row a unit.")
+        matches = match_embeddings(embedding_1, embedding_2, unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
         z1, z2 = self.projector(embedding_1), self.projector(embedding_2)
         if not len(matches.row_1):                                  # nothing to learn from, and no 0/0 either
             nothing = 0.0 * (z1.sum() + z2.sum())
@@ -142,7 +155,7 @@ class ContrastiveLoss(nn.Module):
         anchor = torch.arange(len(population))
         absent = torch.cat([torch.arange(width_other) >= sizes_other[population, None],
                             torch.arange(width_own) >= sizes_own[population, None]], dim=1)  # (M, W2 + W1)
-        absent[anchor, other_slot] = True                           # its own match
+        absent[anchor, other_slot] |= self.decoupled                # its own match
         absent[anchor, width_other + own_slot] = True               # itself
         index = (population * width_own + own_slot).to(device, non_blocking=True)
 

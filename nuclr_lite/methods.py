@@ -8,6 +8,8 @@ recording: what telling recordings apart can reach); 'shuffled labels' (must be 
 """
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import torch
@@ -17,7 +19,8 @@ from . import baselines
 from .decoding import shuffled, tuned
 from .embedding import embed
 from .interval_network import IntervalNetwork, interval_windows
-from .model import ModelConfig, NuCLR
+from .model import NuCLR
+from .presets import Preset
 from .recording import Recording
 
 UNTRAINED, CHANCE, NETWORK = "untrained encoder", "chance", "interval network"
@@ -33,12 +36,23 @@ def split(method: str) -> tuple[str, str]:
     return features, variant
 
 
-def features_without_training(name: str, recordings: list[Recording], model: ModelConfig, seed: int) -> pd.DataFrame:
-    """The features `name`, (recording_id, unit_id) -> columns; `model` and `seed` make the untrained encoder. ValueError for a name that isn't known."""
+def draws_nothing(method: str, encoders) -> bool:
+    """Whether a method gives the same for every seed: features and classifier without randomness."""
+    features, variant = split(method)
+    return features not in (UNTRAINED, CHANCE, NETWORK, *encoders) and variant != "shuffled labels"
+
+
+def feature_set(name: str) -> str:
+    """The features that have to be computed for a method's: the sets made by hand of a unit alone are columns of one table."""
+    return name if name in (COUPLING, WAVEFORM) or not name.startswith("hand: ") else "hand: all"
+
+
+def features_without_training(name: str, recordings: list[Recording], recipe: Preset, seed: int) -> pd.DataFrame:
+    """The features `name`, (recording_id, unit_id) -> columns; `recipe` and `seed` make the untrained encoder. ValueError for a name that isn't known."""
     if name == UNTRAINED:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return embed(NuCLR(model), recordings)
+            return embed(NuCLR(recipe.model), recordings, grid_s=recipe.views.grid_s)
     if name == COUPLING:
         return baselines.population_coupling(recordings)
     if name == NETWORK:
@@ -48,15 +62,19 @@ def features_without_training(name: str, recordings: list[Recording], model: Mod
         if waveforms is None:
             raise ValueError(f"the units have no waveform columns; leave {name!r} out.")
         return waveforms
-    sets = baselines.hand_features(recordings)
-    if name.removeprefix("hand: ") not in sets:
-        raise ValueError(f"there is no method {name!r}; hand-made feature sets are {[f'hand: {name}' for name in sets]}.")
-    return sets[name.removeprefix("hand: ")]
+    if name != "hand: all":
+        raise ValueError(f"there are no features {name!r}; use 'hand: all', {COUPLING!r}, {WAVEFORM!r}, {UNTRAINED!r} or {NETWORK!r}.")
+    return baselines.hand_features(recordings)["all"]
 
 
 def as_decoded(method: str, features: pd.DataFrame, labels: pd.Series, animals: pd.Series, seed: int, rng: np.random.Generator):
     """What `decode` gets for a method: features, labels (NaN: not used), classifier (None: the usual one)."""
     name, variant = split(method)
+    if feature_set(name) == "hand: all" != name:
+        sets = list(dict.fromkeys(column.rpartition("_")[0] for column in features))
+        features = features.filter(regex=f"^{re.escape(name.removeprefix('hand: '))}_[0-9]+$")
+        if not len(features.columns):
+            raise ValueError(f"there is no method {name!r}; what is made by hand of a unit alone: {', '.join(sets)}, all.")
     if variant == "recording means":
         features = baselines.recording_means(features)
     if variant == "shuffled labels":

@@ -18,6 +18,7 @@ class TrainConfig:
         recordings, the paper's choice), then falls as a cosine to 0.
     weight_decay : AdamW's; none on norms and biases.
     gradient_clip : largest gradient norm, for the encoder and, separately, for the projector.
+    objective : 'decoupled' (the paper's), 'info-nce' (the positive pair stays in the sum of the negatives) or 'vicreg' (no negatives; see `vicreg`).
     temperature, scale_within_view : see `ContrastiveLoss`; False is what the published numbers come from.
     precision : 'auto' (bf16 on a GPU that has it, else float32), 'bf16' or 'no'.
     seed : of the weights, the views and the dropout.
@@ -31,6 +32,7 @@ class TrainConfig:
     warmup_steps: int | None = None
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
+    objective: str = "decoupled"
     temperature: float = 0.2
     scale_within_view: bool = False
     precision: str = "auto"
@@ -49,6 +51,8 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must be at least 0.")
+        if self.objective not in ("decoupled", "info-nce", "vicreg"):
+            raise ValueError(f"objective is {self.objective!r}; use 'decoupled', 'info-nce' or 'vicreg'.")
         if self.precision not in ("auto", "bf16", "no"):
             raise ValueError(f"precision is {self.precision!r}; use 'auto', 'bf16' or 'no'.")
         if self.warmup_steps is not None and self.warmup_steps < 0:

@@ -24,6 +24,7 @@ from .presets import PRESETS, Preset, TrainConfig
 from .progress import progress
 from .recording import Recording, as_list
 from .storage import atomic_directory
+from .vicreg import VICReg
 from .views import Batch, PairedViews
 
 KEPT_CHECKPOINTS = 2
@@ -37,13 +38,13 @@ class Pretrained:
     history : DataFrame, a row every `log_every` steps: step, epoch, learning_rate; loss, attraction, repulsion (means since
         the row before); and of the row's own batch: rank_me, retrieval_accuracy (how often a unit's nearest
         neighbour in the other view is itself), retrieval_chance.
-    loss : the ContrastiveLoss with its projector. preset : the recipe.
+    loss : the objective with its projector. preset : the recipe.
     seconds : wall time of this call's training.
     """
 
     encoder: NuCLR
     history: pd.DataFrame
-    loss: ContrastiveLoss
+    loss: ContrastiveLoss | VICReg
     preset: Preset
     seconds: float = float("nan")
 
@@ -266,12 +267,15 @@ def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
     return train.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
 
-def _build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss]:
-    return (NuCLR(preset.model),
-            ContrastiveLoss(preset.model.dim, preset.train.temperature, preset.train.scale_within_view))
+def _build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
+    train, dim = preset.train, preset.model.dim
+    encoder = NuCLR(preset.model)
+    if train.objective == "vicreg":
+        return encoder, VICReg(dim)
+    return encoder, ContrastiveLoss(dim, train.temperature, train.scale_within_view, decoupled=train.objective == "decoupled")
 
 
-def _groups(encoder: NuCLR, loss: ContrastiveLoss, weight_decay: float) -> list[dict]:
+def _groups(encoder: NuCLR, loss: ContrastiveLoss | VICReg, weight_decay: float) -> list[dict]:
     """Weight decay for matrices only. (The authors' code goes by name and also decays the projector's LayerNorm weight.)"""
     parameters = [*encoder.parameters(), *loss.parameters()]
     return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},

@@ -59,10 +59,22 @@ def test_what_cannot_be_compared():
         paired_difference(one, one, "f1")
 
 
+def test_seeds_count_too():
+    """One seed in which the first method fails: the interval of the mean over seeds shows it, that of a lucky seed doesn't."""
+    good, poor, other = predictions(0.8, 1), predictions(0.1, 2), predictions(0.4, 3)
+    lucky, mean = paired_difference(good, other), paired_difference([good, good, poor], other)
+    assert lucky["significant"] and not mean["significant"] and mean["n_seeds"] == 3
+    score = lambda table: f1_score(table["true"], table["predicted"], average="macro")
+    assert mean["difference"] == pytest.approx((2 * score(good) + score(poor)) / 3 - score(other))
+    with pytest.raises(ValueError, match="compare the same seeds"):
+        paired_difference([good, good], [other] * 3)
+
+
 def test_curve_finds_the_truth():
     rng = np.random.default_rng(0)
-    n = np.repeat([1, 2, 4, 8, 16, 32], 5)
-    curve = saturating_curve(n, 0.9 - 0.5 * n**-0.7 + rng.normal(0, 0.01, len(n)), to=64)
+    n = np.array([1, 2, 4, 8, 16, 32])
+    draws = (0.9 - 0.5 * n**-0.7)[:, None] + rng.normal(0, 0.01, (6, 100))
+    curve = saturating_curve(n, draws.mean(axis=1), draws, to=64)
     assert curve.attrs["top"] == pytest.approx(0.9, abs=0.04) and curve.attrs["rate"] == pytest.approx(0.7, abs=0.2)
     at_64 = curve.iloc[-1]
     assert at_64["n"] == pytest.approx(64) and at_64["low"] < 0.9 - 0.5 * 64**-0.7 < at_64["high"]
@@ -71,6 +83,6 @@ def test_curve_finds_the_truth():
 
 def test_curve_does_not_guess():
     with pytest.raises(ValueError, match="more than twice the largest"):
-        saturating_curve([1, 2, 4], [0.1, 0.2, 0.3], to=9)
+        saturating_curve([1, 2, 4], [0.1, 0.2, 0.3], np.zeros((3, 2)), to=9)
     with pytest.raises(ValueError, match="at 2 different n"):
-        saturating_curve([1, 1, 2], [0.1, 0.2, 0.3])
+        saturating_curve([1, 1, 2], [0.1, 0.2, 0.3], np.zeros((3, 2)))

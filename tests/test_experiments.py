@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from nuclr_lite import experiments
+from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import Experiment, run
 from nuclr_lite.methods import CHANCE, NETWORK, UNTRAINED
 from nuclr_lite.sources import simulated
@@ -34,9 +34,9 @@ def experiment(saved):
 def test_table_is_complete(experiment, tmp_path):
     table = run(experiment, tmp_path)
     assert len(table) == len(experiment.cells()) and not table.duplicated(["method", "seed", "pretraining_animals", "label_animals", "label_share", "draw"]).any()
-    # All labels and animals for each of 5 methods; fewer pretraining animals for the encoder, also with shuffled labels, with the labels of all and of the
-    # same; fewer labels for all but chance.
-    assert len(table) == 2 * (5 + 2 * 2 + 4 + 4 * 2)
+    # All labels and animals for each of 5 methods, of which one draws nothing; fewer pretraining animals for the encoder, also with shuffled labels, with the labels
+    # of all and of the same; fewer labels for all but chance.
+    assert len(table) == 2 * (5 + 2 * 2 + 4 + 4 * 2) - 1
     assert table[["macro_f1", "balanced_accuracy"]].apply(lambda column: column.between(0, 1).all()).all() and (table["n"] == 24).all()
     again = pd.read_csv(tmp_path / "tiny" / "scores.csv")
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
@@ -103,8 +103,8 @@ def test_pretraining_never_reaches_a_held_out_animal(experiment, tmp_path, monke
 def test_fewer_animals_are_among_the_more():
     data = {"learn": [f"animal{k}" for k in range(16)]}
     for seed in range(3):
-        assert set(experiments._part(data, 2, seed)) < set(experiments._part(data, 8, seed)) < set(experiments._part(data, np.nan, seed))
-    assert experiments._part(data, 4, 0) != experiments._part(data, 4, 1)
+        assert set(experiments.part_of(data, 2, seed)) < set(experiments.part_of(data, 8, seed)) < set(experiments.part_of(data, np.nan, seed))
+    assert experiments.part_of(data, 4, 0) != experiments.part_of(data, 4, 1)
 
 
 def test_drawn_labels_are_stratified():
@@ -114,10 +114,53 @@ def test_drawn_labels_are_stratified():
     assert set(drawn) != set(experiments._drawn(labels, 0.25, np.random.default_rng(1)))
 
 
-@pytest.mark.parametrize("protocol, n", [("transductive", 72), ("transductive zero-shot", 72)])
-def test_other_protocols(experiment, tmp_path, protocol, n):
-    table = run(replace(experiment, protocol=protocol, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
-    assert (table["n"] == n).all()
+@pytest.mark.parametrize("protocol", ["transductive", "transductive zero-shot"])
+def test_other_protocols_share_the_encoders(experiment, tmp_path, protocol, monkeypatch):
+    """They are scored on the animals that the encoder saw, so nothing is trained anew; without held-out animals, on all."""
+    run(replace(experiment, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
+    plain = dict(protocol=protocol, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=())
+    assert (run(replace(experiment, name="all", n_held_out=0, **plain), tmp_path)["n"] == 72).all()
+    monkeypatch.setattr(experiments, "_train", None)
+    assert (run(replace(experiment, name="shared", **plain), tmp_path)["n"] == 48).all()
+
+
+def test_windows_lie_on_the_grid_in_embedding_too(experiment, tmp_path, monkeypatch):
+    grids = []
+    embed = experiments.embed
+    monkeypatch.setattr(experiments, "embed", lambda *arguments, **options: (grids.append(options["grid_s"]), embed(*arguments, **options))[1])
+    run(replace(experiment, changes={**TINY, "grid_s": 0.5}, baselines=(), seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
+    assert grids == [0.5]
+
+
+def test_methods_are_scored_on_the_same_units(experiment, saved, tmp_path):
+    """A unit that never fires in a window has no embedding: no method is asked about it."""
+    silent = tmp_path / "silent"
+    shutil.copytree(saved, silent)
+    for folder in silent.iterdir():
+        recording = nl.Recording.load(folder)
+        shutil.rmtree(folder)
+        kept = recording.unit_rows != 3
+        replace(recording, times=recording.times[kept], unit_rows=recording.unit_rows[kept]).save(folder)
+    with pytest.warns(UserWarning, match="no spike in any window"):
+        table = run(replace(experiment, source=str(silent), seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
+    assert set(table["n"]) == {22}
+
+
+def test_summary_and_differences(experiment, tmp_path):
+    table = run(experiment, tmp_path)
+    rows = comparison.summary(experiment, tmp_path)
+    assert len(rows) == len(table.groupby(["method", *comparison.PARTS], dropna=False))
+    assert (rows["n_seeds"] == np.where((rows["method"] == "hand: rate") & rows[comparison.PARTS].isna().all(axis=1), 1, 2)).all()
+    assert rows.attrs["draws"].shape == (len(rows), 1000) and (rows["low"] <= rows["high"]).all()
+    mean = table.groupby(["method", *comparison.PARTS], dropna=False, sort=False)["macro_f1"].mean()
+    np.testing.assert_allclose(rows.set_index(["method", *comparison.PARTS]).loc[mean.index, "estimate"], mean)
+    full = table[table[comparison.PARTS].isna().all(axis=1)].groupby("method", sort=False)["macro_f1"].mean()
+    differences = comparison.against(experiment, tmp_path)
+    np.testing.assert_allclose(differences["difference"].astype(float), (full["NuCLR"] - full).loc[differences.index])
+    assert list(differences.index) == ["hand: rate", UNTRAINED, CHANCE]
+    assert set(differences["in words"]) == {"can't tell"}                             # two animals prove nothing
+    with pytest.raises(ValueError, match="no method 'colour'"):
+        comparison.against(experiment, tmp_path, "colour")
 
 
 def test_every_kind_of_method(experiment, tmp_path):

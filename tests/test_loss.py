@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import nuclr_lite as nl
 from helpers import randomise, relative_error, shared
+from nuclr_lite.vicreg import VICReg
 
 DIM = 6
 IDS = st.lists(st.integers(0, 7), unique=True, max_size=5)              # in any order
@@ -49,6 +50,7 @@ def naive_loss(loss, x1, x2, ids1, ids2, sizes1, sizes2) -> tuple[float, float, 
                 for own, other, me, match in ((z1, z2, i, j), (z2, z1, j, i)):
                     similarities = [own[me] @ z / tau for k, z in enumerate(other) if k != match]
                     similarities += [own[me] @ z / own_tau for k, z in enumerate(own) if k != me]
+                    similarities += [own[me] @ other[match] / tau] if similarities and not loss.decoupled else []
                     mean = sum(map(math.exp, similarities)) / (len(own) + len(other))
                     repulsion.append(math.log(mean) if similarities else 0.0)
     return float(np.mean(attraction or 0)), float(np.mean(repulsion or 0)), len(attraction)
@@ -68,15 +70,15 @@ def test_the_official_modules_give_the_same():
     assert relative_error(view_1.grad, case["view1_grad"]) <= 1e-4
 
 
-@pytest.mark.parametrize("scale_within_view", [False, True])
+@pytest.mark.parametrize("scale_within_view, decoupled", [(False, True), (True, True), (True, False)])
 @given(views=VIEWS)
 @example(views=[([0], [0])])                                 # alone: no negative
 @example(views=[([0], [0]), ([0, 1, 2], [2, 0])])            # alone, beside others
 @example(views=[([0, 1], [2, 3]), ([0, 1], [1, 2])])         # no match in the first population
 @example(views=[([0, 1], []), ([], [4]), ([3, 1], [1, 3])])  # views that show nobody
 @example(views=[([0], [0, 1])])                              # a negative in one view only
-def test_plain_loops_give_the_same(views, scale_within_view):
-    loss = randomise(nl.ContrastiveLoss(DIM, temperature=0.3, scale_within_view=scale_within_view))
+def test_plain_loops_give_the_same(views, scale_within_view, decoupled):
+    loss = randomise(nl.ContrastiveLoss(DIM, temperature=0.3, scale_within_view=scale_within_view, decoupled=decoupled))
     given = arguments(views)
     for x in given[:2]:
         x.requires_grad_()
@@ -127,6 +129,7 @@ def test_the_same_vectors_attract_fully():
     assert parts.attraction.item() == pytest.approx(0.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("objective", [nl.ContrastiveLoss, VICReg])
 @pytest.mark.parametrize("change, words", [
     (dict(ids_1=[0, 0, 1]), "view 1: a unit id occurs twice"),
     (dict(ids_2=[2, 1, 2]), "view 2: a unit id occurs twice"),
@@ -136,11 +139,11 @@ def test_the_same_vectors_attract_fully():
     (dict(rows_1=5), "embedding"),
     (dict(rows_2=2), "embedding"),
     (dict(rows_1=5, ids_2=[5, 6, 7]), "embedding")])                    # not even where nothing matches
-def test_arguments_that_do_not_fit(change, words):
+def test_arguments_that_do_not_fit(change, words, objective):
     good = dict(rows_1=3, rows_2=3, ids_1=[0, 1, 2], ids_2=[0, 1, 2], sizes_1=[3], sizes_2=[3]) | change
     values = [torch.randn(value, DIM) if name.startswith("rows") else torch.tensor(value) for name, value in good.items()]
     with pytest.raises(ValueError, match=words):
-        nl.ContrastiveLoss(DIM)(*values)
+        objective(DIM)(*values)
 
 
 def test_ids_may_repeat_in_another_population():
@@ -151,6 +154,46 @@ def test_ids_may_repeat_in_another_population():
 def test_temperature_must_be_positive():
     with pytest.raises(ValueError, match="above 0"):
         nl.ContrastiveLoss(DIM, temperature=0.0)
+
+
+# ---- VICReg
+
+@given(views=VIEWS)
+@example(views=[([0], [0]), ([1], [1])])                     # nothing varies within a population
+@example(views=[([0, 1], []), ([3, 1], [1, 3])])
+def test_vicreg_as_plain_loops(views):
+    loss, given = randomise(VICReg(DIM)), arguments(views)
+    for x in given[:2]:
+        x.requires_grad_()
+    parts = loss(*given)
+    parts.total.backward()
+    assert all(torch.isfinite(x.grad).all() for x in (*given[:2], *loss.parameters()))
+    pairs = []                                               # by population, the (view 1, view 2) vectors of its matched units
+    packed = [by_population(x, given[4 + k % 2]) for k, x in enumerate((*(loss.projector(x).detach().double().numpy() for x in given[:2]), *(ids.numpy() for ids in given[2:4])))]
+    for z1, z2, names1, names2 in zip(*packed):
+        common = sorted(set(names1) & set(names2))
+        pairs += [[np.array([z[list(names).index(name)] for name in common]) for z, names in ((z1, names1), (z2, names2))]] if common else []
+    free = sum(len(z1) - 1 for z1, _ in pairs)
+    if not free:
+        assert parts.total.item() == 0
+        return
+    attraction = 25 * np.mean(np.concatenate([(z1 - z2) ** 2 for z1, z2 in pairs]))
+    repulsion = 0.0
+    for view in (0, 1):
+        covariance = sum((pair[view] - pair[view].mean(0)).T @ (pair[view] - pair[view].mean(0)) for pair in pairs) / free
+        repulsion += 25 * np.mean([max(0, 1 - math.sqrt(covariance[d, d] + 1e-4)) for d in range(DIM)])
+        repulsion += sum(covariance[d, e] ** 2 for d in range(DIM) for e in range(DIM) if d != e) / DIM
+    assert parts.attraction.item() == pytest.approx(attraction, rel=1e-4) and parts.repulsion.item() == pytest.approx(repulsion, rel=1e-4)
+
+
+def test_vicreg_is_not_satisfied_by_telling_populations_apart():
+    """Vectors that are alike within each population, however far apart populations are: as bad as all alike."""
+    loss, (*_, ids_1, ids_2, sizes_1, sizes_2) = VICReg(DIM), arguments([([0, 1, 2], [0, 1, 2])] * 2)
+    loss.projector = torch.nn.Identity()
+    apart = torch.tensor([[5.0] * DIM] * 3 + [[-5.0] * DIM] * 3)
+    assert loss(apart, apart, ids_1, ids_2, sizes_1, sizes_2).repulsion.item() == pytest.approx(2 * 25 * 0.99)
+    varied = apart + torch.randn(6, DIM, generator=torch.Generator().manual_seed(0))
+    assert loss(varied, varied, ids_1, ids_2, sizes_1, sizes_2).repulsion.item() < 30
 
 
 # ---- the numbers that watch training

@@ -1,0 +1,71 @@
+"""What an experiment runs on: recordings on disk, who is learned from and who is held out; and the record of how results were made."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .recording import Recording
+from .storage import atomic_directory
+
+
+def prepare(experiment, out_dir: Path) -> dict:
+    """Recordings on disk, which processes open as memory maps, with their fingerprint; who is trained on and who is held out."""
+    if experiment.source == "simulated":
+        from .sources.simulated import simulate_recordings
+
+        dataset = f"simulated {experiment.modality}, {experiment.n_animals} animals, seed {experiment.data_seed}"
+        folder = out_dir / "recordings" / f"simulated-{experiment.modality}-{experiment.n_animals}-{experiment.data_seed}"
+        if not folder.exists():
+            with atomic_directory(folder) as partial:
+                for recording in simulate_recordings(experiment.n_animals, experiment.modality, experiment.data_seed):
+                    recording.save(partial / recording.recording_id)
+    else:
+        folder = Path(experiment.source)
+        dataset = folder.name
+    paths = sorted(header.parent for header in folder.glob("*/recording.json"))
+    if not paths:
+        raise ValueError(f"{experiment.name}: there is no saved recording in {folder}; save some with Recording.save(folder / name).")
+    headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
+    animals = list(dict.fromkeys(header["animal_id"] for header in headers))
+    held_out = animals[max(len(animals) - experiment.n_held_out, 0) :]
+    learn = [animal for animal in animals if animal not in held_out]
+    most = max((*experiment.pretraining_animals, *experiment.label_animals, 2 if experiment.protocol == "transductive zero-shot" else 1))
+    if len(learn) < most or (experiment.protocol == "inductive zero-shot" and not held_out):
+        raise ValueError(f"{experiment.name}: {len(learn)} animals to learn from and {len(held_out)} held out, of {len(animals)}; too few for "
+                         f"{experiment.protocol} with {most}. Change n_held_out, or give more animals.")
+    contents = {header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()} for header in headers}
+    return {"dataset": dataset, "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)], "learn": learn, "held_out": held_out,
+            "fingerprint": hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def recordings_of(data: dict, animals=None) -> list[Recording]:
+    return [Recording.load(path, verify=False) for path, animal in data["paths"] if animals is None or animal in animals]
+
+
+def part_of(data: dict, n: float, seed: int) -> list[str]:
+    """n of the animals to learn from, the same for a seed whatever the method, and the fewer among the more; NaN: all."""
+    order = np.random.default_rng([seed, 7]).permutation(len(data["learn"]))
+    return [data["learn"][i] for i in (order if np.isnan(n) else order[: int(n)])]
+
+
+def provenance(experiment, data: dict) -> dict:
+    import sklearn
+
+    from . import __version__
+    try:
+        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {"experiment": asdict(experiment), "dataset": data["dataset"], "data_fingerprint": data["fingerprint"], "learn": data["learn"], "held_out": data["held_out"],
+            "versions": {"nuclr_lite": __version__, "torch": torch.__version__, "numpy": np.__version__, "pandas": pd.__version__,
+                         "scikit-learn": sklearn.__version__, "python": platform.python_version()},
+            "git": commit, "machine": f"{os.cpu_count()} x {platform.machine()}, {'CUDA: ' + torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}"}
