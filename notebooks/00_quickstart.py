@@ -160,7 +160,7 @@ source = "simulated data" if data_source == "simulated" else f"{len(recordings)}
 nl.plots.scores(table, title=f"{label_column}, {protocol} ({source})")
 
 # %%
-nl.plots.confusion(results["NuCLR"], title=f"NuCLR on {label_column} ({source})")
+nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column} ({source})")
 
 # %% [markdown]
 # ## What you should have seen

@@ -157,7 +157,7 @@ if scores_csv:
 nl.plots.scores(table, title=f"Cre line, one animal left out in turn ({where})")
 
 # %%
-nl.plots.confusion(results["NuCLR"], title=f"NuCLR on the Cre line ({where})")
+nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line ({where})")
 
 # %% [markdown]
 # (*majority* is 0 because the line that is most frequent among the other animals is never that of the one left out.)

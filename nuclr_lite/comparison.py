@@ -49,39 +49,58 @@ def paired_difference(first, second, metric: str = "macro_f1", n_bootstrap: int 
                       "significant": bool(n_animals >= 4 and (low > 0 or high < 0))})
 
 
-def against(experiment: Experiment, out_dir: str | Path, reference: str = "NuCLR", metric: str = "macro_f1") -> pd.DataFrame:
-    """The reference minus each other method of an experiment that was run, all animals and labels used: a row a method, as `paired_difference`, and in words.
+def against(experiment: Experiment | list[Experiment], out_dir: str | Path, reference: str = "NuCLR", metric: str = "macro_f1", **part) -> pd.DataFrame:
+    """The reference minus each other method of an experiment that was run, in numbers and in words.
 
-    Shuffled labels are no method, and are left out: they are scored against other labels. Each interval holds in 95 % of the cases by itself; among twenty rows one is "significant" by chance.
+    The others use all animals and labels; so does the reference, unless `part` says otherwise: `label_share=1/8`, `pretraining_animals=4`, `label_animals=4`. The same animals
+    and seeds are drawn for both. Shuffled labels are no method, and are left out: they are scored against other labels.
+
+    Each interval holds in 95 % of the cases by itself: among twenty rows one is "significant" by chance.
+
+    Returns
+    -------
+    DataFrame, a row a method: difference, low, high (95 %), n_animals, n_seeds, significant (0 lies outside; never with fewer than 4 animals), in words.
     """
-    cells = experiment.cells()
-    cells = cells[cells[PARTS].isna().all(axis=1) & [split(method)[1] != "shuffled labels" for method in cells["method"]]]
-    tables = {method: [predictions(experiment, out_dir, row) for row in rows.to_dict("records")] for method, rows in cells.groupby("method", sort=False)}
-    if reference not in tables:
-        raise ValueError(f"{experiment.name} has no method {reference!r}; it has {', '.join(tables)}.")
-    rows = {method: paired_difference(tables[reference], other, metric) for method, other in tables.items() if method != reference}
-    table = pd.DataFrame(rows).T.infer_objects().rename_axis(f"{reference} against")
-    table["in words"] = [f"{reference} is better" if row.low > 0 else f"{reference} is worse" if row.high < 0 else "can't tell" for row in table.itertuples()]
-    table.loc[~table["significant"].astype(bool), "in words"] = "can't tell"
-    return table
+    table, draws = summary_and_draws(experiment, out_dir, metric)
+    wanted = {name: part.get(name, np.nan) for name in PARTS}
+    mine = table["method"].eq(reference) & np.logical_and.reduce([np.isclose(table[name], value, equal_nan=True) for name, value in wanted.items()])
+    if set(part) - set(PARTS) or mine.sum() != 1:
+        raise ValueError(f"there are no results of {reference!r} with {part or 'everything'}; there are those of {', '.join(table['method'].unique())}, and parts "
+                         f"{table[PARTS].drop_duplicates().to_dict('records')}.")
+    at, rows = int(np.flatnonzero(mine)[0]), {}
+    for other in np.flatnonzero(table[PARTS].isna().all(axis=1)):
+        method = table["method"].iloc[other]
+        if other == at or split(method)[1] == "shuffled labels":
+            continue
+        low, high = np.quantile(draws[at] - draws[other], [0.025, 0.975])
+        significant = bool(table["n_animals"].iloc[at] >= 4 and (low > 0 or high < 0))
+        rows[method] = {"difference": table["estimate"].iloc[at] - table["estimate"].iloc[other], "low": low, "high": high, "n_animals": table["n_animals"].iloc[at],
+                        "n_seeds": table["n_seeds"].iloc[at], "significant": significant,
+                        "in words": "can't tell" if not significant else f"{reference} is better" if low > 0 else f"{reference} is worse"}
+    return pd.DataFrame(rows).T.infer_objects().rename_axis(f"{reference} against")
 
 
-def summary(experiment: Experiment, out_dir: str | Path, metric: str = "macro_f1", n_bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Means over seeds and draws of an experiment that was run, with intervals.
+def summary(experiment: Experiment | list[Experiment], out_dir: str | Path, metric: str = "macro_f1", n_bootstrap: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Means over seeds and draws of an experiment that was run, with intervals; of several (`Experiment.each_animal`), over all their predictions together.
 
     Returns
     -------
     DataFrame, a row for each method and part of animals or labels: method, pretraining_animals, label_animals, label_share (NaN: all), estimate, low, high (95 %: animals and
-    seeds resampled, the same for all rows), n_seeds, n_animals. `.attrs["draws"]`: (rows, n_bootstrap), the resampled estimates, for differences and curves.
+    seeds resampled, the same for all rows), n_seeds, n_animals.
     """
-    groups = list(experiment.cells().groupby(["method", *PARTS], sort=False, dropna=False))
-    tables = [[[predictions(experiment, out_dir, row) for row in of_seed.to_dict("records")] for _, of_seed in rows.groupby("seed", sort=False)] for _, rows in groups]
+    return summary_and_draws(experiment, out_dir, metric, n_bootstrap, seed)[0]
+
+
+def summary_and_draws(experiment: Experiment | list[Experiment], out_dir: str | Path, metric: str = "macro_f1", n_bootstrap: int = 1000, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """`summary`, and the resampled estimates of its rows, (rows, n_bootstrap): what `saturating_curve` needs."""
+    together = [experiment] if isinstance(experiment, Experiment) else list(experiment)
+    groups = list(together[0].cells().groupby(["method", *PARTS], sort=False, dropna=False))
+    read = lambda row: pd.concat([predictions(one, out_dir, row) for one in together])
+    tables = [[[read(row) for row in of_seed.to_dict("records")] for _, of_seed in rows.groupby("seed", sort=False)] for _, rows in groups]
     estimates, draws, n_animals = _resampled(tables, metric, n_bootstrap, seed)
     low, high = np.quantile(draws, [0.025, 0.975], axis=1)
     table = pd.DataFrame([key for key, _ in groups], columns=["method", *PARTS])
-    table = table.assign(metric=metric, estimate=estimates, low=low, high=high, n_seeds=[len(seeds) for seeds in tables], n_animals=n_animals)
-    table.attrs["draws"] = draws
-    return table
+    return table.assign(metric=metric, estimate=estimates, low=low, high=high, n_seeds=[len(seeds) for seeds in tables], n_animals=n_animals), draws
 
 
 def _resampled(tables: list, metric: str, n_bootstrap: int, seed: int):
@@ -116,7 +135,7 @@ def saturating_curve(n, score, draws, to: float | None = None) -> pd.DataFrame:
     Parameters
     ----------
     n, score : (results,) each: how many animals (or labels), and what was reached. draws : (results, resamples), the scores when animals and seeds are drawn anew, as
-        `summary` keeps them: the curve is fitted to each.
+        `summary_and_draws` gives them: the curve is fitted to each.
     to : up to which n the curve is drawn; at most twice the largest n, beyond which it would be a guess.
 
     Returns

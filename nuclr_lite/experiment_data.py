@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from .recording import Recording
-from .storage import atomic_directory
+from .storage import atomic_directory, sha256
 
 
 def prepare(experiment, out_dir: Path) -> dict:
@@ -31,12 +31,16 @@ def prepare(experiment, out_dir: Path) -> dict:
     else:
         folder = Path(experiment.source)
         dataset = folder.name
+        if sorted(folder.glob("*.nwb")):
+            folder = _converted(folder, out_dir)
     paths = sorted(header.parent for header in folder.glob("*/recording.json"))
     if not paths:
-        raise ValueError(f"{experiment.name}: there is no saved recording in {folder}; save some with Recording.save(folder / name).")
+        raise ValueError(f"{experiment.name}: there is no saved recording and no NWB file in {folder}; save some with Recording.save(folder / name).")
     headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
     animals = list(dict.fromkeys(header["animal_id"] for header in headers))
-    held_out = animals[max(len(animals) - experiment.n_held_out, 0) :]
+    held_out = list(experiment.held_out) or animals[max(len(animals) - experiment.n_held_out, 0) :]
+    if set(held_out) - set(animals):
+        raise ValueError(f"{experiment.name}: held_out names {sorted(set(held_out) - set(animals))}, but the animals are {', '.join(animals)}.")
     learn = [animal for animal in animals if animal not in held_out]
     most = max((*experiment.pretraining_animals, *experiment.label_animals, 2 if experiment.protocol == "transductive zero-shot" else 1))
     if len(learn) < most or (experiment.protocol == "inductive zero-shot" and not held_out):
@@ -45,6 +49,19 @@ def prepare(experiment, out_dir: Path) -> dict:
     contents = {header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()} for header in headers}
     return {"dataset": dataset, "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)], "learn": learn, "held_out": held_out,
             "fingerprint": hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def _converted(folder: Path, out_dir: Path) -> Path:
+    """The recordings of a folder of NWB files, saved; read again when a file has changed."""
+    files = {path.name: sha256(path) for path in sorted(folder.glob("*.nwb"))}
+    target = out_dir / "recordings" / f"{folder.name}-{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]}"
+    if not target.exists():
+        from .sources.nwb import read_nwb
+
+        with atomic_directory(target) as partial:
+            for recording in read_nwb(folder):
+                recording.save(partial / recording.recording_id)
+    return target
 
 
 def recordings_of(data: dict, animals=None) -> list[Recording]:

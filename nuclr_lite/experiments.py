@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from .methods import CHANCE, COUPLING, UNTRAINED, as_decoded, draws_nothing, fea
 from .presets import PRESETS, Preset
 from .pretraining import Pretrained, pretrain
 from .progress import progress
-from .recording import units_table
+from .recording import Recording, units_table
 from .storage import atomic_directory, atomic_file
 
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
@@ -33,9 +33,9 @@ class Experiment:
     """What is compared, on what. Prints as itself; `to_json` and `from_json` are exact.
 
     name : the folder of its results. label : the column to decode. protocol : one of `PROTOCOLS` (see 07_zero_shot).
-    source : 'simulated', or a folder of saved recordings, one subfolder each. modality, n_animals, data_seed : of simulated ones.
+    source : 'simulated', a folder of saved recordings, one subfolder each, or a folder of NWB files. modality, n_animals, data_seed : of simulated ones.
     n_held_out : animals that no encoder and no classifier learns from, the last ones. 'inductive zero-shot' is scored on them; the other protocols leave them out,
-        and so can share encoders with it.
+        and so can share encoders with it. held_out : names of animals, instead of a number.
     preset : name in `PRESETS`. changes : fields of it that differ, such as {'steps': 400}.
     encoders : method -> further changes; {'NuCLR': {}, 'without spatial attention': {'spatial_attention': False}}.
     baselines : further methods, by the names that `methods` explains: 'hand: all, tuned', 'NuCLR, shuffled labels', 'chance', ...
@@ -52,6 +52,7 @@ class Experiment:
     modality: str = "spikes"
     n_animals: int = 20
     n_held_out: int = 6
+    held_out: tuple[str, ...] = ()
     data_seed: int = 0
     preset: str = "quick"
     changes: dict = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Experiment:
     draws: int = 1
 
     def __post_init__(self):
-        for name in ("baselines", "seeds", "pretraining_animals", "label_animals", "label_shares"):
+        for name in ("held_out", "baselines", "seeds", "pretraining_animals", "label_animals", "label_shares"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"{self.name}: protocol is {self.protocol!r}; use one of {PROTOCOLS}.")
@@ -111,6 +112,10 @@ class Experiment:
     @classmethod
     def from_json(cls, text: str) -> Experiment:
         return cls(**json.loads(text))
+
+    def each_animal(self, animals: list[str]) -> list[Experiment]:
+        """One experiment an animal, which holds that animal out; for sets too small to hold several out. `comparison.summary` takes them together."""
+        return [replace(self, name=f"{self.name}-without-{animal}", held_out=(animal,)) for animal in animals]
 
 
 def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.DataFrame:
@@ -190,6 +195,23 @@ def cell_folder(experiment: Experiment, out_dir: str | Path, row) -> Path:
 def predictions(experiment: Experiment, out_dir: str | Path, row) -> pd.DataFrame:
     """Every scored unit of one row: true, predicted, fold, a probability a class, animal_id; indexed by (recording_id, unit_id)."""
     return pd.read_csv(cell_folder(experiment, out_dir, row) / "predictions.csv", index_col=["recording_id", "unit_id"])
+
+
+def trained(experiment: Experiment, out_dir: str | Path, method: str = "NuCLR", seed: int | None = None) -> Pretrained:
+    """An encoder of an experiment, trained on all animals to learn from; trained now, and kept, if it wasn't yet. seed : None: the first."""
+    if method not in experiment.encoders:
+        raise ValueError(f"{experiment.name} has no encoder {method!r}; it has {', '.join(experiment.encoders)}.")
+    data, row = prepare(experiment, Path(out_dir)), {"method": method, "seed": experiment.seeds[0] if seed is None else seed, "pretraining_animals": float("nan")}
+    folder = Path(out_dir) / "encoders" / _encoder_id(experiment, row, data)
+    if not folder.exists():
+        _train(experiment, row, data, Path(out_dir), torch.get_num_threads())
+    return Pretrained.load(folder)
+
+
+def recordings(experiment: Experiment, out_dir: str | Path) -> tuple[list[Recording], list[str]]:
+    """The recordings of an experiment, as memory maps, and the animals that are held out."""
+    data = prepare(experiment, Path(out_dir))
+    return recordings_of(data), data["held_out"]
 
 
 def _encoder_id(experiment: Experiment, row: dict, data: dict) -> str:
@@ -283,3 +305,37 @@ def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads:
 def _drawn(labels: pd.Series, share: float, rng: np.random.Generator) -> pd.Index:
     """A share of the labelled units, within each class, at least one of each."""
     return pd.Index([unit for _, part in labels.groupby(labels) for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]])
+
+
+def main(arguments=None):
+    """`python -m nuclr_lite.experiments FILE.json`: run an experiment that is kept as a file, print its summary, write it as a CSV."""
+    import argparse
+
+    from .comparison import against, summary
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("experiment", type=Path, help="what Experiment.to_json wrote")
+    parser.add_argument("--source", help="folder of recordings or NWB files, in place of the experiment's own")
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="where results are kept; a run that was stopped goes on from there")
+    parser.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
+    parser.add_argument("--each-animal", action="store_true", help="hold out each animal in turn, with an encoder of its own")
+    parser.add_argument("--csv", type=Path, help="write the summary, with the differences from the first encoder, here")
+    options = parser.parse_args(arguments)
+    experiment = Experiment.from_json(options.experiment.read_text(encoding="utf-8"))
+    experiment = replace(experiment, source=options.source or experiment.source)
+    data = prepare(experiment, options.out)
+    turns = experiment.each_animal([*data["learn"], *data["held_out"]]) if options.each_animal else [experiment]
+    for turn in turns:
+        run(turn, options.out, options.jobs)
+    first = next(iter(experiment.encoders))
+    table = pd.concat([summary(turns, options.out, metric) for metric in ("macro_f1", "balanced_accuracy")])
+    words = against(turns, options.out, first)["in words"].rename("macro F1, in words")
+    table = table.merge(words, how="left", left_on="method", right_index=True).dropna(axis=1, how="all")
+    table.insert(0, "dataset", data["dataset"]), table.insert(1, "label", experiment.label), table.insert(2, "protocol", experiment.protocol)
+    print(table.round(3).to_string(index=False))
+    if options.csv:
+        _write(options.csv, table.round(4).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -36,6 +36,18 @@ def split(method: str) -> tuple[str, str]:
     return features, variant
 
 
+def usual_baselines(modality: str, waveforms: bool = False, label_of_recordings: bool = False) -> tuple[str, ...]:
+    """Everything that a result on this modality has to beat, then the controls.
+
+    waveforms : the units have waveform columns. label_of_recordings : all units of a recording have one label, so that telling recordings apart may do.
+    """
+    alone = ("rate", "intervals", "autocorrelation") if modality == "spikes" else ("level", "distribution", "autocorrelation")
+    names = [UNTRAINED, *(f"hand: {name}" for name in (*alone, "all")), "hand: all, tuned", "hand: all, boosting"]
+    names += [NETWORK] * (modality == "spikes") + [WAVEFORM] * waveforms + [COUPLING]
+    names += ["NuCLR, recording means", "hand: all, recording means"] * label_of_recordings
+    return (*names, "NuCLR, shuffled labels", CHANCE)
+
+
 def draws_nothing(method: str, encoders) -> bool:
     """Whether a method gives the same for every seed: features and classifier without randomness."""
     features, variant = split(method)

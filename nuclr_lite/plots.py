@@ -8,7 +8,6 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from .baselines import binned, population_coupling
-from .decoding import DecodeResult
 from .figure_style import PALETTE, STYLE, colours, named, styled_figure  # noqa: F401 (STYLE is for figures of one's own)
 from .plots_sessions import identity, light_response, separation, session_timeline, unit_quality  # noqa: F401
 from .recording import Recording
@@ -85,9 +84,10 @@ def scores(table: pd.DataFrame, metric: str = "macro_f1", title: str = "", highl
 
 
 @styled_figure
-def confusion(result: DecodeResult, title: str = "") -> Figure:
-    """Share of each true class (row) that was predicted as each class (column), with counts."""
-    counts = result.confusion
+def confusion(predictions: pd.DataFrame, title: str = "") -> Figure:
+    """Share of each true class (row) that was predicted as each class (column), with counts. predictions : with columns true and predicted, as `decode` gives them."""
+    classes = sorted(set(predictions["true"]) | set(predictions["predicted"]))
+    counts = pd.crosstab(predictions["true"], predictions["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
     share = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     figure, axes = plt.subplots(figsize=(1.9 + 0.75 * len(counts), 1.3 + 0.65 * len(counts)))
     notes = share.applymap("{:.0%}".format) if hasattr(share, "applymap") else share.map("{:.0%}".format)
@@ -150,24 +150,28 @@ def alone_and_together(recording: Recording, label: str = "cell_type", max_lag_s
 
 
 @styled_figure
-def curves(table: pd.DataFrame, x: str, by: str = "method", fits: dict[str, pd.DataFrame] | None = None, xlabel: str = "", chance: float | None = None,
-           title: str = "") -> Figure:
-    """Macro F1 against a number or a share: a dot for each result, a line through the means, or the curve in `fits` with its band.
+def curves(table: pd.DataFrame, x: str, by: str = "method", dots: pd.DataFrame | None = None, fits: dict[str, pd.DataFrame] | None = None, xlabel: str = "",
+           chance: float | None = None, title: str = "") -> Figure:
+    """A score against a number or a share: a line through the means with its band (95 %), or the curve in `fits` with its own, and a dot for each single result.
 
-    table : rows as `experiments.run` returns them; results that share `x` and `by` are of different seeds or draws. fits : `by` -> `comparison.saturating_curve`.
+    table : rows as `comparison.summary` returns them, with columns `x`, `by`, estimate, low, high. dots : rows as `experiments.run` returns them, with `x` and `by`: one a seed and
+    draw. fits : `by` -> `comparison.saturating_curve`; dotted beyond the largest x.
     """
     figure, axes = plt.subplots(figsize=(6.4, 3.8))
     for kind, colour in zip(table[by].unique(), PALETTE):
-        mine = table[table[by] == kind]
-        axes.plot(mine[x], mine["macro_f1"], "o", color=colour, ms=4, alpha=0.5)
+        mine = table[table[by] == kind].sort_values(x)
+        if dots is not None:
+            single = dots[dots[by] == kind]
+            axes.plot(single[x], single["macro_f1"], "o", color=colour, ms=3, alpha=0.35)
         if fits and kind in fits:
-            fit, last = fits[kind], mine[x].max()
-            axes.fill_between(fit["n"], fit["low"], fit["high"], color=colour, alpha=0.15, lw=0)
-            axes.plot(fit["n"][fit["n"] <= last], fit["score"][fit["n"] <= last], color=colour, label=kind)
-            axes.plot(fit["n"][fit["n"] >= last], fit["score"][fit["n"] >= last], color=colour, ls=":")
+            fit, known = fits[kind], fits[kind]["n"] <= mine[x].max() * 1.0001
+            axes.errorbar(mine[x], mine["estimate"], [mine["estimate"] - mine["low"], mine["high"] - mine["estimate"]], fmt="s", color=colour, ms=4, lw=1)
+            axes.fill_between(fit["n"], fit["low"], fit["high"], color=colour, alpha=0.12, lw=0)
+            axes.plot(fit["n"][known], fit["score"][known], color=colour, label=kind)
+            axes.plot(fit["n"][~known], fit["score"][~known], color=colour, ls=":")
         else:
-            mean = mine.groupby(x)["macro_f1"].mean()
-            axes.plot(mean.index, mean, color=colour, label=kind)
+            axes.fill_between(mine[x], mine["low"], mine["high"], color=colour, alpha=0.12, lw=0)
+            axes.plot(mine[x], mine["estimate"], color=colour, label=kind)
     if chance is not None:
         axes.axhline(chance, color="0.5", ls="--", lw=1, label="chance")
     axes.set_xscale("log", base=2)

@@ -148,10 +148,11 @@ def test_methods_are_scored_on_the_same_units(experiment, saved, tmp_path):
 
 def test_summary_and_differences(experiment, tmp_path):
     table = run(experiment, tmp_path)
-    rows = comparison.summary(experiment, tmp_path)
+    rows, draws = comparison.summary_and_draws(experiment, tmp_path)
+    pd.testing.assert_frame_equal(rows, comparison.summary(experiment, tmp_path))
     assert len(rows) == len(table.groupby(["method", *comparison.PARTS], dropna=False))
     assert (rows["n_seeds"] == np.where((rows["method"] == "hand: rate") & rows[comparison.PARTS].isna().all(axis=1), 1, 2)).all()
-    assert rows.attrs["draws"].shape == (len(rows), 1000) and (rows["low"] <= rows["high"]).all()
+    assert draws.shape == (len(rows), 1000) and (rows["low"] <= rows["high"]).all()
     mean = table.groupby(["method", *comparison.PARTS], dropna=False, sort=False)["macro_f1"].mean()
     np.testing.assert_allclose(rows.set_index(["method", *comparison.PARTS]).loc[mean.index, "estimate"], mean)
     full = table[table[comparison.PARTS].isna().all(axis=1)].groupby("method", sort=False)["macro_f1"].mean()
@@ -159,8 +160,12 @@ def test_summary_and_differences(experiment, tmp_path):
     np.testing.assert_allclose(differences["difference"].astype(float), (full["NuCLR"] - full).loc[differences.index])
     assert list(differences.index) == ["hand: rate", UNTRAINED, CHANCE]
     assert set(differences["in words"]) == {"can't tell"}                             # two animals prove nothing
-    with pytest.raises(ValueError, match="no method 'colour'"):
-        comparison.against(experiment, tmp_path, "colour")
+    quarter = comparison.against(experiment, tmp_path, label_share=0.25)
+    few = table[(table["method"] == "NuCLR") & (table["label_share"] == 0.25)]["macro_f1"].mean()
+    assert quarter.loc["NuCLR", "difference"] == pytest.approx(few - full["NuCLR"])    # itself with everything is one of the rows
+    for wrong in (dict(reference="colour"), dict(label_share=0.3), dict(animals=2)):
+        with pytest.raises(ValueError, match="no results of"):
+            comparison.against(experiment, tmp_path, **wrong)
 
 
 def test_every_kind_of_method(experiment, tmp_path):
@@ -186,3 +191,59 @@ def test_errors(experiment, tmp_path, saved):
 
 def test_json_round_trip(experiment):
     assert Experiment.from_json(experiment.to_json()) == experiment
+
+
+def test_trained_gives_the_encoder_of_the_table_and_trains_it_if_need_be(experiment, tmp_path):
+    few = replace(experiment, pretraining_animals=(), label_animals=(), label_shares=())
+    first = experiments.trained(few, tmp_path / "first", seed=1)
+    recordings, held_out = experiments.recordings(few, tmp_path / "first")
+    assert held_out == ["animal0-004", "animal0-005"] and len(recordings) == 6
+    table = run(few, tmp_path / "first").query("method == 'NuCLR' and seed == 1").iloc[0]
+    units = nl.units_table(recordings)
+    again = nl.decode(nl.embed(first.encoder, recordings), units["cell_type"], units["animal_id"], test_groups=held_out)
+    assert again.score() == pytest.approx(table["macro_f1"])
+    with pytest.raises(ValueError, match="no encoder 'colour'; it has NuCLR"):
+        experiments.trained(few, tmp_path, "colour")
+
+
+def test_each_animal_in_turn(experiment, tmp_path):
+    few = replace(experiment, baselines=("hand: rate",), seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=())
+    turns = few.each_animal(["animal0-001", "animal0-003"])
+    for one in turns:
+        assert run(one, tmp_path)["n"].eq(12).all()
+        assert json.loads((tmp_path / one.name / "provenance.json").read_text())["held_out"] == list(one.held_out)
+    together = comparison.summary(turns, tmp_path)
+    assert together["n_animals"].eq(2).all() and len(list((tmp_path / "encoders").iterdir())) == 2
+    with pytest.raises(ValueError, match="held_out names .'colour'., but the animals are animal0-000"):
+        run(replace(few, name="wrong", held_out=("colour",)), tmp_path)
+
+
+def test_nwb_files_are_a_source(experiment, tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    from datetime import datetime, timezone
+
+    folder = tmp_path / "nwb"
+    folder.mkdir()
+    for animal in "abc":
+        file = pynwb.NWBFile(animal, animal, datetime(2026, 1, 1, tzinfo=timezone.utc), subject=pynwb.file.Subject(subject_id=animal, species="Mus musculus"))
+        file.add_unit_column("kind", "a label")
+        rng = np.random.default_rng(ord(animal))
+        for unit in range(6):
+            file.add_unit(spike_times=np.sort(rng.uniform(0, 60, 200)), kind="xy"[unit % 2], obs_intervals=[[0.0, 60.0]])
+        with pynwb.NWBHDF5IO(folder / f"{animal}.nwb", "w") as io:
+            io.write(file)
+    few = replace(experiment, source=str(folder), label="kind", n_held_out=1, baselines=("hand: rate",), seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=())
+    first = run(few, tmp_path / "runs")
+    assert first["n"].eq(6).all() and first["dataset"].eq("nwb").all()
+    converted = list((tmp_path / "runs" / "recordings").iterdir())
+    run(replace(few, name="again"), tmp_path / "runs")
+    assert list((tmp_path / "runs" / "recordings").iterdir()) == converted and len(converted) == 1
+
+
+def test_command(experiment, tmp_path, capsys):
+    file = tmp_path / "tiny.json"
+    file.write_text(replace(experiment, source="somewhere", seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=(), baselines=("hand: rate", CHANCE)).to_json())
+    experiments.main([str(file), "--source", experiment.source, "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "summary.csv")])
+    table = pd.read_csv(tmp_path / "summary.csv")
+    assert table["method"].tolist() == ["NuCLR", "hand: rate", CHANCE] * 2 and table["metric"].nunique() == 2
+    assert "can't tell" in capsys.readouterr().out and table["n_animals"].eq(2).all()

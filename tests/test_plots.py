@@ -33,7 +33,7 @@ def test_scores_confusion_history_and_map():
     table, results = nl.score_table({"NuCLR": features}, labels, pd.Series(index.get_level_values(0), index=index))
     axes = nl.plots.scores(table).axes[0]
     assert axes.get_xlabel() == "macro F1" and [t.get_text() for t in axes.get_yticklabels()] == list(results)
-    assert "%" in nl.plots.confusion(results["NuCLR"]).axes[0].texts[0].get_text()
+    assert "%" in nl.plots.confusion(results["NuCLR"].predictions).axes[0].texts[0].get_text()
     assert nl.plots.map(features).axes[0].get_legend() is None
     assert len(nl.plots.map(features, labels.iloc[:30]).axes[0].get_legend().get_texts()) == 3       # A, B, unlabelled
     with pytest.raises(ValueError, match="at least 4"):
@@ -60,3 +60,14 @@ def test_simulated_recordings_say_so(recordings, calcium_recordings):
     assert "simulated" in nl.plots.activity(recordings[0]).axes[0].get_title()
     disguised = replace(recordings[0], recording_id="allen-1-probeA", provenance={"institution": "simulated by nuclr_lite"})
     assert nl.plots.activity(disguised).axes[0].get_title() == "allen-1-probeA (simulated)"
+
+
+def test_curves_show_bands_dots_and_where_nothing_is_known():
+    table = pd.DataFrame({"method": ["NuCLR"] * 3 + ["hand"] * 3, "n": [1, 2, 4] * 2, "estimate": [0.2, 0.4, 0.5, 0.3, 0.3, 0.3]})
+    table = table.assign(low=table["estimate"] - 0.1, high=table["estimate"] + 0.1)
+    draws = table["estimate"].to_numpy()[:3, None] + np.random.default_rng(0).normal(0, 0.02, (3, 20))
+    fit = nl.comparison.saturating_curve([1, 2, 4], table["estimate"][:3], draws, to=8)
+    axes = nl.plots.curves(table, "n", dots=table.assign(macro_f1=table["estimate"]), fits={"NuCLR": fit}, chance=0.25, title="simulated").axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["NuCLR", "hand", "chance"]
+    dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert len(dotted) == 1 and dotted[0].get_xdata().min() > 4
