@@ -305,37 +305,3 @@ def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads:
 def _drawn(labels: pd.Series, share: float, rng: np.random.Generator) -> pd.Index:
     """A share of the labelled units, within each class, at least one of each."""
     return pd.Index([unit for _, part in labels.groupby(labels) for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]])
-
-
-def main(arguments=None):
-    """`python -m nuclr_lite.experiments FILE.json`: run an experiment that is kept as a file, print its summary, write it as a CSV."""
-    import argparse
-
-    from .comparison import against, summary
-
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("experiment", type=Path, help="what Experiment.to_json wrote")
-    parser.add_argument("--source", help="folder of recordings or NWB files, in place of the experiment's own")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where results are kept; a run that was stopped goes on from there")
-    parser.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
-    parser.add_argument("--each-animal", action="store_true", help="hold out each animal in turn, with an encoder of its own")
-    parser.add_argument("--csv", type=Path, help="write the summary, with the differences from the first encoder, here")
-    options = parser.parse_args(arguments)
-    experiment = Experiment.from_json(options.experiment.read_text(encoding="utf-8"))
-    experiment = replace(experiment, source=options.source or experiment.source)
-    data = prepare(experiment, options.out)
-    turns = experiment.each_animal([*data["learn"], *data["held_out"]]) if options.each_animal else [experiment]
-    for turn in turns:
-        run(turn, options.out, options.jobs)
-    first = next(iter(experiment.encoders))
-    table = pd.concat([summary(turns, options.out, metric) for metric in ("macro_f1", "balanced_accuracy")])
-    words = against(turns, options.out, first)["in words"].rename("macro F1, in words")
-    table = table.merge(words, how="left", left_on="method", right_index=True).dropna(axis=1, how="all")
-    table.insert(0, "dataset", data["dataset"]), table.insert(1, "label", experiment.label), table.insert(2, "protocol", experiment.protocol)
-    print(table.round(3).to_string(index=False))
-    if options.csv:
-        _write(options.csv, table.round(4).to_csv(index=False))
-
-
-if __name__ == "__main__":
-    main()

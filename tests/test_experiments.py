@@ -9,6 +9,7 @@ import pytest
 
 import nuclr_lite as nl
 from nuclr_lite import comparison, experiments
+from nuclr_lite.__main__ import main
 from nuclr_lite.experiments import Experiment, run
 from nuclr_lite.methods import CHANCE, NETWORK, UNTRAINED
 from nuclr_lite.sources import simulated
@@ -243,7 +244,7 @@ def test_nwb_files_are_a_source(experiment, tmp_path):
 def test_command(experiment, tmp_path, capsys):
     file = tmp_path / "tiny.json"
     file.write_text(replace(experiment, source="somewhere", seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=(), baselines=("hand: rate", CHANCE)).to_json())
-    experiments.main([str(file), "--source", experiment.source, "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "summary.csv")])
+    main([str(file), "--source", experiment.source, "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "summary.csv")])
     table = pd.read_csv(tmp_path / "summary.csv")
     assert table["method"].tolist() == ["NuCLR", "hand: rate", CHANCE] * 2 and table["metric"].nunique() == 2
     assert "can't tell" in capsys.readouterr().out and table["n_animals"].eq(2).all()
