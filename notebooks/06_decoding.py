@@ -64,7 +64,7 @@ size["changes"] = {"steps": training_steps} if training_steps else size["changes
 todo = {label: experiments.Experiment(
     name=f"decoding-{modality}-{label}-{profile}" + f"-{training_steps}" * bool(training_steps), label=label, protocol="transductive", source=source, modality=modality,
     preset="quick" if modality == "spikes" else "quick-calcium",
-    encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality), **size) for label in label_columns}
+    encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality) if profile != "smoke" else methods.FEW, **size) for label in label_columns}
 todo[label_columns[0]]
 
 # %%

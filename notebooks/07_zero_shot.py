@@ -57,8 +57,8 @@ size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}, seeds=(0
         "laptop": dict(n_animals=20, n_held_out=6, changes={}, seeds=(0, 1)),
         "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}, seeds=(0, 1, 2, 3, 4))}[profile]
 size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
-few = ("untrained encoder", "hand: all, tuned", methods.COUPLING, "NuCLR, shuffled labels", "chance")
-baselines = {"transductive": few, "transductive zero-shot": few, "inductive zero-shot": methods.usual_baselines(modality)}
+few = methods.FEW
+baselines = {"transductive": few, "transductive zero-shot": few, "inductive zero-shot": methods.usual_baselines(modality) if profile != "smoke" else few}
 todo = {protocol: experiments.Experiment(
     name=f"{protocol.replace(' ', '-')}-{modality}-{label_column}-{profile}" + f"-{training_steps}" * bool(training_steps), label=label_column, protocol=protocol,
     source=source, modality=modality, preset="quick" if modality == "spikes" else "quick-calcium",

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 import nuclr_lite as nl
-from nuclr_lite import comparison, experiments
+from nuclr_lite import comparison, experiments, methods
 
 # %% [markdown]
 # ## 1 · The experiment, as data
@@ -45,13 +45,13 @@ from nuclr_lite import comparison, experiments
 # - **both**: one has recorded n animals, and that is all.
 
 # %%
-size = {"smoke": dict(n_animals=6, n_held_out=2, changes={"steps": 10}, pretraining_animals=(1, 2), label_animals=(2,), seeds=(0,)),
+size = {"smoke": dict(n_animals=4, n_held_out=1, changes={"steps": 5}, pretraining_animals=(1, 2), label_animals=(2,), seeds=(0,)),
         "laptop": dict(n_animals=22, n_held_out=6, changes={"steps": 300}, pretraining_animals=(2, 4, 8), label_animals=(2, 4, 8), seeds=(0, 1, 2)),
         "full": dict(n_animals=76, n_held_out=12, changes={"steps": 10_000}, pretraining_animals=(1, 2, 4, 8, 16, 32), label_animals=(2, 4, 8, 16, 32), seeds=(0, 1, 2, 3, 4))}[profile]
 experiment = experiments.Experiment(
     name=f"scaling-{modality}-{label_column}-{profile}", label=label_column, source=source, modality=modality,
     preset="quick" if modality == "spikes" else "quick-calcium",
-    baselines=("untrained encoder", "hand: all", "hand: coupling to the population", "NuCLR, shuffled labels", "chance"), **size)
+    baselines=methods.FEW, **size)
 print(len(experiment.cells()), "cells")
 
 # %%

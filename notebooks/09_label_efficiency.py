@@ -47,7 +47,7 @@ size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}, label_sh
 experiment = experiments.Experiment(
     name=f"label-efficiency-{modality}-{label_column}-{profile}", label=label_column, source=source, modality=modality,
     preset="quick" if modality == "spikes" else "quick-calcium",
-    encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality), **size)
+    encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality) if profile != "smoke" else methods.FEW, **size)
 print(len(experiment.cells()), "cells;", experiment.cells()["method"].nunique(), "methods")
 
 # %%

@@ -25,11 +25,8 @@ def hand_features(recordings: Recording | list[Recording]) -> dict[str, pd.DataF
     over what a Poisson train of that rate would give, log), 'all' (these and irregularity: CV, local variation, Fano factors).
     Calcium: 'level' (mean, spread, skewness), 'distribution' (quantiles), 'autocorrelation' (of the trace, at 1 to 32 frames), 'all'.
     """
-    recordings = as_list(recordings, "describe")
-    modalities = {recording.modality for recording in recordings}
-    if len(modalities) > 1:
-        raise ValueError("spike and calcium recordings have different features; describe them apart.")
-    describe = _spike_features if modalities == {"spikes"} else _trace_features
+    recordings = _alike(recordings)
+    describe = _spike_features if recordings[0].modality == "spikes" else _trace_features
     parts: dict[str, list[pd.DataFrame]] = {}
     for recording in progress(recordings, desc="hand features", unit="recording", leave=False):
         index = pd.MultiIndex.from_product([[recording.recording_id], recording.units.index], names=["recording_id", "unit_id"])
@@ -48,7 +45,7 @@ def population_coupling(recordings: Recording | list[Recording], bin_s: float = 
     Spikes: square roots of counts in bins of `bin_s`, s. Calcium: traces, a lag every frame. Returns a DataFrame indexed by (recording_id, unit_id), one column a lag from -max_lag_s to max_lag_s; positive: the
     unit follows the others. Pairs never span a gap. (After Okun et al. 2015, who use lag 0.)
     """
-    recordings = as_list(recordings, "describe")
+    recordings = _alike(recordings)
     tables = []
     for recording in progress(recordings, desc="population coupling", unit="recording", leave=False):
         step_s = bin_s if recording.modality == "spikes" else 1 / recording.sampling_rate_hz
@@ -69,6 +66,18 @@ def population_coupling(recordings: Recording | list[Recording], bin_s: float = 
         index = pd.MultiIndex.from_product([[recording.recording_id], recording.units.index], names=["recording_id", "unit_id"])
         tables.append(pd.DataFrame(total / n, index=index, columns=[f"coupling_{lag * step_s:+.2f}s" for lag in lags]))
     return pd.concat(tables)
+
+
+def _alike(recordings: Recording | list[Recording]) -> list[Recording]:
+    """One or several recordings as a list, of one modality and frame rate: lags count frames."""
+    recordings = as_list(recordings, "describe")
+    if len({recording.modality for recording in recordings}) > 1:
+        raise ValueError("spike and calcium recordings have different features; describe them apart.")
+    rates = [recording.sampling_rate_hz for recording in recordings if recording.modality == "calcium"]
+    if rates and max(rates) > 1.01 * min(rates):
+        raise ValueError(f"the recordings have frame rates from {min(rates):.4g} to {max(rates):.4g} Hz, and features are made frame by frame; bring them to one "
+                         "with nl.views.match_sampling(recording, sample_s).")
+    return recordings
 
 
 def waveform_features(recordings: Recording | list[Recording]) -> pd.DataFrame | None:
@@ -141,7 +150,7 @@ def _autocorrelogram(train: np.ndarray, stretch: np.ndarray) -> np.ndarray:
         near = (lag < LAG_EDGES_S[-1]) & (stretch[k:] == stretch[:-k])
         if not near.any():
             break
-        counts += np.histogram(lag[near], LAG_EDGES_S)[0]
+        counts += np.bincount(np.searchsorted(LAG_EDGES_S, lag[near], side="right") - 1, minlength=len(counts))     # np.histogram would sort
     return counts
 
 

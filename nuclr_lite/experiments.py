@@ -18,11 +18,11 @@ import torch
 from .decoding import decode
 from .embedding import embed
 from .experiment_data import part_of, prepare, provenance, recordings_of
-from .methods import CHANCE, COUPLING, UNTRAINED, as_decoded, draws_nothing, feature_set, features_without_training, split
+from .methods import CHANCE, FEW, UNTRAINED, as_decoded, draws_nothing, feature_set, features_without_training, split
 from .presets import PRESETS, Preset
 from .pretraining import Pretrained, pretrain
 from .progress import progress
-from .recording import Recording, units_table
+from .recording import Recording, match_sampling, units_table
 from .storage import atomic_directory, atomic_file
 
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
@@ -57,7 +57,7 @@ class Experiment:
     preset: str = "quick"
     changes: dict = field(default_factory=dict)
     encoders: dict = field(default_factory=lambda: {"NuCLR": {}})
-    baselines: tuple[str, ...] = (UNTRAINED, "hand: all", COUPLING, "NuCLR, shuffled labels", CHANCE)
+    baselines: tuple[str, ...] = FEW
     seeds: tuple[int, ...] = (0,)
     pretraining_animals: tuple[int, ...] = ()
     label_animals: tuple[int, ...] = ()
@@ -245,7 +245,8 @@ def _feature_id(experiment: Experiment, row: dict, data: dict) -> str:
 def _describe(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
     """Keep one feature set."""
     torch.set_num_threads(threads)
-    recordings, recipe = recordings_of(data), experiment.recipe(experiment.encoder_of(row["method"]) or next(iter(experiment.encoders)), row["seed"])
+    recipe = experiment.recipe(experiment.encoder_of(row["method"]) or next(iter(experiment.encoders)), row["seed"])
+    recordings = [match_sampling(recording, recipe.model.sample_s) for recording in recordings_of(data)]
     if experiment.encoder_of(row["method"]):
         encoder = Pretrained.load(out_dir / "encoders" / _encoder_id(experiment, row, data)).encoder
         features = embed(encoder, recordings, grid_s=recipe.views.grid_s)

@@ -25,6 +25,7 @@ from .recording import Recording
 
 UNTRAINED, CHANCE, NETWORK = "untrained encoder", "chance", "interval network"
 COUPLING, WAVEFORM = "hand: coupling to the population", "hand: waveform"
+FEW = (UNTRAINED, "hand: all", COUPLING, "NuCLR, shuffled labels", CHANCE)        # one of each kind
 VARIANTS = ("", "tuned", "boosting", "recording means", "shuffled labels")
 
 

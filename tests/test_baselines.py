@@ -129,3 +129,13 @@ def test_no_waveform_features_where_a_recording_has_none():
     assert baselines.waveform_features(poisson()) is None
     assert baselines.waveform_features([some, poisson(seed=1)]) is None
     assert baselines.waveform_features([some, with_waveforms(1, waveform_duration=[np.nan] * 3)]) is None
+
+
+def test_mixed_frame_rates_are_refused():
+    """Lags count frames: at two rates the same column would mean two things."""
+    slow, fast = (nl.Recording.from_traces(np.random.default_rng(0).random((800, 3)), rate, recording_id=f"at {rate}", animal_id="a") for rate in (10.0, 20.0))
+    for describe in (nl.baselines.hand_features, nl.baselines.population_coupling):
+        with pytest.raises(ValueError, match="frame rates from 10 to 20 Hz.*match_sampling"):
+            describe([slow, fast])
+    with pytest.warns(UserWarning, match="resampled"):
+        nl.baselines.hand_features([slow, nl.views.match_sampling(fast, 0.1)])
