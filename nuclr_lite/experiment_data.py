@@ -38,7 +38,11 @@ def prepare(experiment, out_dir: Path) -> dict:
         raise ValueError(f"{experiment.name}: there is no saved recording and no NWB file in {folder}; save some with Recording.save(folder / name).")
     headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
     animals = list(dict.fromkeys(header["animal_id"] for header in headers))
-    held_out = list(experiment.held_out) or animals[max(len(animals) - experiment.n_held_out, 0) :]
+    if experiment.held_out == ("labelled",):
+        tables = [(header["animal_id"], Recording.load(path, verify=False).units) for path, header in zip(paths, headers)]
+        held_out = list(dict.fromkeys(animal for animal, units in tables if experiment.label in units and units[experiment.label].notna().any()))
+    else:
+        held_out = list(experiment.held_out) or animals[max(len(animals) - experiment.n_held_out, 0) :]
     if set(held_out) - set(animals):
         raise ValueError(f"{experiment.name}: held_out names {sorted(set(held_out) - set(animals))}, but the animals are {', '.join(animals)}.")
     learn = [animal for animal in animals if animal not in held_out]

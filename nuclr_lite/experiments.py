@@ -32,10 +32,11 @@ PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
 class Experiment:
     """What is compared, on what. Prints as itself; `to_json` and `from_json` are exact.
 
-    name : the folder of its results. label : the column to decode. protocol : one of `PROTOCOLS` (see 07_zero_shot).
+    name : the folder of its results. label : the column to decode; classes : those of its values that count, () all. protocol : one of `PROTOCOLS` (see 07_zero_shot).
     source : 'simulated', a folder of saved recordings, one subfolder each, or a folder of NWB files. modality, n_animals, data_seed : of simulated ones.
     n_held_out : animals that no encoder and no classifier learns from, the last ones. 'inductive zero-shot' is scored on them; the other protocols leave them out,
-        and so can share encoders with it. held_out : names of animals, instead of a number.
+        and so can share encoders with it. held_out : names of animals, instead of a number; ('labelled',): all that have a label. Where no
+        other animal has one, the classifier leaves one of the held-out animals out in turn (as the paper does on the Allen sessions, of which few are optotagged).
     preset : name in `PRESETS`. changes : fields of it that differ, such as {'steps': 400}.
     encoders : method -> further changes; {'NuCLR': {}, 'without spatial attention': {'spatial_attention': False}}.
     baselines : further methods, by the names that `methods` explains: 'hand: all, tuned', 'NuCLR, shuffled labels', 'chance', ...
@@ -47,6 +48,7 @@ class Experiment:
 
     name: str
     label: str = "cell_type"
+    classes: tuple[str, ...] = ()
     protocol: str = "inductive zero-shot"
     source: str = "simulated"
     modality: str = "spikes"
@@ -65,7 +67,7 @@ class Experiment:
     draws: int = 1
 
     def __post_init__(self):
-        for name in ("held_out", "baselines", "seeds", "pretraining_animals", "label_animals", "label_shares"):
+        for name in ("classes", "held_out", "baselines", "seeds", "pretraining_animals", "label_animals", "label_shares"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.protocol not in PROTOCOLS:
             raise ValueError(f"{self.name}: protocol is {self.protocol!r}; use one of {PROTOCOLS}.")
@@ -286,9 +288,11 @@ def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads:
     if experiment.label not in units:
         raise ValueError(f"{experiment.name}: no unit has a column {experiment.label!r}; there are {sorted(units.columns)}.")
     labels, rng = units[experiment.label], np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])])
+    labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
     learn = units["animal_id"].isin(part_of(data, row["label_animals"], row["seed"]))
     tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
     labels = labels.where(learn | units["animal_id"].isin(tested))
+    tested = tested if labels[learn].notna().any() else []                # nothing to learn from elsewhere: one of the held-out animals is left out in turn
     if row["label_share"] < 1:
         labels = labels.where(~learn | labels.index.isin(_drawn(labels[learn].dropna(), row["label_share"], rng)))
     features, labels, classifier = as_decoded(row["method"], features, labels, units["animal_id"], row["seed"], rng)

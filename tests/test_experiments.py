@@ -248,3 +248,21 @@ def test_command(experiment, tmp_path, capsys):
     table = pd.read_csv(tmp_path / "summary.csv")
     assert table["method"].tolist() == ["NuCLR", "hand: rate", CHANCE] * 2 and table["metric"].nunique() == 2
     assert "can't tell" in capsys.readouterr().out and table["n_animals"].eq(2).all()
+
+
+def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
+    """As in the Allen set: encoders learn from the others, and the classifier leaves one labelled animal out in turn."""
+    folder = tmp_path / "some"
+    shutil.copytree(saved, folder)
+    for path in sorted(folder.iterdir())[:3]:
+        recording = nl.Recording.load(path)
+        shutil.rmtree(path)
+        replace(recording, units=recording.units.assign(cell_type=None)).save(path)
+    few = replace(experiment, source=str(folder), held_out=("labelled",), baselines=("hand: rate",), seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=())
+    table = run(few, tmp_path / "runs")
+    assert table["n"].eq(36).all()
+    provenance = json.loads((tmp_path / "runs" / "tiny" / "provenance.json").read_text())
+    assert provenance["held_out"] == ["animal0-003", "animal0-004", "animal0-005"] and provenance["learn"] == ["animal0-000", "animal0-001", "animal0-002"]
+    assert experiments.predictions(few, tmp_path / "runs", table.iloc[0])["fold"].nunique() == 3
+    two = run(replace(few, name="two", classes=("Exc", "Sst")), tmp_path / "runs")
+    assert (two["n"] < 36).all() and set(experiments.predictions(replace(few, name="two"), tmp_path / "runs", two.iloc[0])["true"]) == {"Exc", "Sst"}
