@@ -53,7 +53,7 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     table = pd.concat(tables)
     lost = sum(recording.n_units for recording in recordings) - len(table)
     if lost:
-        warnings.warn(f"{lost} units have no spike in any window and get no embedding.", stacklevel=2)
+        warnings.warn(f"{lost} units have no spike in any window and get no embedding.", stacklevel=3)      # torch.no_grad stands between
     return table
 
 

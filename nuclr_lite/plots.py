@@ -1,4 +1,4 @@
-"""The figures: units on every axis, one style (`figure_style`). Each returns a Figure. Those of Allen sessions are in `plots_sessions`, and here by name."""
+"""The figures: units on every axis, one style (`figure_style`). Each returns a Figure. Those of Allen sessions are in `plots_sessions`, those of `12_what_it_learned` in `plots_context`, and here by name."""
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from .baselines import binned, population_coupling
 from .figure_style import PALETTE, STYLE, colours, named, styled_figure  # noqa: F401 (STYLE is for figures of one's own)
+from .plots_context import across_blocks, against_truth, between, neighbours, same_units, variants  # noqa: F401
 from .plots_sessions import identity, light_response, separation, session_timeline, unit_quality  # noqa: F401
 from .recording import Recording
 

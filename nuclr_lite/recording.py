@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .intervals import check_intervals, frame_ranges, inside
+from .intervals import check_intervals, covered, frame_ranges, inside
 from .storage import atomic_directory, sha256
 from .tables import read_table, tidy_epochs, tidy_units, write_table
 
@@ -169,6 +169,32 @@ class Recording:
         if unit_id not in self.units.index:
             raise KeyError(f"{self.recording_id} has no unit {unit_id!r}; its ids are in recording.units.index.")
         return np.array(self.times[np.asarray(self.unit_rows) == self.units.index.get_loc(unit_id)])
+
+    def during(self, names: str | list[str]) -> Recording:
+        """The same units, with valid time cut down to the epochs of these names.
+
+        Spikes outside are left out and counted; everything else, `trace_scale` and the epochs table among it, is kept.
+
+        Raises
+        ------
+        ValueError : no epoch has one of the names; the epochs hold no valid time.
+        """
+        names = [names] if isinstance(names, str) else list(names)
+        known = self.epochs["name"].unique().tolist()
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise ValueError(f"{self.recording_id} has no epoch {', '.join(map(repr, unknown)) or 'without a name'}; it has {', '.join(map(repr, known)) or 'none'}.")
+        wanted = covered(self.epochs.loc[self.epochs["name"].isin(names), ["start_s", "stop_s"]].to_numpy(dtype=np.float64))
+        # One valid interval at a time: two that touch stay two, and no window will lie across.
+        intervals = np.concatenate([covered(np.concatenate([[interval], wanted]), depth=2) for interval in self.intervals])
+        usable = intervals if self.modality == "spikes" else frame_ranges(intervals, self.sampling_rate_hz, self.start_s)
+        if not (np.diff(usable, axis=1) > 0).any():
+            raise ValueError(f"{self.recording_id}: the epochs {', '.join(map(repr, names))} hold no valid time; choose others, or see recording.intervals.")
+        cut = {"intervals": intervals, "provenance": self.provenance | {"during": names}}
+        if self.modality == "spikes":
+            kept = inside(np.asarray(self.times), intervals)
+            cut |= {"times": self.times[kept], "unit_rows": self.unit_rows[kept], "n_spikes_outside": self.n_spikes_outside + int((~kept).sum())}
+        return replace(self, **cut)
 
     def __repr__(self) -> str:
         what = (f"{len(self.times):,} spikes" if self.modality == "spikes"

@@ -1,4 +1,4 @@
-"""The whole Allen path, rehearsed without a network: list, download, convert, pretrain, embed, decode with optotag labels, draw.
+"""The whole Allen path, rehearsed without a network: list, download, convert, then `results/experiments/allen-cell-types.json`, with a small encoder and few steps.
 
     make rehearsal          (python tests/rehearse_allen.py --out data/processed/rehearsal)
 
@@ -10,25 +10,27 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 import nuclr_lite as nl
-from nuclr_lite import baselines
+from nuclr_lite import comparison, experiments
 from nuclr_lite.sources import allen_neuropixels
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from allen_server import Server, neuropixels_models  # noqa: E402
 
 LINES = ("Pvalb", "Sst", "Vip")
+EXPERIMENT = Path(__file__).resolve().parent.parent / "results" / "experiments" / "allen-cell-types.json"
 
 
 def simulate(folder: Path, n_sessions: int, n_units: int, duration_s: float, seed: int) -> dict[int, Path]:
-    """Sessions of the three Cre lines in turn, by session id."""
+    """Sessions of the three Cre lines in turn, then two of wild types, by session id."""
     paths = {}
-    for animal in range(n_sessions):
-        genotype = f"{LINES[animal % 3]}-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt"
+    for animal in range(n_sessions + 2):
+        genotype = f"{LINES[animal % 3]}-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt" if animal < n_sessions else "wt/wt"
         path = nl.simulate_allen_session(folder / f"{animal}.nwb", genotype=genotype, n_units=n_units, duration_s=duration_s, seed=seed, animal=animal, n_probes=1)
         paths[900_000_001 + 1000 * seed + animal] = path
     return paths
@@ -49,17 +51,17 @@ def rehearse(out: Path, n_sessions: int = 6, n_units: int = 60, duration_s: floa
             print(sessions[["genotype", "unit_count", "structures", "size_gb"]].to_string())
             downloaded = allen_neuropixels.download_sessions(list(sessions.index), confirm=False, **where)
     recordings = []
-    for path in downloaded:
-        decisions = allen_neuropixels.optotag(path)
+    for path, genotype in zip(downloaded, sessions["genotype"]):
+        decisions = allen_neuropixels.optotag(path) if "Ai32" in genotype else None
         recordings += allen_neuropixels.convert_session(path, out / "recordings", cell_types=decisions, overwrite=True)
     units = nl.units_table(recordings)
     print(units.groupby(["genotype", "cell_type"]).size().to_string())
-    pretrained = nl.pretrain(recordings, nl.PRESETS["quick"].with_(steps=steps, seed=seed))
-    features = {"NuCLR": nl.embed(pretrained.encoder, recordings), "hand: coupling to the population": baselines.population_coupling(recordings)}
-    features |= {f"hand: {name}": table for name, table in baselines.hand_features(recordings).items()}
-    table, _ = nl.score_table(features, units["cell_type"], units["animal_id"], seed=seed)
+    experiment = replace(experiments.Experiment.from_json(EXPERIMENT.read_text(encoding="utf-8")), source=str(out / "recordings"), preset="quick", changes={"steps": steps},
+                         seeds=(seed,), name=f"allen-cell-types-{n_sessions}-{steps}-{seed}")
+    experiments.run(experiment, out / "runs")
+    table = comparison.summary(experiment, out / "runs")
     table.round(4).to_csv(out / "scores.csv", index=False)
-    nl.plots.scores(table, title=f"optotagged cell types, {n_sessions} simulated sessions, transductive zero-shot").savefig(out / "scores.png")
+    nl.plots.scores(table, title=f"optotagged cell types, {n_sessions} simulated sessions, inductive zero-shot").savefig(out / "scores.png")
     return table
 
 
@@ -71,7 +73,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     table = rehearse(options.out, options.sessions, steps=options.steps, seed=options.seed)
-    print(table[table["metric"] == "macro_f1"].round(3).to_string(index=False))
+    print(table[["method", "estimate", "low", "high", "n_animals"]].round(3).to_string(index=False))
     print(f"recordings, scores.csv and scores.png: {options.out}")
 
 

@@ -2,6 +2,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -266,3 +267,9 @@ def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
     assert experiments.predictions(few, tmp_path / "runs", table.iloc[0])["fold"].nunique() == 3
     two = run(replace(few, name="two", classes=("Exc", "Sst")), tmp_path / "runs")
     assert (two["n"] < 36).all() and set(experiments.predictions(replace(few, name="two"), tmp_path / "runs", two.iloc[0])["true"]) == {"Exc", "Sst"}
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parent.parent / "results" / "experiments").glob("*.json")), ids=lambda path: path.stem)
+def test_experiments_that_are_kept_as_files_can_be_read(file):
+    kept = Experiment.from_json(file.read_text())
+    assert kept.name == file.stem and kept.to_json() + "\n" == file.read_text() and len(kept.cells())

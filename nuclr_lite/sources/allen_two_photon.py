@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..interpretation import found_again
 from ..recording import Recording, as_list
 from .allen_client import two_photon_cache, two_photon_file_url, two_photon_path
 from .allen_two_photon_file import read_experiment
@@ -149,8 +150,8 @@ def match_cells(recordings: list[Recording]) -> pd.DataFrame:
 def identity_score(embedding: pd.DataFrame, recordings: list[Recording]) -> pd.DataFrame:
     """Is a cell, by its vector, nearest to itself in another session of the same plane? A test that needs no label.
 
-    Vectors are standardised within each session, each dimension over its cells, so that what sets sessions apart doesn't count, and
-    compared by their cosine. Each shared cell seeks itself among the shared cells of the other session, both ways.
+    Vectors are standardised within each session and compared by their cosine; each shared cell seeks itself among the shared cells of the other session, both ways
+    (`interpretation.found_again`).
 
     Parameters
     ----------
@@ -167,22 +168,16 @@ def identity_score(embedding: pd.DataFrame, recordings: list[Recording]) -> pd.D
     """
     recordings = as_list(recordings, "test identity in")
     match_cells(recordings)                            # refuses other recordings and doubles
-    standard = {}
     for recording in recordings:
         if recording.recording_id not in embedding.index.get_level_values(0):
             raise ValueError(f"the embedding has no row of {recording.recording_id}; embed all of the recordings first.")
-        vectors = embedding.loc[recording.recording_id]
-        vectors = vectors[np.isfinite(vectors).all(axis=1)]
-        vectors = (vectors - vectors.mean()) / vectors.std(ddof=0).replace(0, 1)
-        standard[recording.recording_id] = vectors.div(np.linalg.norm(vectors, axis=1).clip(1e-12), axis=0)
     rows = []
     for one, two in combinations(recordings, 2):
-        first, second = standard[one.recording_id], standard[two.recording_id]
-        shared = first.index.intersection(second.index)          # none between containers: a cell is of one animal
-        if len(shared) > 1:
-            cosine = first.loc[shared].to_numpy() @ second.loc[shared].to_numpy().T
-            found = [(cosine.argmax(axis=axis) == np.arange(len(shared))).mean() for axis in (1, 0)]
-            rows.append((one.units["container_id"].iloc[0], one.recording_id, two.recording_id, len(shared), np.mean(found), 1 / len(shared)))
+        if not one.units.index.isin(two.units.index).any():
+            continue                                   # of two containers: a cell is of one animal
+        found = found_again(embedding.loc[one.recording_id], embedding.loc[two.recording_id])
+        if found.n_units > 1:
+            rows.append((one.units["container_id"].iloc[0], one.recording_id, two.recording_id, *found))
     if not rows:
         raise ValueError("no two of these recordings share 2 cells; read the other sessions of a container "
                          "(list_experiments(..., container_id=...)).")

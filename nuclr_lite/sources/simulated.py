@@ -5,7 +5,8 @@ The generative model
 Each animal has two latent signals that all its units share:
 
 - a *state* S(t), fast: the ups and downs of the local network;
-- a *drive* V(t), slower: what arrives from outside. In stimulus blocks V is one frozen trace that repeats.
+- a *drive* V(t), slower: what arrives from outside. In stimulus blocks V is one frozen trace that repeats:
+  a movie after 75 s; in gratings, its first 2 s and then 1 s of nothing, every 3 s.
 
 Each unit also has two private signals, s_i(t) and v_i(t), with the same time constants. All four are
 Gaussian processes of unit variance with autocorrelation exp(-|t| / tau) cos(2 pi f t): Ornstein-Uhlenbeck,
@@ -80,7 +81,8 @@ class SimulationConfig:
     drift: float = 0.15                               # standard deviation of a slow change of log rate
     drift_tau_s: float = 200.0
     silent_share: float = 0.04                        # units that fire at a hundredth of their rate
-    stimulus_block_s: float = 150.0                   # blocks: spontaneous, movie, spontaneous, ...
+    stimulus_block_s: float = 150.0                   # blocks follow each other,
+    stimuli: tuple[str, ...] = ("spontaneous", "natural_movie")             # in this order, again and again; also 'drifting_gratings'
     movie_s: float = 75.0                             # the movie's V(t) repeats after this
     step_s: float = 0.01                              # resolution of the rates
     dead_time_s: float = 0.002
@@ -212,19 +214,24 @@ def _latents(n: int, steps: int, tau_s: float, frequency_hz: float, step_s: floa
 
 
 def _movie_into(drive: np.ndarray, movie: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
-    """Let the drive be the movie, again and again, in every second block, in place; returns the blocks.
+    """Let the drive be the movie, again and again, in its blocks, and a piece of it in those of gratings, in place; returns the blocks.
 
-    The repeated trace is brought to mean 0 and variance 1, or else a unit's coupling to the drive would
-    show in how variable it is, alone, during the movie.
+    A repeated trace is brought to mean 0 and variance 1, or else a unit's coupling to the drive would
+    show in how variable it is, alone, during the stimulus.
     """
+    on, off = (int(round(seconds / config.step_s)) for seconds in (2.0, 1.0))
+    traces = {"spontaneous": None, "natural_movie": movie, "drifting_gratings": np.concatenate([np.resize(movie, on), np.zeros(off, dtype=movie.dtype)])}
+    unknown = [name for name in config.stimuli if name not in traces]
+    if unknown or not config.stimuli:
+        raise ValueError(f"stimuli are {config.stimuli}; give one or more of {tuple(traces)}.")
     starts = np.arange(0.0, config.duration_s, config.stimulus_block_s)
     stops = np.minimum(starts + config.stimulus_block_s, config.duration_s)
-    names = np.array(["spontaneous", "natural_movie"])[np.arange(len(starts)) % 2]
-    movie = (movie - movie.mean()) / movie.std()
+    names = np.array(config.stimuli)[np.arange(len(starts)) % len(config.stimuli)]
     for start, stop, name in zip(starts, stops, names):
-        if name == "natural_movie":
+        trace = traces[name]
+        if trace is not None:
             at = slice(margin + int(round(start / config.step_s)), margin + int(round(stop / config.step_s)))
-            drive[at] = np.resize(movie, len(drive[at]))
+            drive[at] = np.resize((trace - trace.mean()) / trace.std(), len(drive[at]))
     return pd.DataFrame({"start_s": starts, "stop_s": stops, "name": names})
 
 
