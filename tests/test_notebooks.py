@@ -15,12 +15,22 @@ sys.path.insert(0, str(NOTEBOOKS))
 import run  # noqa: E402
 
 
+@pytest.fixture(scope="module")
+def runs_dir(tmp_path_factory):
+    """Where the notebooks keep encoders and results, for all of them together."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_runs_at_smoke(source, tmp_path):
-    executed = run.execute(source, {"profile": "smoke"}, tmp_path)
+def test_runs_at_smoke(source, tmp_path, runs_dir):
+    parameters = {"profile": "smoke"} | ({"runs_dir": str(runs_dir)} if "runs_dir" in run.parameters_of(source) else {})
+    before = set(runs_dir.glob("encoders/*"))
+    executed = run.execute(source, parameters, tmp_path)
+    if before and source.stem.startswith(("07", "09")):
+        assert set(runs_dir.glob("encoders/*")) == before, "expected the encoders of 06_decoding to serve this notebook: the experiments differ"
     cells = nbformat.read(executed, as_version=4).cells
     assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
-    assert run.is_done(source, {"profile": "smoke"}, tmp_path) and not run.is_done(source, {"profile": "laptop"}, tmp_path)
+    assert run.is_done(source, parameters, tmp_path) and not run.is_done(source, parameters | {"profile": "laptop"}, tmp_path)
     run.write_index(tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert f'href="{source.stem}.ipynb"' in page and "data:image/png" in page and "profile = &#x27;smoke&#x27;" in page
