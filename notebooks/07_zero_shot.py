@@ -12,7 +12,7 @@
 # **You will learn** what separates *transductive*, *transductive zero-shot* and *inductive zero-shot*, to hold an animal out so
 # that nothing of it can leak, and to see the paper's ablation at work, on animals where, by construction, only the population tells types apart.
 #
-# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 2 minutes on a laptop (2 cores) after it, 7 without.
+# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 10 without.
 #
 # A new animal on the table, no label, an encoder trained last year on others. Can it say which of these neurons are Pvalb? That is
 # the question that a method must answer to be useful, and the hardest of three:

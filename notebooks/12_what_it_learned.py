@@ -12,7 +12,7 @@
 # **You will learn** to question a trained encoder. A score says *that* a unit's type can be read from its vector; here we ask *what from*. The same neuron is embedded alone, among
 # strangers and in its own population; we look at who attends to whom, take single neurons out, change the stimulus, and change the recipe.
 #
-# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 8 minutes on a laptop (2 cores), and the training of two encoders on top, unless
+# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 6 minutes on a laptop (2 cores), and the training of two encoders on top, unless
 # `06_decoding` or `07_zero_shot` left them in `runs/`; run again, it finds the ablations there, too.
 #
 # Each section has a question, a prediction, an experiment, a figure, and what may be concluded from it. Make your own prediction before you look.
@@ -22,6 +22,7 @@ profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop"
 runs_dir = "../runs"           # where encoders and results are kept; a run that was stopped goes on from there
 jobs = 0                       # processes for the ablations of section 6; 0: one for each core
 training_steps = 0             # optimiser steps of the encoders of sections 1 to 5; 0: the profile's
+ablation_steps = 0             # optimiser steps of each recipe of section 6; 0: the profile's
 scores_csv = ""                # also write the table of section 6 here; "": nowhere
 
 # %%
@@ -130,9 +131,10 @@ print("to itself, over an even share:", {name: round(float(share), 2) for name, 
 nl.plots.between(attended, "who attends", "to whom", title="attention between types, over an even share (simulated, held-out animals)")
 
 # %% [markdown]
-# Look at the columns more than at the rows, and at how far from 1 they are: on average over time everybody looks at nearly everybody.
+# Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`, which goes
+# against the state that all others follow.
 #
-# **What follows:** little, and that is the lesson. A weight says where a unit looks, not what it takes from there, nor what it does with it. And a mean over time hides *when* it looks.
+# **What follows:** that the second layer has found out who goes with whom, and no more, and that is the lesson. A weight says where a unit looks, not what it takes from there, nor what it does with it. And a mean over time hides *when* it looks.
 # To know whether somebody matters, take them away.
 #
 # ## 4 · A neuron less
@@ -258,7 +260,8 @@ recipes = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False
 recipes = dict(list(recipes.items())[:3]) if profile == "smoke" else recipes
 smaller = {"temporal_layers": 0, "spatiotemporal_layers": 1, "learning_rate": 4e-3}
 steps, seeds = {"smoke": (4, (0,)), "laptop": (300, (0, 1, 2)), "full": (3000, (0, 1, 2, 3, 4))}[profile]
-ablation = experiments.Experiment(name=f"ablations-{profile}", encoders=recipes, baselines=("untrained encoder", "NuCLR, shuffled labels", "chance"),
+steps = ablation_steps or steps
+ablation = experiments.Experiment(name=f"ablations-{profile}-{steps}", encoders=recipes, baselines=("untrained encoder", "NuCLR, shuffled labels", "chance"),
                                   seeds=seeds, **{**size, "changes": {"steps": steps, **smaller}})
 single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
 
@@ -272,7 +275,8 @@ nl.plots.variants(table[table["method"] != "chance"], single, guessing,
 
 # %% [markdown]
 # Intervals that overlap don't mean "no difference": the same animals and seeds are behind all rows, and what is hard for one is hard for all. So the differences have intervals of their
-# own (animals and seeds drawn, the same for both methods).
+# own (animals and seeds drawn, the same for both methods). Look at the *untrained encoder* before any other row: where NuCLR is not clearly above it, and in the run shown here it isn't, training has only begun,
+# and the rows compare beginnings.
 
 # %%
 differences = comparison.against(ablation, runs_dir)
@@ -284,8 +288,8 @@ differences.drop(columns="significant").round(3)
 #
 # ## What you should have seen
 #
-# The type of the same unit at chance alone and among strangers, and read well in its own population; attention near indifference, and yet the units that follow the shared state matter more to others than
-# those that don't; a classifier that carries over between stimuli of the training; and a table of ablations with as many *can't tell* as it deserves.
+# The type of the same unit at chance alone and among strangers, and read well in its own population; attention that tells types apart in its second layer only; units that follow the shared state matter more to
+# others than those that don't; a classifier that carries over between stimuli of the training; and a table of ablations with as many *can't tell* as it deserves.
 
 # %%
 if profile == "laptop" and not training_steps:
