@@ -37,7 +37,8 @@ class Pretrained:
     encoder : NuCLR in evaluation mode, on the device it was trained on.
     history : DataFrame, a row every `log_every` steps: step, epoch, learning_rate; loss, attraction, repulsion (means since
         the row before); and of the row's own batch: rank_me, retrieval_accuracy (how often a unit's nearest
-        neighbour in the other view is itself), retrieval_chance.
+        neighbour in the other view is itself), retrieval_chance. The two views may overlap, and in a recording of few windows often do: then a unit can be
+        found by the very same events.
     loss : the objective with its projector. preset : the recipe.
     seconds : wall time of this call's training.
     """
