@@ -76,8 +76,11 @@ where = "simulated" if source == "simulated" else tables["transductive"]["datase
 # %% [markdown]
 # ## 2 · With and without the population
 #
+# First with, then without. Left: the loss and its two parts; lower is better for each. *Attraction*: how far apart a unit's two vectors lie; it may rise if *repulsion*, how close other units come, falls more. Middle: thin, single
+# batches; thick, their running mean. Right: how many dimensions the vectors use (RankMe); near 1 is collapse.
+#
 # Look at the middle panel of each: finding oneself is *possible* without the neighbours, as far as a unit has a fingerprint of its own (its
-# rate, mostly). Nothing says that such a fingerprint tells its type.
+# rate, for instance). Nothing says that such a fingerprint tells its type.
 
 # %%
 nl.plots.history(experiments.trained(todo["inductive zero-shot"], runs_dir).history)
@@ -92,7 +95,8 @@ nl.plots.history(experiments.trained(todo["inductive zero-shot"], runs_dir, "wit
 nl.plots.scores(summaries["inductive zero-shot"], title=f"{label_column}, inductive zero-shot ({where})")
 
 # %%
-comparison.against(todo["inductive zero-shot"], runs_dir).drop(columns=["significant"]).round(3)
+differences = {protocol: comparison.against(experiment, runs_dir) for protocol, experiment in todo.items()}
+differences["inductive zero-shot"].drop(columns=["significant"]).round(3)
 
 # %% [markdown]
 # Each row is the difference between NuCLR and another method on the same held-out animals, with its interval: animals and seeds drawn again and again. (Six animals and
@@ -112,9 +116,13 @@ order = ["NuCLR", "without spatial attention", *few]
 table = pd.concat(summaries, names=["protocol"]).reset_index(level=0)
 table.pivot(index="method", columns="protocol", values="estimate").loc[order, list(summaries)].round(3)
 
+# %%
+pd.DataFrame({protocol: rows["in words"] for protocol, rows in differences.items()}).reindex(order).dropna(how="all")
+
 # %% [markdown]
 # The first two columns are of the same units; the third is of other animals, so that a part of the step to it may be that those are easier or harder. (Rows by hand, which
-# need no encoder, show how much: they don't care which animals an encoder saw.) If the vectors meant something different in each animal, the second and third
+# need no encoder, show how much: they don't care which animals an encoder saw. In the run shown here the hand-made coupling falls by 0.04 from the second column to the third, NuCLR by 0.02: nothing shows
+# here that an unseen animal costs the encoder anything.) If the vectors meant something different in each animal, the second and third
 # columns would be at chance.
 #
 # ## 5 · Animal by animal
@@ -130,7 +138,7 @@ per_animal.rename("macro F1").to_frame().round(2)
 #
 # **Published** (Arora et al. 2025, second-hand from notes on the paper): Allen Visual Coding, Pvalb / Sst / Vip, inductive zero-shot, macro F1:
 # NuCLR 0.720, the same without spatial attention 0.55, NEMO 0.419, LOLCAT 0.412. Ours above are **simulated** animals with four
-# types, in which the result is built in: no unit tells its type alone. Whether it holds in real animals only real data can say.
+# types, in which the result is built in: a unit alone tells next to nothing of its type. Whether it holds in real animals only real data can say.
 #
 # ## What you should have seen
 

@@ -48,7 +48,7 @@ experiment = experiments.Experiment(
     name=f"label-efficiency-{modality}-{label_column}-{profile}", label=label_column, source=source, modality=modality,
     preset="quick" if modality == "spikes" else "quick-calcium",
     encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality) if profile != "smoke" else methods.FEW, **size)
-print(len(experiment.cells()), "cells;", experiment.cells()["method"].nunique(), "methods")
+print(len(experiment.cells()), "results to compute: method x seed x part of the labels;", experiment.cells()["method"].nunique(), "methods")
 
 # %%
 table = experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
@@ -57,11 +57,14 @@ table["share"], rows["share"] = table["label_share"].fillna(1.0), rows["label_sh
 if scores_csv:
     table.round(4).to_csv(scores_csv, index=False)
 where = "simulated" if source == "simulated" else table["dataset"].iloc[0]
+recordings, held_out = experiments.recordings(experiment, runs_dir)
+labelled = nl.units_table(recordings).query("animal_id not in @held_out")[label_column].notna().sum()
+print(f"all labels: {labelled} units of {len(recordings) - len(held_out)} recordings; 1/8 is about {labelled / 8:.0f}, 1/16 about {labelled / 16:.0f}")
 
 # %% [markdown]
 # ## 2 · The curve
 #
-# Means over seeds of the encoder and draws of the labels; bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, and the best that is made by hand; the table
+# Means over seeds of the encoder and draws of the labels; bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, and the best that looks at a unit alone; the table
 # below has everything.
 
 # %%
@@ -78,7 +81,7 @@ wide.round(3)
 # ## 3 · One eighth against all
 #
 # The claim is about a *difference*, so we put an interval on the difference: the same animals and seeds are drawn for both methods, again and again. An animal in which everything is easy
-# then cancels. A difference is called significant if 0 lies outside the 95 % interval; six animals and two seeds are few, and the interval is as wide as it is for a reason.
+# then cancels. The row *NuCLR* compares it with itself, given all labels. A difference is called significant if 0 lies outside the 95 % interval; six animals and two seeds are few, and the interval is as wide as it is for a reason.
 
 # %%
 eighth = min(rows["share"], key=lambda share: abs(share - 1 / 8))

@@ -89,24 +89,31 @@ hosts = tested[1:] + tested[:1]                          # each animal's units v
 strangers = {others: interpretation.embed_among(encoder, tested, others, hosts) for others in foreign}
 
 # %% [markdown]
-# One more line is needed. A population of three is unlike anything that the encoder was trained on (unit dropout leaves at least half), and its vectors may lie where the classifier has
+# One more line is needed. A unit with three others is unlike anything that the encoder was trained on (unit dropout leaves at least half), and its vectors may lie where the classifier has
 # never been. So a second classifier is fit on vectors *made the same way* (of the other held-out animals, one left out in turn): it finds what is in them, if anything is.
 
 # %%
 rows = [("its own population", others, decoded(full, table)) for others, table in among.items()]
 rows += [("its own population, classifier refit", others, nl.decode(table, kinds, animals)) for others, table in among.items()]
 rows += [("another animal's units", others, decoded(full, table)) for others, table in strangers.items()]
+rows += [("another animal's units, classifier refit", others, nl.decode(table, kinds, animals)) for others, table in strangers.items()]
 rows += [("encoder without spatial attention", "all", scores["without spatial attention"])]
 company = pd.DataFrame([{"who": who, "others": others, **result.scores.set_index("metric").loc["macro_f1"]} for who, others, result in rows])
 nl.plots.neighbours(company, chance, title=f"cell type of the same held-out units in different company (simulated, {len(held_out)} animals)")
 
+# %% [markdown]
+# (The classifier that stays can fall *below* guessing: where all vectors lie in one corner, it calls them all the same.)
+
+# %%
+company.pivot(index="who", columns="others", values="estimate").reindex(index=company["who"].unique(), columns=[*own, "all"]).round(2)
+
 # %%
 most = max(foreign)
-shown = {"alone": among[0], f"among {most} of another animal": strangers[most], "in its own population": among["all"]}
-nl.plots.same_units(shown, kinds, full[~animals[full.index].isin(held_out)], title="the same spikes, three times (simulated, held-out animals)")
+shown = {"alone": among[0], f"among {most} of another animal": strangers[most], f"among {most} of its own": among[most], "in its own population": among["all"]}
+nl.plots.same_units(shown, kinds, full[~animals[full.index].isin(held_out)], title="the same spikes, four times (simulated, held-out animals)")
 
 # %% [markdown]
-# (The classifier that stays can fall *below* guessing: where all vectors lie in one corner, it calls them all the same.) In each panel the same units, with the same spikes; the axes were chosen on other animals, where the types lie apart. What pulls them apart on the right can't be in a unit's own
+# In each panel the same units, with the same spikes; the axes were chosen on other animals, where the types lie apart. What pulls them apart on the right can't be in a unit's own
 # spike train: it is in how that train goes with *its* neighbours.
 #
 # **What follows:** the type is read from the relation to the population, and not just any population will do. **What doesn't:** that it is so in the brain. The simulation was built so
@@ -134,13 +141,13 @@ nl.plots.between(attended, "who attends", "to whom", title="attention between ty
 # Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`, which goes
 # against the state that all others follow.
 #
-# **What follows:** that the second layer has found out who goes with whom, and no more, and that is the lesson. A weight says where a unit looks, not what it takes from there, nor what it does with it. And a mean over time hides *when* it looks.
+# **What follows:** in the second layer, attention depends on type. No more than that: a weight says where a unit looks, not what it takes from there, nor what it does with it. And a mean over time hides *when* it looks.
 # To know whether somebody matters, take them away.
 #
 # ## 4 · A neuron less
 #
-# **Question.** How far does a unit's vector move when one other unit is taken out? **Predict.** Types that follow the state closely should matter more than those that hardly do, and rate should
-# matter less than one might think.
+# **Question.** How far does a unit's vector move when one other unit is taken out? **Predict.** Whose absence moves the others most: of units that follow the state, of those that follow the
+# drive, or of those that fire most?
 #
 # **Experiment.** All pairs of each held-out population. A distance of 1 is about as far as units lie apart from each other.
 
@@ -159,9 +166,11 @@ nl.plots.against_truth(known["influence"], known[["state_coupling", "drive_coupl
                             "influence (1: average)", title="who matters, and what is true of it (simulated, held-out animals)")
 
 # %% [markdown]
-# `state_coupling` is the simulation's own number for how closely a unit follows the state that all share, from which its type is to be read.
+# `state_coupling` is the simulation's own number for how closely a unit follows the state that all share, from which its type is to be read. (It is always positive; that `Vip` goes against the state is another column.) Most of its
+# rank correlation lies *between* `Exc` and the other types: look within one colour. And a rank correlation near 0 isn't "no relation": on the right, both the loudest and the nearly silent units matter much. (The
+# latter are measured only in the few windows in which they fire.)
 #
-# **What follows:** the encoder weighs its witnesses, and no label told it how. Since one neuron among forty moves a vector by little, it doesn't hang on any single one. **What doesn't:** that the rest
+# **What follows:** the encoder weighs its witnesses, and no label told it how. Since one neuron among nearly fifty moves a vector by little, it doesn't hang on any single one. **What doesn't:** that the rest
 # of the rank correlation is error; two units that say the same cover for each other, and then taking out either one shows nothing.
 #
 # ## 5 · Across stimuli
@@ -222,7 +231,8 @@ nl.plots.across_blocks(carried, "fit in", "tested in", title=f"macro F1, cell ty
 # are different things, too: the first needs what is its own, the second what it shares with others of its type.
 #
 # The same on a session in the Allen Institute's format (simulated as well), where blocks come from the file's stimulus tables: the claim in the form in which it can be
-# asked of a real session, without any label. Three stimuli, one probe; blocks of different length, so that the cells are not equally hard.
+# asked of a real session, without any label. Three stimuli, one probe; blocks of different length, so that the cells are not equally hard. (`invalid_presentation`: time that the file
+# declares invalid. Units that pass the quality limits and lie in visual cortex take part.)
 
 # %%
 n_units, duration_s = {"smoke": (36, 240.0), "laptop": (72, 900.0), "full": (120, 1800.0)}[profile]
@@ -283,12 +293,12 @@ differences = comparison.against(ablation, runs_dir)
 differences.drop(columns="significant").round(3)
 
 # %% [markdown]
-# *In words* says better or worse where the interval of the difference leaves 0 out; with a dozen rows, one may do so by luck. Where it says *can't tell*, that is
+# *In words* says better or worse where the interval of the difference leaves 0 out; with a dozen rows, one may do so by luck, and those whose interval nearly touches 0 are the candidates. Where it says *can't tell*, that is
 # the result: six animals, these seeds and this few steps don't decide it. No row says what would be best after a full training, or on real data.
 #
 # ## What you should have seen
 #
-# The type of the same unit at chance alone and among strangers, and read well in its own population; attention that tells types apart in its second layer only; units that follow the shared state matter more to
+# The type of the same unit at or below chance alone and among strangers, and read well in its own population; attention that tells types apart in its second layer only; units that follow the shared state matter more to
 # others than those that don't; a classifier that carries over between stimuli of the training; and a table of ablations with as many *can't tell* as it deserves.
 
 # %%

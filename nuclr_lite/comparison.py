@@ -55,7 +55,7 @@ def against(experiment: Experiment | list[Experiment], out_dir: str | Path, refe
     The others use all animals and labels; so does the reference, unless `part` says otherwise: `label_share=1/8`, `pretraining_animals=4`, `label_animals=4`. The same animals
     and seeds are drawn for both. Shuffled labels are no method, and are left out: they are scored against other labels.
 
-    Each interval holds in 95 % of the cases by itself: among twenty rows one is "significant" by chance.
+    Each interval holds in 95 % of the cases by itself: if no method differed, about one row in twenty would still say so.
 
     Returns
     -------

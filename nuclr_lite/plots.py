@@ -79,6 +79,8 @@ def scores(table: pd.DataFrame, metric: str = "macro_f1", title: str = "", highl
             axes.plot([row.low, row.high], [at, at], color=colour, lw=2, alpha=0.5)
         axes.plot(row.estimate, at, "o", color=colour)
         axes.text(max(row.estimate, row.high if np.isfinite(row.high) else 0) + 0.02, at, f"{row.estimate:.2f}", va="center", color=colour, size="small")
+    if "chance" in set(rows["method"]):
+        axes.axvline(rows.set_index("method").loc["chance", "estimate"], color="0.5", ls="--", lw=1, zorder=0)
     axes.set(yticks=range(len(rows)), yticklabels=rows["method"], xlim=(0, 1.08), xlabel=metric.replace("_", " ").replace("f1", "F1"), title=title)
     axes.invert_yaxis()
     return figure
@@ -153,21 +155,21 @@ def alone_and_together(recording: Recording, label: str = "cell_type", max_lag_s
 @styled_figure
 def curves(table: pd.DataFrame, x: str, by: str = "method", dots: pd.DataFrame | None = None, fits: dict[str, pd.DataFrame] | None = None, xlabel: str = "",
            chance: float | None = None, title: str = "") -> Figure:
-    """A score against a number or a share: a line through the means with its band (95 %), or the curve in `fits` with its own, and a dot for each single result.
+    """A score against a number or a share: a line through the means with its band (95 %), or means with intervals and the curve in `fits`, and a dot for each single result.
 
     table : rows as `comparison.summary` returns them, with columns `x`, `by`, estimate, low, high. dots : rows as `experiments.run` returns them, with `x` and `by`: one a seed and
     draw. fits : `by` -> `comparison.saturating_curve`; dotted beyond the largest x.
     """
     figure, axes = plt.subplots(figsize=(6.4, 3.8))
-    for kind, colour in zip(table[by].unique(), PALETTE):
+    for at, (kind, colour) in enumerate(zip(table[by].unique(), PALETTE)):
         mine = table[table[by] == kind].sort_values(x)
+        beside = 2 ** (0.05 * at) if fits else 1.0                              # intervals at the same x would cover each other
         if dots is not None:
             single = dots[dots[by] == kind]
-            axes.plot(single[x], single["macro_f1"], "o", color=colour, ms=3, alpha=0.35)
+            axes.plot(single[x] * beside, single["macro_f1"], "o", color=colour, ms=3, alpha=0.35)
         if fits and kind in fits:
             fit, known = fits[kind], fits[kind]["n"] <= mine[x].max() * 1.0001
-            axes.errorbar(mine[x], mine["estimate"], [mine["estimate"] - mine["low"], mine["high"] - mine["estimate"]], fmt="s", color=colour, ms=4, lw=1)
-            axes.fill_between(fit["n"], fit["low"], fit["high"], color=colour, alpha=0.12, lw=0)
+            axes.errorbar(mine[x] * beside, mine["estimate"], [mine["estimate"] - mine["low"], mine["high"] - mine["estimate"]], fmt="s", color=colour, ms=4, lw=1)
             axes.plot(fit["n"][known], fit["score"][known], color=colour, label=kind)
             axes.plot(fit["n"][~known], fit["score"][~known], color=colour, ls=":")
         else:
@@ -177,7 +179,8 @@ def curves(table: pd.DataFrame, x: str, by: str = "method", dots: pd.DataFrame |
         axes.axhline(chance, color="0.5", ls="--", lw=1, label="chance")
     axes.set_xscale("log", base=2)
     ticks = sorted(table[x].unique())
-    axes.set(xticks=ticks, xticklabels=[f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}" for tick in ticks], ylim=(0, 1), xlabel=xlabel or x, ylabel="macro F1", title=title)
+    reach = (min(table["low"].min(), chance if chance is not None else 1) - 0.05, table["high"].max() + 0.05)
+    axes.set(xticks=ticks, xticklabels=[f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}" for tick in ticks], ylim=(max(reach[0], 0), min(reach[1], 1)), xlabel=xlabel or x, ylabel="macro F1", title=title)
     axes.minorticks_off()
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return figure

@@ -39,9 +39,9 @@ def same_units(tables: dict[str, pd.DataFrame], labels: pd.Series, learned_from:
     view = LinearDiscriminantAnalysis(n_components=2).fit(learned_from, labels.loc[learned_from.index])
     figure, panels = plt.subplots(1, len(tables), figsize=(0.6 + 3.3 * len(tables), 3.6), sharex=True, sharey=True, squeeze=False)
     palette = colours(labels.loc[pd.concat(tables.values()).index])
-    # A frame around nearly all of them: a few vectors far out would press the others into a spot.
-    everything = view.transform(pd.concat(tables.values()))
-    (left, low), (right, high) = np.quantile(everything, [0.03, 0.97], axis=0) + 0.15 * np.ptp(np.quantile(everything, [0.03, 0.97], axis=0), axis=0) * [[-1], [1]]
+    # The frame is that of the units learned from: vectors far out would press the others into a spot, and are counted.
+    edges = np.quantile(view.transform(learned_from), [0.01, 0.99], axis=0)
+    (left, low), (right, high) = edges + 0.3 * np.ptp(edges, axis=0) * [[-1], [1]]
     for axes, (name, table) in zip(panels[0], tables.items()):
         at, kinds = view.transform(table), labels.loc[table.index].to_numpy()
         outside = ((at < [left, low]) | (at > [right, high])).any(axis=1).sum()
