@@ -172,7 +172,8 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
 
 def _same_or_first(path: Path, experiment: Experiment):
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(experiment.to_json()):
+        # Through from_json: fields that were added since have their defaults.
+        if Experiment.from_json(path.read_text(encoding="utf-8")).to_json() != experiment.to_json():
             raise ValueError(f"{path.parent} holds another experiment of the name {experiment.name!r}; give this one a new name, or remove that folder.")
     else:
         _write(path, experiment.to_json())
