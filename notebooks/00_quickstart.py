@@ -12,7 +12,7 @@
 # **You will learn** to go from recordings to one vector per neuron, to read a label from those vectors in animals whose
 # labels nobody used, and to tell whether the result means anything.
 #
-# **Needs** nothing but this repository. **Takes** about 3 minutes on a laptop (2 cores); a GPU is used if there is one.
+# **Needs** nothing but this repository. **Takes** about 5 minutes on a laptop (2 cores); a GPU is used if there is one.
 #
 # The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of 10 s out of a recording, at most 30 s apart. A
 # transformer looks at *all neurons of a window together* and gives each a vector. Training asks one thing of the vectors: that a

@@ -12,7 +12,7 @@
 # **You will learn** to read cell type and brain area from frozen vectors, to put an honest interval around the score, and
 # to build the table that a sceptical reader asks for: baselines that could win, controls, differences with intervals.
 #
-# **Needs** nothing but this repository. **Takes** about 10 minutes on a laptop (2 cores) the first time; its encoders are kept in `runs/`, shared with `07_zero_shot`,
+# **Needs** nothing but this repository. **Takes** about 11 minutes on a laptop (2 cores) the first time; its encoders are kept in `runs/`, shared with `07_zero_shot`,
 # `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
 #
 # A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if the most frequent class

@@ -12,7 +12,7 @@
 # **You will learn** to separate two things that usually come together: more animals to *pretrain* on, and more animals with *labels*. And to draw a curve with the uncertainty
 # that it has.
 #
-# **Needs** nothing but this repository. **Takes** about 8 minutes on a laptop (2 cores) the first time; run again, it finds what it computed in `runs/`.
+# **Needs** nothing but this repository. **Takes** about 11 minutes on a laptop (2 cores) the first time; run again, it finds what it computed in `runs/`.
 #
 # **The claim** (Arora et al. 2025): doubling the animals to pretrain on helps cell-type decoding more than doubling the labels. Here it is tested on *simulated* animals, small encoders and
 # few steps: at `laptop`, encoders get so few that **an encoder without any training does as well**. The curves then show how to compare, not what pretraining is worth. What holds in the Allen data only the Allen data can say.

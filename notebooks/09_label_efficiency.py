@@ -12,7 +12,7 @@
 # **You will learn** to ask what pretraining saves: the encoder never sees a label, so how many does the classifier on top of it still need, against
 # features that had no pretraining? And how to compare two methods on the same animals, with an interval.
 #
-# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 2 minutes on a laptop (2 cores) after it, 11 without; run again, it finds what it computed in
+# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 12 without; run again, it finds what it computed in
 # `runs/` and takes seconds.
 #
 # **The claim** (Arora et al. 2025): one eighth of the labels beats the baselines with all of them. It was made for real recordings; here we test the same sentence on *simulated* ones, as a number.

@@ -12,7 +12,7 @@
 # **You will learn** to question a trained encoder. A score says *that* a unit's type can be read from its vector; here we ask *what from*. The same neuron is embedded alone, among
 # strangers and in its own population; we look at who attends to whom, take single neurons out, change the stimulus, and change the recipe.
 #
-# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 6 minutes on a laptop (2 cores), and the training of two encoders on top, unless
+# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 7 minutes on a laptop (2 cores), and the training of two encoders on top, unless
 # `06_decoding` or `07_zero_shot` left them in `runs/`; run again, it finds the ablations there, too.
 #
 # Each section has a question, a prediction, an experiment, a figure, and what may be concluded from it. Make your own prediction before you look.
