@@ -51,11 +51,11 @@ def _spatial(layer, x: Tensor) -> Tensor:
 
 
 def _turn(x: Tensor, rotary, head_dim: int, direction: int) -> Tensor:
-    """Turn each pair of dimensions with the rotation's 2 x 2 matrix; `cos` and `sin` hold each pair's angle twice."""
+    """Turn each pair of dimensions that turns with the rotation's 2 x 2 matrix; `turn` (L, pairs, 2) holds cosine and sine."""
     turned = x.clone()
-    for pair in range(rotary.turning // 2):
+    for pair in rotary.turn[..., 1].any(dim=0).nonzero().flatten().tolist():
         a, b = x[..., 2 * pair], x[..., 2 * pair + 1]
-        cos, sin = rotary.cos[:, 2 * pair], direction * rotary.sin[:, 2 * pair + 1]
+        cos, sin = rotary.turn[:, pair, 0], direction * rotary.turn[:, pair, 1]
         turned[..., 2 * pair], turned[..., 2 * pair + 1] = a * cos - b * sin, a * sin + b * cos
     return turned
 

@@ -1,6 +1,7 @@
 """The encoder: the same as the official one, as its mathematics written out, and blind to what it must not see."""
 import json
 import math
+from pathlib import Path
 from dataclasses import replace
 from functools import lru_cache
 
@@ -267,3 +268,13 @@ def test_configs_round_trip_and_print_as_themselves(preset):
 def test_window_length():
     assert nl.ModelConfig().window_s == pytest.approx(10.0)
     assert nl.PRESETS["paper-calcium"].model.window_s == pytest.approx(29.88, abs=0.01)
+
+
+def test_the_benchmarks_plain_encoder_is_the_same(monkeypatch):
+    """What speed is compared with must compute the same."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
+    from plain import plain_forward
+
+    model, sizes = randomise(nl.NuCLR(CONFIG)).eval(), torch.tensor([3, 1, 4])
+    tokens = torch.randn(8, CONFIG.tokens_per_window, CONFIG.samples_per_token, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(plain_forward(model, tokens, sizes), model(tokens, sizes), rtol=1e-4, atol=1e-5)
