@@ -1,4 +1,4 @@
-"""Run an experiment that is kept as a file, print its summary, write it as a CSV: `python -m nuclr_lite results/experiments/steinmetz.json --source FOLDER`."""
+"""Run an experiment that is kept as a file, print its summary, write it as a CSV: `python -m nuclr_lite results/experiments/steinmetz-transductive.json --source FOLDER`."""
 from __future__ import annotations
 
 import argparse
@@ -32,7 +32,8 @@ def main(arguments=None):
     table = pd.concat([summary(turns, options.out, metric) for metric in ("macro_f1", "balanced_accuracy")])
     words = against(turns, options.out, first)["in words"].rename("macro F1, in words")
     table = table.merge(words, how="left", left_on="method", right_index=True).dropna(axis=1, how="all")
-    table.insert(0, "dataset", data["dataset"]), table.insert(1, "label", experiment.label), table.insert(2, "protocol", experiment.protocol)
+    for at, (name, value) in enumerate({"dataset": data["dataset"], "label": experiment.label, "protocol": experiment.protocol}.items()):
+        table.insert(at, name, value)
     print(table.round(3).to_string(index=False))
     if options.csv:
         with atomic_file(options.csv) as partial:

@@ -44,9 +44,14 @@ def paired_difference(first, second, metric: str = "macro_f1", n_bootstrap: int 
         if (first[0]["true"] != other["true"].loc[first[0].index]).any():
             raise ValueError("the true labels differ between the two; compare predictions of one label.")
     estimates, draws, n_animals = _resampled([[[table] for table in first], [[table] for table in second]], metric, n_bootstrap, seed)
+    return pd.Series(_difference(estimates, draws, n_animals, n_seeds))
+
+
+def _difference(estimates, draws, n_animals: int, n_seeds: int) -> dict:
+    """Of two results: first minus second, its interval, and whether 0 lies outside; estimates (2,), draws (2, n_bootstrap)."""
     low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975])
-    return pd.Series({"difference": estimates[0] - estimates[1], "low": low, "high": high, "n_animals": n_animals, "n_seeds": len(first),
-                      "significant": bool(n_animals >= 4 and (low > 0 or high < 0))})
+    return {"difference": estimates[0] - estimates[1], "low": low, "high": high, "n_animals": n_animals, "n_seeds": n_seeds,
+            "significant": bool(n_animals >= 4 and (low > 0 or high < 0))}
 
 
 def against(experiment: Experiment | list[Experiment], out_dir: str | Path, reference: str = "NuCLR", metric: str = "macro_f1", **part) -> pd.DataFrame:
@@ -72,11 +77,9 @@ def against(experiment: Experiment | list[Experiment], out_dir: str | Path, refe
         method = table["method"].iloc[other]
         if other == at or split(method)[1] == "shuffled labels":
             continue
-        low, high = np.quantile(draws[at] - draws[other], [0.025, 0.975])
-        significant = bool(table["n_animals"].iloc[at] >= 4 and (low > 0 or high < 0))
-        rows[method] = {"difference": table["estimate"].iloc[at] - table["estimate"].iloc[other], "low": low, "high": high, "n_animals": table["n_animals"].iloc[at],
-                        "n_seeds": table["n_seeds"].iloc[at], "significant": significant,
-                        "in words": "can't tell" if not significant else f"{reference} is better" if low > 0 else f"{reference} is worse"}
+        row = _difference(table["estimate"].to_numpy()[[at, other]], draws[[at, other]], table["n_animals"].iloc[at], table["n_seeds"].iloc[at])
+        row["in words"] = "can't tell" if not row["significant"] else f"{reference} is better" if row["low"] > 0 else f"{reference} is worse"
+        rows[method] = row
     return pd.DataFrame(rows).T.infer_objects().rename_axis(f"{reference} against")
 
 

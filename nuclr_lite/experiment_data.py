@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from .recording import Recording
-from .storage import atomic_directory, sha256
+from .storage import atomic_directory
 
 
 def prepare(experiment, out_dir: Path) -> dict:
@@ -57,7 +57,8 @@ def prepare(experiment, out_dir: Path) -> dict:
 
 def _converted(folder: Path, out_dir: Path) -> Path:
     """The recordings of a folder of NWB files, saved; read again when a file has changed."""
-    files = {path.name: sha256(path) for path in sorted(folder.glob("*.nwb"))}
+    # Not by what is in them: reading gigabytes each time an experiment is looked at would take longer than the looking.
+    files = {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.nwb"))}
     target = out_dir / "recordings" / f"{folder.name}-{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]}"
     if not target.exists():
         from .sources.nwb import read_nwb

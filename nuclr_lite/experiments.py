@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -150,9 +151,9 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     # First the encoders, each once; then features, each once; then everything that is read off them.
     vectors = {_feature_id(experiment, row, data): row for row in todo}
     vectors = {name: row for name, row in vectors.items() if not (out_dir / "features" / name).exists()}
-    trained = {_encoder_id(experiment, row, data): row for row in vectors.values() if experiment.encoder_of(row["method"])}
-    trained = {name: row for name, row in trained.items() if not (out_dir / "encoders" / name).exists()}
-    for work, rows, what in ((_train, [*trained.values()], "encoder"), (_describe, [*vectors.values()], "feature set"), (_cell, todo, "cell")):
+    encoders = {_encoder_id(experiment, row, data): row for row in vectors.values() if experiment.encoder_of(row["method"])}
+    encoders = {name: row for name, row in encoders.items() if not (out_dir / "encoders" / name).exists()}
+    for work, rows, what in ((_train, [*encoders.values()], "encoder"), (_describe, [*vectors.values()], "feature set"), (_cell, todo, "cell")):
         if work is _cell and rows:
             data["common"] = _common_units(experiment, cells, data, out_dir)
         tasks = (delayed(work)(experiment, row, data, out_dir, threads) for row in rows)
@@ -266,18 +267,19 @@ def _describe(experiment: Experiment, row: dict, data: dict, out_dir: Path, thre
 
 def _kept_features(experiment: Experiment, row: dict, data: dict, out_dir: Path) -> pd.DataFrame:
     folder = out_dir / "features" / _feature_id(experiment, row, data)
+    columns, index = _kept_index(folder)
+    return pd.DataFrame(np.load(folder / "values.npy"), columns=columns, index=index)
+
+
+def _kept_index(folder: Path) -> tuple[list[str], pd.MultiIndex]:
     columns, *index = json.loads((folder / "index.json").read_text())
-    return pd.DataFrame(np.load(folder / "values.npy"), columns=columns, index=pd.MultiIndex.from_arrays(index, names=["recording_id", "unit_id"]))
+    return columns, pd.MultiIndex.from_arrays(index, names=["recording_id", "unit_id"])
 
 
 def _common_units(experiment: Experiment, cells: pd.DataFrame, data: dict, out_dir: Path) -> pd.MultiIndex:
     """Units that every feature set of the experiment describes (a unit that never fires in a window has no embedding)."""
-    names = {_feature_id(experiment, row, data): row for row in cells.to_dict("records")}
-    common = None
-    for row in names.values():
-        index = _kept_features(experiment, row, data, out_dir).index.unique()
-        common = index if common is None else common.intersection(index, sort=False)
-    return common
+    names = dict.fromkeys(_feature_id(experiment, row, data) for row in cells.to_dict("records"))
+    return reduce(lambda common, index: common.intersection(index, sort=False), (_kept_index(out_dir / "features" / name)[1] for name in names))
 
 
 def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):

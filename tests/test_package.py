@@ -22,6 +22,13 @@ def test_import_brings_in_nothing_heavy():
     assert run.returncode == 0, run.stderr
 
 
+def test_the_allen_sources_need_no_torch():
+    """They are used on Pythons for which there is no torch yet."""
+    run = python("import sys\nsys.modules['torch'] = None\n"
+                 "from nuclr_lite.sources import allen_neuropixels, allen_two_photon, optotagging, simulated_allen, simulated_two_photon")
+    assert run.returncode == 0, run.stderr
+
+
 def test_every_promised_name_exists():
     for name in nl.__all__:
         assert getattr(nl, name) is not None

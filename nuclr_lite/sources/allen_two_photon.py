@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..interpretation import found_again
 from ..recording import Recording, as_list
+from ..retrieval import found_again
 from .allen_client import two_photon_cache, two_photon_file_url, two_photon_path
 from .allen_two_photon_file import read_experiment
 from .downloads import Job, confirm_size, download_all, is_whole, remote_size
@@ -151,7 +151,7 @@ def identity_score(embedding: pd.DataFrame, recordings: list[Recording]) -> pd.D
     """Is a cell, by its vector, nearest to itself in another session of the same plane? A test that needs no label.
 
     Vectors are standardised within each session and compared by their cosine; each shared cell seeks itself among the shared cells of the other session, both ways
-    (`interpretation.found_again`).
+    (`retrieval.found_again`).
 
     Parameters
     ----------
