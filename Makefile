@@ -2,6 +2,7 @@
 #   make reproduce    the notebooks, through papermill, on the simulated data
 #   make test         the tests, every notebook among them
 # and:
+#   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
 #   make rehearsal    the Allen path, from listing to decoding, against a stand-in of their server on this machine
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
@@ -10,7 +11,7 @@ READY   := .venv/.ready
 
 export PYTHONHASHSEED = 0
 
-.PHONY: setup reproduce test test-slow notebooks rehearsal bench lab clean
+.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench lab clean
 
 setup: $(READY)
 
@@ -37,6 +38,13 @@ test-slow: $(READY)
 notebooks: $(READY)
 	$(BIN)/python notebooks/run.py --profile laptop --publish
 
+student instructor site: $(READY)
+	$(BIN)/python notebooks/course.py $@
+
+# make repository NAME=owner/name: write it into badges, set-up cells and CITATION.cff.
+repository: $(READY)
+	$(BIN)/python notebooks/course.py repository $(NAME)
+
 rehearsal: $(READY)
 	$(BIN)/python tests/rehearse_allen.py --out data/processed/rehearsal
 
@@ -48,4 +56,4 @@ lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 clean:
-	rm -rf .venv notebooks/executed runs
+	rm -rf .venv notebooks/executed runs student instructor site

@@ -25,6 +25,7 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
+import course
 from nuclr_lite.storage import atomic_file
 
 HERE = Path(__file__).resolve().parent
@@ -69,10 +70,10 @@ def main(arguments=None) -> int:
     return 0
 
 
-def execute(source: Path, parameters: dict, out: Path) -> Path:
-    """Run one notebook; returns the executed .ipynb. ValueError for a parameter it doesn't have."""
+def execute(source: Path, parameters: dict, out: Path, prepare=lambda notebook: notebook) -> Path:
+    """Run one notebook, after `prepare(notebook)`; returns the executed .ipynb. ValueError for a parameter it doesn't have."""
     out.mkdir(parents=True, exist_ok=True)
-    notebook = jupytext.read(source)
+    notebook = prepare(jupytext.read(source))
     plain = out / f".{source.stem}.input.ipynb"
     nbformat.write(notebook, plain)
     try:
@@ -152,6 +153,7 @@ def publish(executed: Path, pair: Path):
     nbformat.write(notebook, pair)
     # The last word on the pair's metadata is jupytext's, which is also what the test asks.
     subprocess.run([sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", "--update", str(pair.with_suffix(".py"))], check=True)
+    course.record_executed(pair.stem, notebook)
 
 
 def _smaller(png: str) -> str:
