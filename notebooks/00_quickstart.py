@@ -9,36 +9,47 @@
 # %% [markdown]
 # # 00 · Quickstart: what kind of neuron is each neuron?
 #
-# **You will learn** to go from recordings to one vector per neuron, to read a label from those vectors in animals whose
-# labels nobody used, and to tell whether the result means anything.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/00_quickstart.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/00_quickstart.ipynb)
 #
-# **Needs** nothing but this repository. **Takes** about 5 minutes on a laptop (2 cores); a GPU is used if there is one.
+# **You will learn** to go from recordings to one vector per neuron, without any label;
+# to read a label from those vectors in animals whose labels nobody used;
+# and to tell whether the result means anything.
+#
+# **Needs** nothing but this repository. **Takes** about 5 minutes on a laptop (2 cores); on a GPU: not timed yet (one is used if there is one).
 #
 # The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of 10 s out of a recording, at most 30 s apart. A
 # transformer looks at *all neurons of a window together* and gives each a vector. Training asks one thing of the vectors: that a
 # neuron in one window can be found again among all neurons of the other. No label is involved. The bet is that what makes a
 # neuron recognisable at any moment also says what kind it is.
 
+# %% tags=["setup"]
+import importlib.util, subprocess, sys
+if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
+                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+    importlib.invalidate_caches()
+
 # %% tags=["parameters"]
-profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals and steps
+profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of everything
 data_source = "simulated"      # "simulated", or "nwb" for your own files
 nwb_folder = ""                # folder of .nwb files (absolute, or relative to notebooks/)
 label_column = "cell_type"     # what to decode: a column of the units table
 animal_column = ""             # column that names the animal; "": the file's subject_id
-probe_column = ""              # column that names the probe, for one population a probe; "": all units of a file together
+probe_column = ""              # column that names the probe, for one population a probe; "": a file is one population
 keep = ""                      # which units: an expression over their columns, such as depth > 100; "": all
 held_out_animals = []          # animals that the encoder must not see; []: simulated: the last 30 %, nwb: none
-intervals_from = ""            # NWB table of times that gives the valid time ("epochs"); "": what the file says, else everything
+intervals_from = ""            # NWB table of times that gives the valid time ("epochs"); "": what the file says
 sample_s = 0.0                 # s, length of a spike-count bin or frame; 0: the preset's
 samples_per_token = 0          # samples; 0: the preset's
 tokens_per_window = 0          # tokens; 0: the preset's
 grid_s = 0.0                   # s, windows start on multiples of this (trials laid end to end); 0: anywhere
 max_distance_s = 0.0           # s, between the two windows of a pair; 0: the preset's
 training_steps = 0             # optimiser steps; 0: the profile's
-seed = 0
+seed = 0                       # of the simulation, the weights, the views and the controls
 scores_csv = ""                # also write the score table here; "": nowhere
 
 # %%
+import numpy as np
 import pandas as pd
 import torch
 
@@ -99,13 +110,17 @@ preset = preset.with_(**{name: value for name, value in changes.items() if value
 print(preset.model, preset.views, preset.train, sep="\n")
 
 # %%
-recordings = [nl.views.match_sampling(recording, preset.model.sample_s) for recording in recordings]     # once, not at each use
+# Once, not at each use.
+recordings = [nl.views.match_sampling(recording, preset.model.sample_s) for recording in recordings]
 animals = list(dict.fromkeys(recording.animal_id for recording in recordings))
 if isinstance(held_out_animals, str) or set(held_out_animals) - set(animals):
     raise ValueError(f"held_out_animals is {held_out_animals!r}; give a list of some of {animals}.")
 if len(animals) < 2:
-    raise ValueError(f"there is one animal, {animals[0]!r}, and the last section leaves animals out; add recordings of another.")
-held_out = list(held_out_animals) or (animals[-max(1, len(animals) * 3 // 10):] if data_source == "simulated" else [])
+    raise ValueError(f"there is one animal, {animals[0]!r}; section 4 leaves animals out: add recordings of another.")
+
+# %%
+last = animals[-max(1, len(animals) * 3 // 10):] if data_source == "simulated" else []
+held_out = list(held_out_animals) or last
 training = [recording for recording in recordings if recording.animal_id not in held_out]
 print(f"{len(training)} recordings to pretrain on; held out: {', '.join(held_out) or 'none'}")
 
@@ -149,7 +164,8 @@ features |= {f"hand: {name}": table for name, table in baselines.hand_features(r
 features["hand: coupling to the population"] = baselines.population_coupling(recordings)
 
 # %%
-table, results = nl.score_table(features, units[label_column], units["animal_id"], test_groups=held_out or None, seed=seed)
+table, results = nl.score_table(features, units[label_column], units["animal_id"],
+                                test_groups=held_out or None, seed=seed)
 if scores_csv:
     table.assign(label=label_column, seed=seed).round(4).to_csv(scores_csv, index=False)
 table.pivot(index="method", columns="metric", values="estimate").loc[table["method"].unique()].round(3)
@@ -163,6 +179,144 @@ nl.plots.scores(table, title=f"{label_column}, {protocol} ({source})")
 nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column} ({source})")
 
 # %% [markdown]
+# ## Exercises
+#
+# All three use what this notebook holds; none trains anything. Where a cell says "your answer" or "your code here", write it; the cell after it says whether it is right.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1 (predict): what a vector depends on
+#
+# Take the last recording, and change one thing at a time:
+#
+# - `"a"`: its units are listed in reverse order;
+# - `"b"`: its clock is put forward by an hour;
+# - `"c"`: every other unit is taken out.
+#
+# Each unit that is still there keeps its own activity. In *one* of the three its vector changes. In which? The check embeds the recording again, three times, and says
+# how far vectors moved; 1 is about as far as units lie apart.
+
+# %%
+def changed(recording, rows, later_s=0.0):
+    """The units in these rows, in this order, on a clock that is `later_s` (s) ahead."""
+    kept, intervals = recording.units.iloc[rows], recording.intervals + later_s
+    names = {"recording_id": recording.recording_id, "animal_id": recording.animal_id}
+    if recording.modality == "calcium":
+        return nl.Recording.from_traces(recording.traces[:, rows], recording.sampling_rate_hz, kept, intervals,
+                                        start_s=recording.start_s + later_s, **names)
+    trains = [recording.spike_times(unit) + later_s for unit in kept.index]
+    return nl.Recording.from_spike_trains(trains, kept, intervals, **names)
+
+def mean_distance(before, after):
+    """Between the vectors of the units that both tables have, over the spread of the first."""
+    spread = ((before - before.mean()) ** 2).sum(axis=1).mean() ** 0.5
+    both = before.index.intersection(after.index)
+    return float((((after.loc[both] - before.loc[both]) ** 2).sum(axis=1) ** 0.5).mean() / spread)
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+### BEGIN SOLUTION
+prediction = "c"
+### END SOLUTION
+
+# %% tags=["check"]
+assert prediction in ("a", "b", "c"), "write one of the letters, such as prediction = 'a'"
+rows = np.arange(recordings[-1].n_units)
+trials = {"a": (rows[::-1],), "b": (rows, 3600.0), "c": (rows[::2],)}
+as_it_was = nl.embed(pretrained.encoder, recordings[-1])
+distance = {letter: mean_distance(as_it_was, nl.embed(pretrained.encoder, changed(recordings[-1], *how)))
+            for letter, how in trials.items()}
+print("vectors moved by", {letter: round(how_far, 4) for letter, how_far in distance.items()})
+assert prediction == max(distance, key=distance.get), "look at the numbers: one is far above the others; why that one?"
+assert sorted(distance.values())[1] < 0.1 * max(distance.values())
+print("exercise 1: right")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2 (fill in): from windows to one vector a unit
+#
+# The encoder gives a unit one vector in *each window*. A unit without a spike in a window is absent from it, and has none there. Write the mean over the windows in which a unit is present.
+# The check compares it with the table of section 3, which `nl.embed` made.
+
+# %%
+windows = nl.views.Windows(recordings[-1], pretrained.encoder.config, grid_s or None)
+cut = [windows.samples(start_s) for start_s in windows.tile()]     # a window: tokens (active, L, P), rows (active,)
+cut = [(tokens, rows) for tokens, rows in cut if len(rows)]
+fewest = min(len(rows) for _, rows in cut)
+device = next(pretrained.encoder.parameters()).device
+with torch.no_grad():
+    in_window = [pretrained.encoder.eval()(torch.from_numpy(tokens).to(device), torch.tensor([len(rows)]))
+                 for tokens, rows in cut]                          # each (active, D)
+in_window = [vectors.double().cpu().numpy() for vectors in in_window]
+print(f"{len(cut)} windows, {recordings[-1].n_units} units, of which at least {fewest} in each window")
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def mean_over_windows(vectors, rows, n_units):
+    """One vector a unit: its mean over the windows in which it is present.
+
+    vectors : list of (active, D) arrays, one a window. rows : list of (active,) int arrays, the unit of each vector.
+    Returns (n_units, D); NaN for a unit that is present in no window.
+    """
+    ### BEGIN SOLUTION
+    total, seen = np.zeros((n_units, vectors[0].shape[1])), np.zeros(n_units)
+    for here, who in zip(vectors, rows):
+        total[who] += here                                         # no unit occurs twice in a window
+        seen[who] += 1
+    return np.where(seen[:, None] > 0, total / np.maximum(seen, 1)[:, None], np.nan)
+    ### END SOLUTION
+
+# %% tags=["check"]
+# Two windows: units 0, 1, 2 in the first, 0 and 2 in the second; unit 3 in none.
+first, second = np.array([[1.0, 0.0], [2.0, 2.0], [0.0, 4.0]]), np.array([[3.0, 0.0], [0.0, 2.0]])
+tiny = np.asarray(mean_over_windows([first, second], [np.array([0, 1, 2]), np.array([0, 2])], 4))
+assert tiny.shape == (4, 2), f"expected one row for each of 4 units, not {tiny.shape}"
+assert np.allclose(tiny[[0, 2]], [[2, 0], [0, 3]]), "units 0 and 2 are in both windows: (2, 0) and (0, 3)"
+assert np.allclose(tiny[1], [2, 2]), "unit 1 is in one window: its mean is what it was there, (2, 2)"
+assert np.isnan(tiny[3]).all(), "unit 3 is in no window: its row is NaN"
+mine = mean_over_windows(in_window, [rows for _, rows in cut], recordings[-1].n_units)
+there = recordings[-1].units.index.isin(embedding.loc[recordings[-1].recording_id].index)
+assert np.allclose(mine[there], embedding.loc[recordings[-1].recording_id], atol=1e-3), "not yet what nl.embed gives"
+print("exercise 2: right")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3 (extend): a decoder without a classifier
+#
+# If vectors say what kind a unit is, then the *most alike unit of any other animal* should be of the same kind. No classifier, nothing to fit. Standardise the dimensions over all
+# units, compare by the cosine, and let no unit choose one of its own animal: its neighbours there share the animal's peculiarities, and the answer would flatter. The figure below is what you
+# should get.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def nearest_elsewhere(vectors, animals):
+    """The most alike unit of any other animal.
+
+    vectors : DataFrame (units, D). animals : Series (units,), the animal of each unit, in the same order.
+    Returns (units,) int: the row of the unit whose standardised vector has the largest cosine with this one's.
+    """
+    ### BEGIN SOLUTION
+    z = ((vectors - vectors.mean()) / vectors.std(ddof=0).replace(0, 1)).to_numpy()
+    z = z / np.linalg.norm(z, axis=1, keepdims=True)               # (units, D), each of length 1
+    alike = z @ z.T                                                # (units, units)
+    names = animals.to_numpy()
+    alike[names[:, None] == names[None]] = -np.inf
+    return alike.argmax(axis=1)
+    ### END SOLUTION
+
+# %% tags=["check"]
+# Four units of two animals. The second dimension has large numbers; standardised, it weighs no more than the first.
+tiny = pd.DataFrame([[1.0, 320.0], [-1.0, 280.0], [-0.6, 320.0], [0.6, 280.0]])
+chosen = list(nearest_elsewhere(tiny, pd.Series(["A", "A", "B", "B"])))
+assert {*chosen[:2]} <= {2, 3} and {*chosen[2:]} <= {0, 1}, "units of A must choose among those of B, and the reverse"
+assert chosen != [3, 2, 1, 0], "that is what comes out without standardising the dimensions"
+assert chosen == [2, 3, 0, 1], f"units 0, 1, 2, 3 should choose 2, 3, 0, 1, not {chosen}"
+labelled = embedding[units.loc[embedding.index, label_column].notna()]
+kinds, owners = (units.loc[labelled.index, name] for name in (label_column, "animal_id"))
+nearest = nearest_elsewhere(labelled, owners)
+assert nearest.shape == (len(labelled),) and (owners.to_numpy()[nearest] != owners.to_numpy()).all()
+print("exercise 3: right")
+
+# %% tags=["target"]
+pairs = pd.DataFrame({"true": kinds.astype(str).to_numpy(), "predicted": kinds.astype(str).to_numpy()[nearest]})
+print(f"of the same kind: {(pairs['true'] == pairs['predicted']).mean():.0%} of the nearest in other animals")
+nl.plots.confusion(pairs, title=f"{label_column} of a unit (row) and of the\nmost alike elsewhere (column; {source})")
+
+# %% [markdown]
 # ## What you should have seen
 #
 # On the simulated animals at the `laptop` profile, cell types of animals that the encoder never saw are read with a macro F1
@@ -171,10 +325,14 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column}
 # %%
 macro_f1 = table[table["metric"] == "macro_f1"].set_index("method")["estimate"]
 best_alone = macro_f1[[f"hand: {name}" for name in baselines.hand_features(recordings[:1])]].max()
-print(f"macro F1: NuCLR {macro_f1['NuCLR']:.3f}, best features of a unit alone {best_alone:.3f}, chance {macro_f1['chance']:.3f}")
+print(f"macro F1: NuCLR {macro_f1['NuCLR']:.3f}, best features of a unit alone {best_alone:.3f}, "
+      f"chance {macro_f1['chance']:.3f}")
 if data_source == "simulated" and label_column == "cell_type" and profile != "smoke" and not training_steps:
     assert macro_f1["NuCLR"] > 0.8 and best_alone < 0.45, "expected above 0.8 and below 0.45"
 
 # %% [markdown]
+# **Read** the paper, sections 3 (method) and 4 (experiments): Arora et al. 2025, arXiv 2512.01199. On training by telling things apart: van den Oord et al. 2018, arXiv 1807.03748, and Chen et al. 2020,
+# arXiv 2002.05709. On units and their population: Okun et al. 2015, Nature 521:511. On RankMe: Garrido et al. 2023, arXiv 2210.02885.
+#
 # **Next:** `06_decoding` asks how much of this is real, with all controls; `07_zero_shot` holds animals out in earnest.
 # For your own recordings: `python notebooks/run.py --only 00 -p data_source nwb -p nwb_folder /path/to/files -p label_column region`.

@@ -9,11 +9,14 @@
 # %% [markdown]
 # # 01 · Recordings: what is in a session of the Allen Brain Observatory
 #
-# **You will learn** what a Neuropixels session holds and how to get one; which units and which stretches of time are fit to
-# learn from; and how cell types are read off light responses, without the light ever reaching the model.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/01_recordings.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/01_recordings.ipynb)
+#
+# **You will learn** what a Neuropixels session holds and how to get one;
+# which units and which stretches of time are fit to learn from;
+# and how cell types are read off light responses, without the light ever reaching the model.
 #
 # **Needs** nothing but this repository: by default the sessions are *simulated*, in the Allen Institute's own file format. With AllenSDK,
-# a network and 3 GB of disk, `data_source = "allen"` runs the same cells on a real one. **Takes** under a minute; with a
+# a network and 3 GB of disk, `data_source = "allen"` runs the same cells on a real one. **Takes** under a minute on a laptop (2 cores), no GPU needed; with a
 # real session, its download on top (1.7 to 3.3 GB).
 #
 # The Visual Coding set (Siegle et al. 2021, Nature 592:86): 58 mice that look at gratings, movies and other stimuli for 2.5 hours, while up to six Neuropixels
@@ -21,12 +24,19 @@
 # from a *Cre line* (genes that switch something on in one cell type: Pvalb, Sst or Vip), crossed with *Ai32* (the something: channelrhodopsin, a channel
 # that light opens). That is where the paper's cell-type labels come from.
 
+# %% tags=["setup"]
+import importlib.util, subprocess, sys
+if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
+                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+    importlib.invalidate_caches()
+
 # %% tags=["parameters"]
 profile = "laptop"             # "smoke": seconds; "laptop"; "full": longer simulated sessions
 data_source = "simulated"      # "simulated", or "allen": AllenSDK and a download of 1.7 to 3.3 GB
-cache_dir = "../data/raw/allen_neuropixels"      # AllenSDK's cache folder; an existing one is used as it is (allen only)
+cache_dir = "../data/raw/allen_neuropixels"      # AllenSDK's cache folder, an old one or a new one (allen only)
 session_id = 0                 # which session to download; 0: the smallest one of an Sst or Pvalb line (allen only)
-seed = 0
+seed = 0                       # of the simulated sessions
 
 # %%
 import tempfile
@@ -34,11 +44,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 import nuclr_lite as nl
 from nuclr_lite.sources import allen_neuropixels
 from nuclr_lite.sources.allen_session_file import QUALITY_LIMITS, open_session
-from nuclr_lite.sources.optotagging import select_pulses
+from nuclr_lite.sources.optotagging import optotag_units, select_pulses
 
 # %% [markdown]
 # ## 1 · List, choose, get
@@ -57,8 +68,10 @@ if data_source == "allen":
 elif data_source == "simulated":
     scratch = tempfile.TemporaryDirectory()            # gone with the kernel
     n_units, duration_s = {"smoke": (60, 240.0), "laptop": (160, 900.0), "full": (300, 3600.0)}[profile]
-    paths = [nl.simulate_allen_session(Path(scratch.name) / f"{line}.nwb", genotype=f"{line}-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt",
-                                       n_units=n_units, duration_s=duration_s, seed=seed, animal=animal) for animal, line in enumerate(lines)]
+    genotypes = [f"{line}-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt" for line in lines]
+    paths = [nl.simulate_allen_session(Path(scratch.name) / f"{line}.nwb", genotype=genotype, n_units=n_units,
+                                       duration_s=duration_s, seed=seed, animal=animal)
+             for animal, (line, genotype) in enumerate(zip(lines, genotypes))]
 else:
     raise ValueError(f"data_source is {data_source!r}; use 'simulated' or 'allen'.")
 
@@ -66,8 +79,9 @@ else:
 def overview(path):
     with open_session(path) as session:
         units = session.units(quality=None)
-        return {"session": session.session_id, "animal": session.animal_id, "genotype": session.genotype, "units": len(units),
-                "probes": units["probe_id"].nunique(), "light pulses": len(session.light_pulses()), "size (GB)": path.stat().st_size / 1e9}
+        return {"session": session.session_id, "animal": session.animal_id, "genotype": session.genotype,
+                "units": len(units), "probes": units["probe_id"].nunique(),
+                "light pulses": len(session.light_pulses()), "size (GB)": path.stat().st_size / 1e9}
 
 where = {"simulated": "simulated", "allen": "Allen Institute"}[data_source]
 pd.DataFrame([overview(path) for path in paths]).round(3)
@@ -116,14 +130,15 @@ nl.plots.activity(recordings[0], label="ecephys_structure_acronym", duration_s=1
 # %%
 with open_session(path) as session:
     epochs, invalid, light = session.stimulus_epochs(), session.invalid_times(), session.light_pulses()
-    of_session = [recording for recording in recordings if recording.provenance["session_id"] == session.session_id]
+of_session = [recording for recording in recordings if recording.provenance["session_id"] == session.session_id]
 nl.plots.session_timeline(of_session, epochs, light)
 
 # %% [markdown]
 # The gaps: what the file declares invalid (below; the third tag says for whom), and one silence that nobody declared.
 
 # %%
-invalid.assign(minute=invalid["start_time"] / 60, seconds=invalid["stop_time"] - invalid["start_time"])[["minute", "seconds", "tags"]].round(1)
+gaps = invalid.assign(minute=invalid["start_time"] / 60, seconds=invalid["stop_time"] - invalid["start_time"])
+gaps[["minute", "seconds", "tags"]].round(1)
 
 # %% [markdown]
 # ## 5 · Cell types by light
@@ -145,14 +160,21 @@ onsets = select_pulses(light)["start_time"].to_numpy()
 is_tagged = decisions["cell_type"].notna()
 
 def spikes_between(train, onsets, start_ms, stop_ms):
+    """Spikes of a train (n,) s that lie from start_ms to stop_ms after the onsets (pulses,) s, all pulses together."""
     return (np.searchsorted(train, onsets + stop_ms / 1000) - np.searchsorted(train, onsets + start_ms / 1000)).sum()
+
+def extra_spikes(train, onsets):
+    """More spikes in the 10 ms from an onset than in the 10 ms before, per onset."""
+    return (spikes_between(train, onsets, 0, 10) - spikes_between(train, onsets, -10, 0)) / len(onsets)
 
 # %%
 others = decisions[~is_tagged].copy()
 others["first_ms"] = [spikes_between(trains[unit], onsets, 0, 1) for unit in others.index]
 silenced = (others["evoked_hz"] - others["baseline_hz"]).idxmin()
-shown = [*decisions[is_tagged].nlargest(4, "reliability").index, *others.nsmallest(2, "p_value").index, silenced, others["first_ms"].idxmax()]
-nl.plots.light_response(trains, light, dict.fromkeys(shown), decisions, title=f"light responses, session {session.session_id} ({where})")
+shown = [*decisions[is_tagged].nlargest(4, "reliability").index, *others.nsmallest(2, "p_value").index,
+         silenced, others["first_ms"].idxmax()]
+nl.plots.light_response(trains, light, dict.fromkeys(shown), decisions,
+                        title=f"light responses, session {session.session_id} ({where})")
 
 # %% [markdown]
 # First row: four units that were tagged. Second row, of those that were not: the two with the lowest p-values, the one that light silences most, and the one with most spikes in the
@@ -179,10 +201,10 @@ if data_source == "simulated":
 
 # %%
 shift_s = onsets[-1] - (light["start_time"].min() - 300.0) + 1.0
-earlier = onsets - shift_s                                                     # the last one ends before valid time does
+earlier = onsets - shift_s                                       # the last one ends before valid time does
 clean = {unit: recording.spike_times(unit) for recording in of_session for unit in recording.units.index}
-extra = pd.DataFrame({name: {unit: (spikes_between(source[unit], at, 0, 10) - spikes_between(source[unit], at, -10, 0)) / len(at) for unit in clean}
-                      for name, source, at in (("with the light", trains, onsets), ("in a recording", clean, earlier))})
+sources = (("with the light", trains, onsets), ("in a recording", clean, earlier))
+extra = pd.DataFrame({name: {unit: extra_spikes(source[unit], at) for unit in clean} for name, source, at in sources})
 is_tagged = is_tagged.reindex(extra.index)
 
 # %%
@@ -201,7 +223,8 @@ else:
 if data_source == "simulated":
     from nuclr_lite.sources import allen_two_photon
     from nuclr_lite.sources.simulated_two_photon import simulate_allen_experiment
-    imaged = allen_two_photon.read_experiment(simulate_allen_experiment(Path(scratch.name) / "two_photon.nwb", n_cells=24, duration_s=240.0, seed=seed))
+    file = simulate_allen_experiment(Path(scratch.name) / "two_photon.nwb", n_cells=24, duration_s=240.0, seed=seed)
+    imaged = allen_two_photon.read_experiment(file)
     display(nl.plots.activity(imaged, duration_s=120.0))
 
 # %% [markdown]
@@ -216,6 +239,109 @@ with tempfile.TemporaryDirectory() as folder:
         print(recording, recording.units["cell_type"].value_counts().to_dict())
 
 # %% [markdown]
+# ## Exercises
+#
+# All three go on from sections 5 and 6: the light pulses, the units that were tagged, and what can be read from their spikes.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1 (predict): tagging in the dark
+#
+# Section 6 moved the pulses back into valid time, where there was no light. Suppose `optotag` is asked about those times. Each unit is tested at p = 0.01, corrected for the number of units
+# tested. How many units of this session will it tag?
+#
+# - `"a"`: none;
+# - `"b"`: one or two: 1 % of the units it tests;
+# - `"c"`: about as many as with the light: it is a property of the cell.
+#
+# The check asks it.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+### BEGIN SOLUTION
+prediction = "a"
+### END SOLUTION
+
+# %% tags=["check"]
+assert prediction in ("a", "b", "c"), "write one of the letters, such as prediction = 'b'"
+dark = light.assign(start_time=light["start_time"] - shift_s, stop_time=light["stop_time"] - shift_s)
+in_the_dark = optotag_units(clean, dark, "tagged")
+n_dark, n_lit = in_the_dark["cell_type"].notna().sum(), is_tagged.sum()
+uncorrected, corrected = ((in_the_dark[p] < 0.01).sum() for p in ("p_value", "p_adjusted"))
+print(f"{n_dark} of {len(in_the_dark)} units tagged in the dark, {n_lit} with the light; "
+      f"with p below 0.01 before the correction: {uncorrected}, after it: {corrected}")
+came_out = "a" if n_dark == 0 else "b" if n_dark <= 2 else "c"
+assert prediction == came_out, "not so; what does a correction for the number of units promise, and for what?"
+print("exercise 1: right")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2 (fill in): the AUC, by counting pairs
+#
+# The panels of section 6 are headed by an AUC. Write it as section 6 says it: take every pair of a tagged unit and one that isn't; in what share of the pairs has the tagged one the higher
+# number? A tie counts one half. By hand: tagged units with 3 and 1, others with 0, 1 and 2 make six pairs. 3 wins three times; 1 wins once and ties once. That is 4.5 of 6, or 0.75.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def auc(values, is_positive):
+    """How often a positive unit has the higher value.
+
+    values : (units,) numbers. is_positive : (units,) bool. Returns a float: the share of (positive, other) pairs in
+    which the positive one is higher, a tie counting one half.
+    """
+    ### BEGIN SOLUTION
+    values, is_positive = np.asarray(values), np.asarray(is_positive, dtype=bool)
+    difference = values[is_positive][:, None] - values[~is_positive][None]         # (positive, others)
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+    ### END SOLUTION
+
+# %% tags=["check"]
+by_hand = auc(np.array([3.0, 1.0, 0.0, 1.0, 2.0]), np.array([True, True, False, False, False]))
+assert abs(by_hand - 0.75) < 1e-9, f"the example in the text gives 4.5 of 6 pairs, 0.75; yours gives {by_hand}"
+assert auc(np.zeros(4), np.array([True, False, False, True])) == 0.5, "where all are alike, every pair is a tie"
+if 0 < is_tagged.sum() < len(is_tagged):
+    for name in extra:
+        expected = roc_auc_score(is_tagged, extra[name])
+        assert abs(auc(extra[name], is_tagged) - expected) < 1e-9, f"{name}: not yet scikit-learn's"
+print("exercise 2: right")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3 (extend): how far does the light reach?
+#
+# A recording ends 300 s before the first pulse. How fast does the leak itself fade? Take the pulses `moved_s` earlier than they were and compute the AUC of the extra spikes again: at 0 it is that
+# of the left panel of section 6. Draw it from 30 ms earlier to 20 ms later; the figure below is what you should get.
+#
+# Before you look at it: what will come out where the times are taken 10 ms *later* than the light, so that the answer to the light falls into what should be "before"? And if the light is out of
+# sight after a few milliseconds, why keep 300 s away? (This curve shows one number in 10 ms. What else may differ around the pulses?)
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def auc_when_moved(trains, onsets, is_tagged, moved_s):
+    """The AUC of `extra_spikes`, with the onsets taken `moved_s` (s) earlier than they were; negative: later.
+
+    trains : unit -> (n,) spike times, s. onsets : (pulses,) s. is_tagged : Series of bool on the units.
+    Returns a float. Use your `auc`, or scikit-learn's roc_auc_score(is_positive, values).
+    """
+    ### BEGIN SOLUTION
+    values = [extra_spikes(trains[unit], onsets - moved_s) for unit in is_tagged.index]
+    return float(roc_auc_score(is_tagged, values))
+    ### END SOLUTION
+
+# %% tags=["check"]
+example = {"lit": np.array([1.004, 2.003, 3.0]), "dark": np.array([0.5, 2.7])}           # light at 1 s and at 2 s
+which = pd.Series({"lit": True, "dark": False})
+answers = [auc_when_moved(example, np.array([1.0, 2.0]), which, moved_s) for moved_s in (0.0, -0.01, 0.5)]
+assert answers[0] == 1.0, "two spikes that follow the light within 10 ms: at 0 the AUC is 1"
+assert answers[1] == 0.0, "10 ms later the same two spikes lie *before* the onset: the AUC is 0; is your sign right?"
+assert answers[2] != 1.0, "half a second earlier those spikes are out of sight"
+if 0 < is_tagged.sum() < len(is_tagged):
+    for name, source, moved_s in (("with the light", trains, 0.0), ("in a recording", clean, shift_s)):
+        got = auc_when_moved(source, onsets, is_tagged, moved_s)
+        assert abs(got - roc_auc_score(is_tagged, extra[name])) < 1e-9, f"{name}: not the AUC of section 6"
+print("exercise 3: right")
+
+# %% tags=["target"]
+if 0 < is_tagged.sum() < len(is_tagged):
+    moved_ms = np.arange(-20, 31)
+    reach = [auc_when_moved(trains, onsets, is_tagged, ms / 1000) for ms in moved_ms]
+    display(nl.plots.leak(-moved_ms, reach, title=f"tagged or not, around the light ({where})"))
+
+# %% [markdown]
 # ## What you should have seen
 #
 # Valid time that ends 300 s before the light. In the simulation: most units of the Cre line tagged, each with spikes at a fixed few milliseconds; an AUC near 1 with the light,
@@ -224,12 +350,17 @@ with tempfile.TemporaryDirectory() as folder:
 # %%
 if data_source == "simulated":
     direct, tagged = truth["light_response"] == "direct", decisions["cell_type"].notna()
-    assert (direct & tagged).sum() >= 0.7 * direct.sum() and not (tagged & ~direct).any(), "expected most truly responsive units to be tagged, and no other"
+    assert (direct & tagged).sum() >= 0.7 * direct.sum(), "expected most truly responsive units to be tagged"
+    assert not (tagged & ~direct).any(), "expected no other unit to be tagged"
     assert extra["with the light"][is_tagged].min() > extra["with the light"][~is_tagged].median()
 assert max(recording.intervals.max() for recording in of_session) <= light["start_time"].min() - 300.0
 
 # %% [markdown]
 # **The whole set.** `list_sessions` then `download_sessions` for the 58 sessions: 146.5 GB without LFP (local field potentials, which nothing here uses), from the Institute's public bucket, resumable. The paper's
 # labels are a published list (that of LOLCAT, an earlier method); these are computed. They will differ, and a table must say so.
+#
+# **Read** Siegle et al. 2021, Nature 592:86 (the data); Jun et al. 2017, Nature 551:232 (the probe); Hill, Mehta & Kleinfeld 2011, Journal of Neuroscience 31:8699 (how far to trust a
+# unit); Lima et al. 2009, PLoS ONE 4:e6099, and Kvitsiani et al. 2013, Nature 498:363 (types by light); Madisen et al. 2012, Nature Neuroscience 15:793 (Ai32). In the paper
+# (Arora et al. 2025, arXiv 2512.01199), the section on experiments.
 #
 # **Next:** `06_decoding` on simulated animals; for your own files, `00_quickstart` with `data_source = "nwb"`.

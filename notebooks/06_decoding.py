@@ -9,16 +9,26 @@
 # %% [markdown]
 # # 06 · Decoding: how good is it, compared with what?
 #
-# **You will learn** to read cell type and brain area from frozen vectors, to put an honest interval around the score, and
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/06_decoding.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/06_decoding.ipynb)
+#
+# **You will learn** to read cell type and brain area from frozen vectors,
+# to put an honest interval around the score, and
 # to build the table that a sceptical reader asks for: baselines that could win, controls, differences with intervals.
 #
-# **Needs** nothing but this repository. **Takes** about 11 minutes on a laptop (2 cores) the first time; its encoders are kept in `runs/`, shared with `07_zero_shot`,
-# `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
+# **Needs** nothing but this repository. **Takes** about 11 minutes on a laptop (2 cores) the first time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with
+# `07_zero_shot`, `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
 #
 # A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if the most frequent class
 # is 90 % of the units; and any score can come from something other than what you believe. So a score never stands alone here.
 #
 # **Predict**: in these *simulated* animals a unit's type shows in how it goes with the population, and hardly in anything of its own. Which rows of the table below will be at chance?
+
+# %% tags=["setup"]
+import importlib.util, subprocess, sys
+if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
+                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+    importlib.invalidate_caches()
 
 # %% tags=["parameters"]
 profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
@@ -29,6 +39,7 @@ runs_dir = "../runs"           # where results are kept; a run that was stopped 
 jobs = 0                       # processes; 0: one for each core
 training_steps = 0             # optimiser steps; 0: the profile's
 scores_csv = ""                # also write the table of all results here; "": nowhere
+seed = 0                       # of the resampling below; the encoders have their own seeds
 
 # %%
 import numpy as np
@@ -61,14 +72,21 @@ size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}, seeds=(0
         "laptop": dict(n_animals=20, n_held_out=6, changes={}, seeds=(0, 1)),
         "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}, seeds=(0, 1, 2, 3, 4))}[profile]
 size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
+encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
+baselines = methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
+preset = "quick" if modality == "spikes" else "quick-calcium"
+ending = f"{profile}-{training_steps}" if training_steps else profile
+
+# %%
 todo = {label: experiments.Experiment(
-    name=f"decoding-{modality}-{label}-{profile}" + f"-{training_steps}" * bool(training_steps), label=label, protocol="transductive", source=source, modality=modality,
-    preset="quick" if modality == "spikes" else "quick-calcium",
-    encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality) if profile != "smoke" else methods.FEW, **size) for label in label_columns}
+            name=f"decoding-{modality}-{label}-{ending}", label=label, protocol="transductive", source=source,
+            modality=modality, preset=preset, encoders=encoders, baselines=baselines, **size)
+        for label in label_columns}
 todo[label_columns[0]]
 
 # %%
-tables = {label: experiments.run(experiment, runs_dir, n_jobs=jobs or -1) for label, experiment in todo.items()}
+tables = {label: experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
+          for label, experiment in todo.items()}
 if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
 where = "simulated" if source == "simulated" else tables[label_columns[0]]["dataset"].iloc[0]
@@ -120,13 +138,17 @@ def interval_over_units(rows, n_resamples=300, seed=0):
     """95 % interval of macro F1 from resampling units, as if they were independent: (low, high)."""
     rng = np.random.default_rng(seed)
     draws = [rows.iloc[rng.integers(len(rows), size=len(rows))] for _ in range(n_resamples)]
-    return np.quantile([f1_score(draw["true"], draw["predicted"], average="macro") for draw in draws], [0.025, 0.975])
+    scores = [f1_score(draw["true"], draw["predicted"], average="macro") for draw in draws]
+    return np.quantile(scores, [0.025, 0.975])
 
 
+# %%
 summaries = {label: comparison.summary(experiment, runs_dir) for label, experiment in todo.items()}
 both = summaries[label_columns[0]].iloc[0]
-pd.DataFrame({"units, first seed": interval_over_units(predictions), "animals, first seed": first[["macro_f1_low", "macro_f1_high"]].to_numpy(float),
-              "animals and seeds": both[["low", "high"]].to_numpy(float)}, index=["low", "high"]).T.round(3)
+intervals = {"units, first seed": interval_over_units(predictions, seed=seed),
+             "animals, first seed": first[["macro_f1_low", "macro_f1_high"]].to_numpy(float),
+             "animals and seeds": both[["low", "high"]].to_numpy(float)}
+pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 
 # %% [markdown]
 # In the run shown here the interval over animals is *not* wider: simulated animals are so alike that drawing whole animals changes little. In real data, where animals differ, it is. Two seeds are few: the third row is a hint of what training adds, not a measurement.
@@ -146,7 +168,8 @@ nl.plots.scores(summaries[label_columns[-1]], title=f"{label_columns[-1]}, trans
 # methods, again and again. We call a difference significant if its 95 % interval leaves 0 out. (Each row by itself: if no method differed, about one row in twenty would still say so.)
 
 # %%
-differences = pd.concat({label: comparison.against(experiment, runs_dir) for label, experiment in todo.items()}, names=["label"])
+differences = {label: comparison.against(experiment, runs_dir) for label, experiment in todo.items()}
+differences = pd.concat(differences, names=["label"])
 differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
@@ -164,24 +187,147 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 
 
 def read_coupling(embedding, units, cell_type):
-    """Correlation of true and predicted coupling strength among units of one type, animal means taken off; other animals predict."""
+    """Correlation of true and predicted coupling strength among units of one type, within animals.
+
+    Other animals predict; animal means are taken off.
+    """
     mine = units["cell_type"].eq(cell_type) & units.index.isin(embedding.index)
     x, y, animal = embedding.loc[mine[mine].index], units.loc[mine, "state_coupling"], units.loc[mine, "animal_id"]
-    guess = cross_val_predict(RidgeCV(np.logspace(-1, 4, 11)), x, y, groups=animal, cv=GroupKFold(min(5, animal.nunique())))
-    within = pd.DataFrame({"guess": guess, "true": y.to_numpy(), "animal_id": animal.to_numpy()})
-    return (within[["guess", "true"]] - within.groupby("animal_id")[["guess", "true"]].transform("mean")).corr().iloc[0, 1]
+    ridge, folds = RidgeCV(np.logspace(-1, 4, 11)), GroupKFold(min(5, animal.nunique()))
+    guess = cross_val_predict(ridge, x, y, groups=animal, cv=folds)
+    pairs = pd.DataFrame({"guess": guess, "true": y.to_numpy()})               # (units of the type, 2)
+    return (pairs - pairs.groupby(animal.to_numpy()).transform("mean")).corr().iloc[0, 1]
 
 
+# %%
 recordings, _ = experiments.recordings(todo[label_columns[0]], runs_dir)
 units = nl.units_table(recordings)
 if "state_coupling" in units:
     embedding = nl.embed(experiments.trained(todo[label_columns[0]], runs_dir).encoder, recordings)
-    print({kind: round(read_coupling(embedding, units, kind), 2) for kind in sorted(units["cell_type"].unique())})
+    kinds = sorted(units["cell_type"].unique())
+    print({kind: round(read_coupling(embedding, units, kind), 2) for kind in kinds})
 
 # %% [markdown]
 # Coupling strength varies little within a type (a standard deviation of 0.05, cut off at 0.98). A correlation clearly above 0 says that the vector
 # carries graded coupling, not only the type. With some 190 units of a type, one below about 0.15 (here `Sst`) could be luck.
+
+# %% [markdown]
+# ## Exercises
 #
+# Three, on the predictions of section 2. None trains anything; each takes seconds.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1 (fill in): two metrics from one table
+#
+# A confusion table has all that a score needs. Write a function that takes the counts (a row a true class, a column a predicted one) and returns **macro F1**, as in section 2, and
+# **balanced accuracy**: of each class the share that was found, then the plain mean over classes. No loop is needed.
+#
+# By hand first. Ten `Exc`, of which 8 are called `Exc` and 2 `Sst`; two `Sst`, one called each: macro F1 is 0.621, balanced accuracy 0.650. Do your numbers agree?
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def two_metrics(counts):
+    """Macro F1 and balanced accuracy of a confusion table.
+
+    counts (classes, classes): units by true class (row) and predicted class (column); every class has units.
+    Returns (macro F1, balanced accuracy).
+    """
+    ### BEGIN SOLUTION
+    hits, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)       # (classes,) each
+    return np.mean(2 * hits / (true + predicted)), np.mean(hits / true)
+    ### END SOLUTION
+
+# %% tags=["check"]
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+
+by_hand, never_sst = np.array([[8, 2], [1, 1]]), np.array([[8, 0], [4, 0]])
+assert np.allclose(two_metrics(by_hand), (0.621, 0.650), atol=0.001), "not the two numbers found by hand"
+assert np.allclose(two_metrics(never_sst), (0.4, 0.5)), "a class that is never predicted counts too"
+true, predicted = predictions["true"], predictions["predicted"]
+mine = two_metrics(confusion_matrix(true, predicted))
+sklearns = f1_score(true, predicted, average="macro"), balanced_accuracy_score(true, predicted)
+assert np.allclose(mine, sklearns), f"yours {mine} on NuCLR's predictions, scikit-learn's {sklearns}"
+print("exercise 1: right; macro F1 {:.3f}, balanced accuracy {:.3f}".format(*mine))
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2 (extend): the interval over animals
+#
+# Section 3 wrote the interval over units out and took the one over animals from the table. Write the second: as many animals as there are, drawn with replacement; all units of each drawn animal,
+# **twice if it was drawn twice**; one macro F1 over all of them; again and again. The 95 % interval of these scores must be the one in the table (but for the luck of the draws).
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def over_animals(rows, n_resamples, rng):
+    """Macro F1 with animals drawn anew.
+
+    rows : DataFrame, a row a unit: true, predicted, animal_id. rng : np.random.Generator.
+    Returns (n_resamples,) float.
+    """
+    ### BEGIN SOLUTION
+    of_animal = [part for _, part in rows.groupby("animal_id")]
+    scores = []
+    for _ in range(n_resamples):
+        drawn = pd.concat([of_animal[i] for i in rng.integers(len(of_animal), size=len(of_animal))])
+        scores.append(f1_score(drawn["true"], drawn["predicted"], average="macro"))
+    return np.array(scores)
+    ### END SOLUTION
+
+# %% [markdown]
+# The check's first part has three animals of four units: one in which all is right, one in which all is wrong, one in which all are called `Exc`. Three drawn of three give ten
+# different handfuls, and nine different scores.
+
+# %% tags=["check"]
+toy = pd.DataFrame({"true": ["Exc", "Exc", "Sst", "Sst"] * 3, "animal_id": list("aaaabbbbcccc"),
+                    "predicted": ["Exc", "Exc", "Sst", "Sst", "Sst", "Sst", "Exc", "Exc"] + ["Exc"] * 4})
+few_scores = over_animals(toy, 300, np.random.default_rng(seed))
+assert np.shape(few_scores) == (300,), f"expected 300 scores, got the shape {np.shape(few_scores)}"
+expected = {0.0, 0.143, 0.25, 0.333, 0.486, 0.625, 0.667, 0.829, 1.0}
+assert set(np.round(few_scores, 3)) == expected, "other scores than three animals drawn of three can give"
+
+animal_scores = over_animals(predictions, 200, np.random.default_rng(seed))
+assert animal_scores.min() <= first["macro_f1"] <= animal_scores.max(), "the score itself lies outside"
+low, high = np.quantile(animal_scores, [0.025, 0.975])
+if predictions["animal_id"].nunique() > 8:                     # with fewer, the ends of the interval jump
+    assert np.allclose([low, high], intervals["animals, first seed"], atol=0.015), "not the interval in the table"
+print(f"exercise 2: right; 95 % interval over animals {low:.3f} to {high:.3f}")
+
+# %% tags=["target"]
+rng = np.random.default_rng(seed)
+drawn = [predictions.iloc[rng.integers(len(predictions), size=len(predictions))] for _ in range(200)]
+unit_scores = [f1_score(one["true"], one["predicted"], average="macro") for one in drawn]
+nl.plots.resampled({"units drawn": unit_scores, "animals drawn": animal_scores}, first["macro_f1"],
+                   title=f"NuCLR on {label_columns[0]}, transductive ({where})")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3 (predict): every unit ten times
+#
+# By a slip somebody decodes *windows* instead of units: each unit stands in the table ten times, each time with the same prediction. The score stays as it is. What becomes of its two intervals?
+#
+# - `"a"`: both stay as they are;
+# - `"b"`: both become narrower, about three times;
+# - `"c"`: the one over units becomes narrower, about three times; the one over animals stays as it is;
+# - `"d"`: the one over animals becomes narrower; the one over units stays as it is.
+#
+# The check runs it, with your function of exercise 2.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+### BEGIN SOLUTION
+prediction = "c"
+### END SOLUTION
+
+# %% tags=["check"]
+def widths(rows, n_resamples, seed):
+    """How wide the 95 % intervals over units and over animals are: (2,)."""
+    of_animals = np.quantile(over_animals(rows, n_resamples, np.random.default_rng(seed)), [0.025, 0.975])
+    return np.diff([interval_over_units(rows, n_resamples, seed), of_animals]).ravel()
+
+
+once, tenfold = widths(predictions, 50, seed), widths(pd.concat([predictions] * 10), 50, seed)
+print("over units {:.3f}, tenfold {:.3f}; over animals {:.3f}, tenfold {:.3f}".format(*np.stack([once, tenfold], 1).ravel()))
+narrower = tuple(bool(one) for one in tenfold < 0.7 * once)
+happened = {(False, False): "a", (True, True): "b", (True, False): "c", (False, True): "d"}
+assert prediction == happened[narrower], "look at the four numbers above, and ask what is drawn each time"
+print("exercise 3: right. More rows are not more evidence: draw what the statement is about, other animals.")
+
+# %% [markdown]
 # ## What you should have seen
 #
 # Both labels are read far better from NuCLR's vectors than from anything that looks at a unit alone, and shuffled labels
@@ -189,11 +335,17 @@ if "state_coupling" in units:
 
 # %%
 wide = pd.DataFrame({label: summary.set_index("method")["estimate"] for label, summary in summaries.items()})
-alone = [name for name in wide.index if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING]
+alone = [name for name in wide.index
+         if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING]
 gain = wide.loc["NuCLR"] - wide.loc[alone].max()
 print("gain over the best that looks at a unit alone:", gain.round(3).to_dict())
 if source == "simulated" and profile != "smoke" and not training_steps and modality == "spikes":
     assert (gain > 0.2).all(), "expected a gain above 0.2 for both labels"
 
 # %% [markdown]
+# **Read** Arora et al. 2025 (arXiv 2512.01199), the experiments: which methods they compare with, by which metric. On macro F1 and the two things that go by this name:
+# Opitz & Burst 2019 (arXiv 1911.03347). On units that are not independent: Lazic 2010, *The problem of pseudoreplication in neuroscientific studies*, BMC Neuroscience 11:5;
+# Saravanan, Berman & Sober 2020, *Application of the hierarchical bootstrap to multi-level data in neuroscience*. On what a probe proves: Hewitt & Liang 2019, *Designing and
+# interpreting probes with control tasks*. On coupling to the population: Okun et al. 2015, *Diverse coupling of neurons to populations in sensory cortex*, Nature 521.
+#
 # **Next:** `07_zero_shot`: animals that neither the encoder nor the classifier has seen.

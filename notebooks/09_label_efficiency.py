@@ -9,16 +9,26 @@
 # %% [markdown]
 # # 09 · Label efficiency: how few labels will do?
 #
-# **You will learn** to ask what pretraining saves: the encoder never sees a label, so how many does the classifier on top of it still need, against
-# features that had no pretraining? And how to compare two methods on the same animals, with an interval.
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/09_label_efficiency.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/09_label_efficiency.ipynb)
 #
-# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 12 without; run again, it finds what it computed in
+# **You will learn** to ask what pretraining saves: the encoder never sees a label,
+# so how many does the classifier on top of it still need, against features that had no pretraining?
+# And how to compare two methods on the same animals, with an interval.
+#
+# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 12 without; on a GPU: not timed yet. Run again, it finds what it computed in
 # `runs/` and takes seconds.
 #
 # **The claim** (Arora et al. 2025): one eighth of the labels beats the baselines with all of them. It was made for real recordings; here we test the same sentence on *simulated* ones, as a number.
 #
 # **Predict** before you go on: in this simulation a unit's type shows only in how it goes with the population. What will happen to features of single units when
 # they get more labels? And to the hand-made correlation with the population?
+
+# %% tags=["setup"]
+import importlib.util, subprocess, sys
+if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
+                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+    importlib.invalidate_caches()
 
 # %% tags=["parameters"]
 profile = "laptop"             # "smoke": seconds; "laptop": minutes; "full": more animals, draws and steps
@@ -28,8 +38,12 @@ label_column = "cell_type"     # what to decode
 runs_dir = "../runs"           # where results are kept; a run that was stopped goes on from there
 jobs = 0                       # processes; 0: one for each core
 scores_csv = ""                # also write the table of all results here; "": nowhere
+seed = 0                       # of the draws in the exercises; the encoders have their own seeds
 
 # %%
+import numpy as np
+import pandas as pd
+
 import nuclr_lite as nl
 from nuclr_lite import comparison, experiments, methods
 
@@ -41,14 +55,21 @@ from nuclr_lite import comparison, experiments, methods
 # (*inductive zero-shot*).
 
 # %%
+shares = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}, label_shares=(0.25,), draws=1),
-        "laptop": dict(n_animals=20, n_held_out=6, changes={}, label_shares=(1 / 16, 1 / 8, 1 / 4, 1 / 2), draws=3, seeds=(0, 1)),
-        "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}, label_shares=(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2), draws=20, seeds=(0, 1, 2, 3, 4))}[profile]
+        "laptop": dict(n_animals=20, n_held_out=6, changes={}, label_shares=shares, draws=3, seeds=(0, 1)),
+        "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}, label_shares=(1 / 32, *shares),
+                     draws=20, seeds=(0, 1, 2, 3, 4))}[profile]
+encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
+baselines = methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
+
+# %%
 experiment = experiments.Experiment(
-    name=f"label-efficiency-{modality}-{label_column}-{profile}", label=label_column, source=source, modality=modality,
-    preset="quick" if modality == "spikes" else "quick-calcium",
-    encoders={"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}, baselines=methods.usual_baselines(modality) if profile != "smoke" else methods.FEW, **size)
-print(len(experiment.cells()), "results to compute: method x seed x part of the labels;", experiment.cells()["method"].nunique(), "methods")
+    name=f"label-efficiency-{modality}-{label_column}-{profile}", label=label_column, source=source,
+    modality=modality, preset="quick" if modality == "spikes" else "quick-calcium",
+    encoders=encoders, baselines=baselines, **size)
+cells = experiment.cells()
+print(len(cells), "results to compute: method x seed x part of the labels;", cells["method"].nunique(), "methods")
 
 # %%
 table = experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
@@ -57,9 +78,12 @@ table["share"], rows["share"] = table["label_share"].fillna(1.0), rows["label_sh
 if scores_csv:
     table.round(4).to_csv(scores_csv, index=False)
 where = "simulated" if source == "simulated" else table["dataset"].iloc[0]
+
+# %%
 recordings, held_out = experiments.recordings(experiment, runs_dir)
 labelled = nl.units_table(recordings).query("animal_id not in @held_out")[label_column].notna().sum()
-print(f"all labels: {labelled} units of {len(recordings) - len(held_out)} recordings; 1/8 is about {labelled / 8:.0f}, 1/16 about {labelled / 16:.0f}")
+print(f"all labels: {labelled} units of {len(recordings) - len(held_out)} recordings; "
+      f"1/8 is about {labelled / 8:.0f}, 1/16 about {labelled / 16:.0f}")
 
 # %% [markdown]
 # ## 2 · The curve
@@ -68,11 +92,13 @@ print(f"all labels: {labelled} units of {len(recordings) - len(held_out)} record
 # below has everything.
 
 # %%
-wide = rows[rows["method"] != "chance"].pivot(index="method", columns="share", values="estimate").loc[[name for name in rows["method"].unique() if name != "chance"]]
+chance = rows.loc[rows["method"] == "chance", "estimate"].mean()
+learned = rows[rows["method"] != "chance"]
+wide = learned.pivot(index="method", columns="share", values="estimate").loc[learned["method"].unique()]
 shown = ["NuCLR", "NuCLR, shuffled labels", "without spatial attention", "untrained encoder", methods.COUPLING]
 shown.append(wide[1.0].drop(shown).idxmax())
-chance = rows.loc[rows["method"] == "chance", "estimate"].mean()
-nl.plots.curves(rows[rows["method"].isin(shown)], "share", xlabel="share of the labels", chance=chance, title=f"{label_column}, held-out animals ({where})")
+nl.plots.curves(rows[rows["method"].isin(shown)], "share", xlabel="share of the labels", chance=chance,
+                title=f"{label_column}, held-out animals ({where})")
 
 # %%
 wide.round(3)
@@ -93,16 +119,122 @@ differences.drop(columns=["significant"]).round(3)
 # Read the rows. Against features of single units the claim holds in this simulation, and means little: their curves are flat, because labels can't teach what isn't there. Against
 # the hand-made correlation with the population look at the interval. Those features were made by someone who knows what the simulation hides, and
 # need few labels themselves. What a learned encoder saves is the knowing.
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 1 (predict): labels drawn blindly
 #
+# In a *simulated* recording, 160 units have a label; one in twenty of them, eight, is `Vip`. Somebody draws 1/16 of the labels, ten units, without looking at the classes. How often will there be no `Vip` among them, so
+# that no classifier can ever say `Vip`?
+#
+# - `"a"`: hardly ever, less than one time in twenty;
+# - `"b"`: about one time in five;
+# - `"c"`: more than half of the times.
+#
+# The check draws 2000 times.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+### BEGIN SOLUTION
+prediction = "c"
+### END SOLUTION
+
+# %% tags=["check"]
+rng = np.random.default_rng(seed)
+of_ten = rng.hypergeometric(ngood=8, nbad=152, nsample=10, size=2000)          # (2000,) Vip among the ten
+without_vip = np.mean(of_ten == 0)
+print(f"no Vip in {without_vip:.0%} of the draws")
+happened = "a" if without_vip < 0.05 else "c" if without_vip > 0.5 else "b"
+assert prediction == happened, "each of the ten is Vip with a chance of about 1/20; and none of them?"
+print("exercise 1: right")
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2 (fill in): labels drawn within each class
+#
+# This is how the experiment above draws them. Write it: of a class with n labelled units `round(share * n)` are kept, but at least one; none twice; chosen at random among the units of the class.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def draw_within_classes(labels, share, rng):
+    """A share of the labelled units of each class, at least one of each.
+
+    labels : Series, unit -> class; rng : np.random.Generator. Returns the index of the units drawn.
+    """
+    ### BEGIN SOLUTION
+    drawn = []
+    for _, part in labels.groupby(labels):
+        n = max(1, round(share * len(part)))
+        drawn.extend(part.index[rng.permutation(len(part))[:n]])
+    return labels.loc[drawn].index
+    ### END SOLUTION
+
+# %% tags=["check"]
+toy = pd.Series(["Exc"] * 40 + ["Sst"] * 24 + ["Vip"] * 3)
+counts = toy[draw_within_classes(toy, 1 / 8, np.random.default_rng(0))].value_counts().to_dict()
+assert counts == {"Exc": 5, "Sst": 3, "Vip": 1}, f"1/8 of 40, 24 and 3 is 5, 3 and, at least, 1; yours {counts}"
+units = nl.units_table(recordings).query("animal_id not in @held_out")
+labels = units[label_column].dropna()
+one, again, other = (draw_within_classes(labels, 1 / 4, np.random.default_rng(draw)) for draw in (0, 0, 1))
+assert one.is_unique and one.isin(labels.index).all(), "a unit twice, or one that isn't there"
+assert set(one) == set(again) and set(one) != set(other), "the draw must come from rng, and from nothing else"
+kept, there = labels[one].value_counts().to_dict(), labels.value_counts().to_dict()
+assert kept == {name: max(1, round(n / 4)) for name, n in there.items()}, f"kept {kept} of {there}"
+print("exercise 2: right;", kept, "of", there)
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3 (extend): from which share on is a baseline passed?
+#
+# Section 3 asked about one eighth. Ask it the other way round, as one would when planning: how few labels does NuCLR need to be **above** another method that has them all, at this share *and at every larger one*? (A
+# curve that passes and falls back hasn't passed.) Write it for one curve and one score, then see the figure.
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def share_needed(curve, score):
+    """The smallest share from which on a curve stays above a score.
+
+    curve : Series, share of the labels (ascending) -> macro F1; score : float. Returns the share, or nan: nowhere.
+    """
+    ### BEGIN SOLUTION
+    above = (curve > score).to_numpy()
+    stays = np.logical_and.accumulate(above[::-1])[::-1]                         # (shares,) from here on always
+    return float(curve.index[stays][0]) if stays.any() else float("nan")
+    ### END SOLUTION
+
+# %% tags=["check"]
+toy = pd.Series([0.3, 0.6, 0.5, 0.8], index=[1 / 8, 1 / 4, 1 / 2, 1.0])
+assert share_needed(toy, 0.45) == 1 / 4, "above 0.45 from 1/4 on"
+assert share_needed(toy, 0.55) == 1.0, "0.55 is passed at 1/4, but not for good"
+assert share_needed(toy, 0.2) == 1 / 8, "above 0.2 everywhere"
+assert np.isnan(share_needed(toy, 0.8)), "equal is not above: nan"
+others = wide[1.0].drop(["NuCLR", "NuCLR, shuffled labels"])
+needed = pd.Series({method: share_needed(wide.loc["NuCLR"], score) for method, score in others.items()})
+for method, share in needed.dropna().items():
+    assert (wide.loc["NuCLR", share:] > others[method]).all(), f"below {method} later on"
+print("exercise 3: right")
+
+# %% tags=["target"]
+drawn = [methods.COUPLING, "untrained encoder", others.drop([methods.COUPLING, "untrained encoder"]).idxmax()]
+nl.plots.labels_needed(wide.loc["NuCLR"], others[drawn], needed[drawn],
+                       title=f"{label_column}, held-out animals ({where})")
+
+# %% [markdown]
+# The squares are read off means. Whether a method is *passed*, given these few animals and seeds, only the interval of the difference says: section 3.
+
+# %% [markdown]
 # ## What you should have seen
 #
 # A curve for NuCLR that is nearly as high with an eighth of the labels as with all, and flat curves near chance for everything that looks at one unit alone.
 
 # %%
-alone = [name for name in wide.index if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING]
-print(f"NuCLR with {eighth:g} of the labels {wide.loc['NuCLR', eighth]:.3f}, with all {wide.loc['NuCLR', 1.0]:.3f}; best that looks at a unit alone, with all, {wide.loc[alone, 1.0].max():.3f}")
+alone = [name for name in wide.index
+         if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING]
+with_eighth, with_all, best_alone = wide.loc["NuCLR", eighth], wide.loc["NuCLR", 1.0], wide.loc[alone, 1.0].max()
+print(f"NuCLR with {eighth:g} of the labels {with_eighth:.3f}, with all {with_all:.3f}; "
+      f"best that looks at a unit alone, with all, {best_alone:.3f}")
 if source == "simulated" and profile != "smoke" and (modality, label_column) == ("spikes", "cell_type"):
-    assert wide.loc["NuCLR", eighth] > wide.loc[alone, 1.0].max() + 0.2, "expected an eighth of the labels to beat all labels on what looks at a unit alone"
+    assert with_eighth > best_alone + 0.2, "expected 1/8 of the labels to beat all labels on a unit alone"
 
 # %% [markdown]
+# **Read** Arora et al. 2025 (arXiv 2512.01199), on label efficiency. The same question for pictures: Chen et al. 2020, *A simple framework for contrastive learning of visual representations* (SimCLR, ICML); Hénaff et al. 2020,
+# *Data-efficient image recognition with contrastive predictive coding* (ICML). On drawing within classes: Cochran 1977, *Sampling techniques*, the chapter on stratified random sampling.
+#
 # **Next:** `12_what_it_learned` asks what in the population it is that the encoder reads. For your own recordings: save them with `Recording.save` into one folder, and give it as `source`.

@@ -1,4 +1,4 @@
-"""The figures: units on every axis, one style (`figure_style`). Each returns a Figure. Those of Allen sessions are in `plots_sessions`, those of `12_what_it_learned` in `plots_context`, and here by name."""
+"""The figures: units on every axis, one style (`figure_style`). Each returns a Figure. Those of single notebooks are in files of their own (`plots_views`, `plots_transformer`, ...), and here by name."""
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 from .baselines import binned, population_coupling
 from .figure_style import PALETTE, STYLE, colours, named, styled_figure  # noqa: F401 (STYLE is for figures of one's own)
 from .plots_context import across_blocks, against_truth, between, neighbours, same_units, variants  # noqa: F401
+from .plots_exercises import folds, found_among_nearest, gains_per_doubling, labels_needed, leak, resampled, two_less  # noqa: F401
+from .plots_objective import attraction_fades, negatives, on_circle, pushes_of_views, readable_parts, sorting, temperature_weights  # noqa: F401
 from .plots_sessions import identity, light_response, separation, session_timeline, unit_quality  # noqa: F401
+from .plots_training import good_curve, gradient_norms, resumed, schedule, trouble  # noqa: F401
+from .plots_transformer import attention_matrices, multiplications, rotary_hands, rows_permuted, two_attentions, what_reaches  # noqa: F401
+from .plots_views import distances, found_by_copying, packing, second_views, spikes_in_bins, two_views  # noqa: F401
+from .plots_your_data import abstaining, neighbour_agreement, strangers, trust, used_time  # noqa: F401
 from .recording import Recording
 
 

@@ -153,7 +153,7 @@ def test_copies_for_a_class(tmp_path):
             answer = re.search(rf"{course.BEGIN}\n(.*?)\n\s*{course.END}", solved.cells[exercise.solution].source, re.S)[1]
             assert answer not in text, f"{source.stem}: the answer to exercise {exercise.number} is in the student's copy"
             assert "..." in theirs.cells[exercise.solution].source or "NotImplementedError" in theirs.cells[exercise.solution].source
-            assert any(f"Time: " in cell.source and cell.source.startswith("> **For the instructor**") for cell in ours.cells[exercise.text : exercise.text + exercise.number + 2])
+            assert any("Time: " in cell.source and cell.source.startswith("> **For the instructor**") for cell in ours.cells[exercise.text : exercise.text + exercise.number + 2])
         figures = [cell for cell in theirs.cells if cell.get("outputs")]
         assert figures and all("target" in course.tags(cell) for cell in figures), "expected the figures to aim at, and no other output"
         assert not any(cell.metadata.get("jupyter") for cell in [*theirs.cells, *ours.cells])
