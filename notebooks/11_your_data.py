@@ -270,7 +270,7 @@ assert answers_to["milliseconds, no valid time given"] == "nothing"
 # Three ways to one:
 #
 # - **train it on your recordings**, without labels. (What more animals bring: `08_scaling`.) Here it is a small encoder and a short training, so that it takes minutes;
-# - **load one** that was trained elsewhere (`encoder_dir`): what `Pretrained.save` or `pretrain(out_dir=...)` wrote. It must be one for your modality; your animals are then new to it;
+# - **load one** that was trained elsewhere (`encoder_dir`): what `Pretrained.save` or `pretrain(out_dir=...)` wrote. It must be one for your modality; your animals are then new to it, unless it was trained on them;
 # - **weights that the authors published**: `nl.load_official_weights(path)` gives an encoder for `nl.embed`. We haven't tried them on data of other laboratories.
 #
 # All recordings take part in the training, those without labels too; their labels do not. That is the *transductive zero-shot* protocol, once animals are left out of the classifier below.
@@ -494,9 +494,10 @@ error = {name: np.average(np.abs(share - mean), weights=n) for name, (share, mea
 
 # %%
 coverage = {name: accuracy_when_answering(*pair) for name, pair in sure.items()}
-pd.DataFrame({"mean distance from the diagonal": error, "macro F1": {name: result.score() for name, result in asked.items()},
-              "accuracy": {name: curve["accuracy"].iloc[-1] for name, curve in coverage.items()},
-              "of the surer half": {name: curve["accuracy"].iloc[len(curve) // 2 - 1] for name, curve in coverage.items()}}).round(2)
+lines = {name: {"mean distance from the diagonal": error[name], "macro F1": asked[name].score(),
+                "accuracy": curve["accuracy"].iloc[-1], "of the surer half": curve["accuracy"].iloc[len(curve) // 2 - 1]}
+         for name, curve in coverage.items()}
+pd.DataFrame(lines).T.round(2)
 
 # %%
 shown = ["probe", "naive Bayes", "naive Bayes, calibrated"]
@@ -507,7 +508,7 @@ nl.plots.trust(curves, coverage, title=f"{label_column}, {how} ({source})")
 # In the run shown here the probe's probabilities are nearly true: about 0.06 from the diagonal. Naive Bayes says 1.0 and is right in some 80 %; calibration brings it from 0.32 to 0.10. But calibrating the probe as well makes it *worse*,
 # 0.13, and takes its macro F1 from 0.70 to 0.58. It fits a curve for each type against all the rest, one at a time, where the probe weighs the four against each other. So draw first, and mend what is broken.
 #
-# On the right, silence buys accuracy: the probe is right for about 70 % of all units, and for some 84 % of the surer half.
+# On the right, silence buys accuracy: the probe is right for about 70 % of all units, and for 85 % of the surer half.
 #
 # ### Strangers
 #
