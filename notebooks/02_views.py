@@ -18,8 +18,9 @@
 # **Needs** nothing but this repository; the recordings are *simulated*. **Takes** about 1 minute on a laptop (2 cores); no GPU needed.
 #
 # In most of machine learning a sample is a picture or a sentence. Here it is a **pair of views**: two windows of the same recording,
-# some seconds apart, in which the same units take part. What the encoder can learn is bounded by what is in that pair, and what it can
-# cheat with is in there too. So we build it by hand, piece by piece, and compare each piece with the module `nuclr_lite.views`.
+# some seconds apart, of the same units. The *encoder* is the network that turns a view into one vector for each unit (`03_transformer`). What it can learn
+# is bounded by what is in that pair, and what it can cheat with is in there too. So we build a pair by hand, piece by piece, and compare each piece with the
+# module `nuclr_lite.views`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -47,8 +48,8 @@ import nuclr_lite as nl
 from nuclr_lite.sources.simulated import CALCIUM, SPIKES
 
 # %% [markdown]
-# The recipe for this course's spikes is the preset `quick`: samples of 20 ms, tokens of 50 samples, windows of 10 tokens, a second view at most
-# 30 s from the first. These numbers are the paper's; only the encoder is smaller.
+# The recipe for this course's spikes is the preset `quick`: samples of 20 ms, tokens of 50 samples (1 s), windows of 10 tokens (10 s), a second view that starts at most
+# 30 s from the first. These four numbers are the paper's. In the code below `model` is not a network: it holds the encoder's settings, and `views` those of the pairs.
 
 # %%
 duration_s, n_animals, n_epochs = {"smoke": (240.0, 2, 60), "laptop": (600.0, 3, 200),
@@ -70,8 +71,8 @@ recordings
 #
 # The bins are **half-open**: the left edge belongs to the bin, the right one to the next. That way bins that touch share no spike and lose none.
 #
-# Three units, two tokens of three samples each: six bins of 20 ms, from 1.10 s on. **Predict** before you run it: where does the spike at 1.16 s go,
-# which lies on an edge, and the one at 1.22 s, with which the window ends?
+# Three units and six bins of 20 ms, from 1.10 s on. Unit 0 fires at 1.100, 1.105, 1.159 and 1.160 s; unit 1 at 1.220 s; unit 2 at 1.120, 1.200 and 1.219 s.
+# **Predict** before you run it: into which bin (0 to 5) does the spike at 1.160 s go, which lies on an edge? And the one at 1.220 s, where the window ends?
 
 # %%
 def count_in_bins(times_s, unit_rows, n_units, start_s, bin_s, n_bins, slack=0.0):
@@ -97,8 +98,8 @@ count_in_bins(times, unit_rows, n_units=3, start_s=1.1, bin_s=0.02, n_bins=6)
 print((1.16 - 1.1) / 0.02, (1.20 - 1.1) / 0.02, (1.22 - 1.1) / 0.02)      # rather than 3, 5, 6
 
 # %% [markdown]
-# Does a spike that is off by one bin matter? Hardly, if it happens to few. But spike times often come rounded, to the sampling clock or to a millisecond, and then *many* lie
-# on edges, and fall to the left or right by a quirk of the window's start. The remedy is a little **slack**, a millionth of a bin:
+# A few spikes off by one bin hardly matter. But spike times often come rounded, to the sampling clock or to a millisecond. Then *many* lie
+# on edges, and rounding errors send them left or right. The remedy is a little **slack**: a millionth of a bin is added before rounding down.
 
 # %%
 SLACK = 1e-6          # of a bin: 20 ns, far below the resolution of any recording
@@ -112,10 +113,10 @@ nl.plots.spikes_in_bins(trains, 1.1 + 0.02 * np.arange(7), counts, samples_per_t
 
 # %% [markdown]
 # Unit 1 has no spike in this window: its only one comes when the window is over. A **silent unit is absent** from the view: it gets no row. There is nothing to recognise it by, and two
-# silent units would have the very same row, which the loss would then ask to tell apart. In another window it may be there again.
+# silent units would have the very same row, yet training would ask to tell them apart. In another window unit 1 may be there again.
 #
 # The loop is easy to trust and slow. The usual way: spikes are sorted, so the window is a slice (`searchsorted`); and a pair (unit, bin) is
-# one number, `unit * n_bins + bin`, so that counting is one `bincount`.
+# one number, `unit * n_bins + bin`, so that counting is one `bincount`. On a real window both must agree:
 
 # %%
 def count_fast(times_s, unit_rows, n_units, start_s, bin_s, n_bins):
@@ -143,8 +144,9 @@ print(f"{len(whole)} windows, {sum(whole):,} spikes, none lost, none twice")
 # %% [markdown]
 # ## 2 · Tokens
 #
-# 500 numbers a unit are too many to attend to one by one: attention compares every element with every other, 500 × 500. So 50 neighbouring samples become
-# one **token** of 1 s, and a unit is a sentence of 10 tokens. Cutting tokens is a `reshape`, nothing moves. By hand, with the tiny window:
+# The encoder's tool is *attention*, which compares every element with every other (`03_transformer`). 500 samples a unit are too many for that: 500 × 500 comparisons. So 50 neighbouring
+# samples become one **token** of 1 s, and a unit is a row of 10 tokens. From here on, a window has $L$ tokens of $P$ samples. Cutting tokens is a `reshape`, nothing moves.
+# By hand, with the tiny window ($L = 2$, $P = 3$):
 
 # %%
 present = counts.any(axis=1)
@@ -154,9 +156,9 @@ assert rows.tolist() == [0, 2] and tokens[1].tolist() == [[0, 1, 0], [0, 0, 2]]
 print("rows", rows, tokens, sep="\n")
 
 # %% [markdown]
-# The tensor has two rows, and the second belongs to unit **2**. From here on, a row of the tensor says nothing about who it is; `rows` does.
+# The tensor has two rows, and the second belongs to unit **2**. So a row's place in the tensor doesn't say which unit it is. `rows` does: for each row of the tensor, the unit's row in the recording.
 #
-# Now all together, for a real window. `rows` picks the units to look at; we will need that soon.
+# Now all together, for a real window; the module's version is `nl.Windows(recording, model).samples(start_s)`. The argument `rows` limits the view to some units. Section 5 needs that.
 
 # %%
 def spike_tokens(recording, start_s, model, rows=None):
@@ -176,7 +178,7 @@ assert_close(rows, expected_rows)
 print(f"tokens {tokens.shape}: {len(rows)} of {one.n_units} units are present")
 
 # %% [markdown]
-# What does a token hold? Fifty counts, nearly all of them 0:
+# What does a token hold? Fifty counts, most of them 0:
 
 # %%
 shares = pd.Series(tokens.ravel()).value_counts(normalize=True).sort_index()
@@ -186,16 +188,16 @@ print(f"spikes in a token of 1 s: mean {in_token.mean():.1f}, from {in_token.min
 assert shares.loc[0] > 0.7
 
 # %% [markdown]
-# So why not one number, the rate, for each token? Because *when* within the second a unit fires is what tells whether it leads the population, follows it or opposes it. The read-in layer
-# (`03_transformer`) sees all fifty counts of a token at once and can learn which patterns matter.
+# So why not one number, the rate, for each token? Because a unit may lead the population or follow it by a tenth of a second, and a rate per second can't show that. The encoder's first layer, the
+# *read-in*, sees all fifty counts of a token at once and can learn which patterns matter.
 #
 # ## 3 · The same for calcium
 #
-# Two-photon imaging gives each unit a number a frame: dF/F, how much brighter it is than at rest, here every 0.233 s. The sample is there already: the frame.
+# Two-photon imaging gives each unit a number a frame: dF/F, how much brighter it is than at rest (as a share), here every 0.233 s. The sample is there already: the frame.
 # Four frames make a token, 32 tokens a window of 30 s. Windows start on frames.
 #
-# What is missing is a common scale. dF/F depends on the indicator, the depth, the microscope. So a recording is divided by **one** number, the 99th percentile
-# of all its units and frames. One for all, not one a unit: that some units have larger transients than others is kept.
+# What is missing is a common scale. dF/F depends on the indicator (the molecule that glows), the depth, the microscope. So a recording is divided by **one** number, the 99th percentile
+# of all its units and frames. One number for all units, not one for each: that some have larger transients than others is kept.
 
 # %%
 config = replace(CALCIUM, duration_s=2 * duration_s)
@@ -210,7 +212,7 @@ print(f"maximum {imaged.traces.max():.1f}, with a speck {spoiled.max():.0f}")
 assert abs(np.percentile(spoiled, 99) / scale - 1) < 0.001 and spoiled.max() > 2 * imaged.traces.max()
 
 # %% [markdown]
-# That is why it is a percentile and not the maximum: a single bad frame would press everything else towards 0. Here is one window; one step upwards is the scale.
+# That is why it is a percentile and not the maximum: a single bad frame would press everything else towards 0. Here is one window; from one unit's line to the next is one such percentile.
 
 # %%
 nl.plots.activity(imaged, label="cell_type", start_s=300.0, duration_s=30.0)
@@ -248,7 +250,8 @@ print(f"tokens {tokens_calcium.shape}: a token of {token_s:.2f} s, a window of {
 # NuCLR learns from comparing a unit with itself at another moment. The moments are drawn in two steps.
 #
 # **First views** tile the valid time. Each valid interval is covered with windows end to end, beginning at a random offset
-# between 0 and one window. In one epoch no first view overlaps another; over many epochs every place has been used alike. An interval shorter than two windows is left out.
+# between 0 and one window. One such tiling of all recordings is an **epoch**. Within it no first view overlaps another; over many epochs every start at which a window fits is used equally often.
+# (Every *start*, not every second: the seconds near an interval's ends lie in fewer windows.) An interval shorter than two windows is left out.
 #
 # As an example, the first 240 s of a recording, with three stretches declared invalid. (In real data, say, because the probe lost its signal.)
 
@@ -271,7 +274,8 @@ valid = np.array([[0.0, 110.0], [112.0, 118.0], [120.0, 170.0], [205.0, 240.0]])
 print("used:", long_enough(valid, model.window_s).tolist())
 
 # %% [markdown]
-# The module draws its own offsets. If we take those over from its first tile in each interval, the rest must be the same:
+# The module, `nl.PairedViews`, draws its own offsets. Its `plan` has three columns: for each pair the recording, the pair's number and the first view's start. We read each offset from the
+# first start in its interval; the other starts must then be ours:
 
 # %%
 gapped = nl.Recording.from_spike_trains([one.spike_times(unit) for unit in one.units.index], one.units, valid,
@@ -285,8 +289,8 @@ for interval in long_enough(valid, model.window_s):
     print(f"{interval}: offset {offset:.2f} s, {len(theirs)} first views")
 
 # %% [markdown]
-# **Second views.** A second view may start anywhere that is (1) within reach, at most 30 s before or after the first one's start, and (2) such that its window lies *wholly inside one* valid
-# interval. Among these starts all are equally likely. It may even lie on the other side of a gap.
+# **Second views.** A second view may start anywhere that is (1) within reach, at most 30 s before or after the first one's start, and (2) such that its window lies *wholly inside one* of the
+# intervals in use. All such starts are equally likely. The second view may even lie on the other side of a gap.
 #
 # Take an interval from 0 to 95 s. By hand: if the first view starts at 40 s, the second may start from 10 to 70 s. If at 5 s, from 0 to 35 s. If at 80 s, from 50 to 85 s: the window must end at 95.
 
@@ -322,10 +326,11 @@ second_s = np.array([throw_darts(start, usable, model.window_s, views.max_distan
                      for start in first_s])
 
 # %% [markdown]
-# How far apart do the two lie? We can compute what to expect: go through all first starts, give each allowed second start the same weight, and average. $A(s)$ is the set of
-# starts allowed for a first view at $s$, $|A(s)|$ its length:
+# How far apart do the two start? Let $d$ be the second start minus the first. What to expect: go through all first starts $s$, give each allowed second start the same weight, and average.
 #
 # $$p(d) = \Big\langle \frac{\mathbb{1}[\,s + d \in A(s)\,]}{|A(s)|} \Big\rangle_{s}$$
+#
+# $A(s)$ is the set of starts allowed for a first view at $s$, and $|A(s)|$ its length in seconds. $\mathbb{1}[\ldots]$ is 1 where the statement holds, else 0; $\langle\ldots\rangle_s$ is the mean over first starts.
 
 # %%
 def expected_density(intervals, window_s, reach_s, step_s=0.25):
@@ -350,6 +355,7 @@ nl.plots.second_views(first_s, second_s, valid, model.window_s, expected, title=
 # intervals, the more. In one long interval the histogram is nearly flat (Exercise 3 has that one).
 #
 # Does the module draw the same? Its batches hold tokens and no times. So we give it a recording that is a **clock**: one "unit" whose value is the number of the frame. Its tokens tell where they were cut.
+# (A trace is divided by its scale on the way in, so `read_clock` multiplies by it again.) Then darts and module are compared with the equation: what share of pairs has at most this distance?
 
 # %%
 def clock(stop_s, step_s, intervals):
@@ -388,11 +394,10 @@ for name, distance in (("darts", second_s - first_s), ("module", second_m - firs
     assert furthest < 2 / np.sqrt(len(distance))                # what chance allows
 
 # %% [markdown]
-# Some pairs **overlap**: less than 10 s lie between their starts. In a long interval distances are uniform over ±30 s, so that is $10/30$, a third of the pairs. How much of the time do two
-# views share, over all pairs? An overlapping pair shares half a window on average, a third of pairs overlap: a sixth.
+# Some pairs **overlap**: less than 10 s lie between their starts. In a long interval distances are uniform over ±30 s, so that is $10/30$, a third of the pairs. (With short intervals, as above, it is more.) An overlapping
+# pair shares half a window on average. So over *all* pairs, the shared part of a window is a third of a half: a sixth.
 #
-# The recipe sets a greatest distance, no smallest one. In favour: nothing is lost in short intervals, and what a unit does in the very same seconds is a positive pair like any other. Against: it is
-# an *easy* one. Section 8 shows how easy.
+# The recipe sets a greatest distance, no smallest one. In favour: short intervals can be used, too. Against: a pair that overlaps is an *easy* one. Section 8 shows how easy.
 #
 # ## 5 · Unit dropout
 #
@@ -400,7 +405,7 @@ for name, distance in (("darts", second_s - first_s), ("module", second_m - firs
 #
 # - At the end the encoder meets populations of any size. It should not have got used to one.
 # - A unit must be recognisable *in any company*: not by standing beside that one neighbour, who may be missing.
-# - Who is present only once is still there for the others to be told apart from, so the task changes at every step.
+# - A unit that is in one view only can't be found again, but the others must still be told apart from it. So the same two windows make another task each time.
 
 # %%
 def kept_rows(n_units, share, rng):
@@ -419,15 +424,15 @@ print(f"kept in one view {kept[0].mean():.3f}, in both {(kept[0] & kept[1]).mean
 print(f"between {kept.sum(axis=2).min()} and {kept.sum(axis=2).max()} of {n_units} units")
 
 # %% [markdown]
-# By hand: a view keeps three quarters of the units on average. The two draw independently, so a unit is in both with $0.75^2 = 0.5625$. Only these units are *matched*: only they have a partner to be attracted to. Silent units fall out afterwards.
-# A pair in which a view has fewer than `min_units` left is dropped: 2 here, 11 in the paper's presets.
+# By hand: a view keeps three quarters of the units on average. The two draw independently, so a unit is in both with $0.75^2 = 0.5625$. Only these units are *matched*: only they can be found again. Silent units fall out afterwards.
+# If fewer than `min_units` are then left in either view, the pair is dropped: 2 here, 11 in the paper's presets.
 
 # %%
 assert abs((kept[0] & kept[1]).mean() - 0.5625) < 0.01
 assert kept.sum(axis=2).min() == 20 and kept.sum(axis=2).max() == 40
 
 # %% [markdown]
-# The rows that are kept carry their **ids**: the row number in the recording, not in the view. They are how the loss knows who is who. The encoder never gets them. Here is a whole pair, one training sample:
+# Each row carries its unit's **id**: the row number in the recording, not in the view (until now, `rows`). Ids are how the loss knows who is who. The encoder never gets them. Here is a whole pair, one training sample:
 
 # %%
 rng = np.random.default_rng(seed + 4)
@@ -439,14 +444,14 @@ nl.plots.two_views(one, starts_s, pair, model.sample_s,
                    title=f"one training sample: two views of {one.recording_id}")
 
 # %% [markdown]
-# Below are the first rows of both tensors. A line joins a unit with itself: same id, often another row. That line is all the supervision there is.
+# The lower panels are the first rows of both tensors. A line joins a unit with itself: same id, often another row. That line is all the supervision there is.
 #
-# (In the authors' calcium path unit dropout does not reach the array that the model reads. The preset `paper-calcium` therefore keeps all.)
+# (In the authors' code for calcium, unit dropout does not reach the array that the model reads. The preset `paper-calcium` therefore keeps all units.)
 #
 # ## 6 · Several populations in one tensor
 #
-# A batch holds several pairs, mostly from different recordings, and after dropout no two views have the same number of units. The usual answer is to pad all to the widest and to carry a mask. We
-# **pack** instead: rows one after the other, `(U, L, P)`, and beside them how many belong to each population. By hand, with populations of 2, 1 and 3 units:
+# A batch holds several pairs, mostly from different recordings, and after dropout no two views have the same number of units. The usual answer is to *pad*, to fill all up with empty rows to the size of the largest, and to carry a *mask* that says which rows are real. We
+# **pack** instead: the $U$ rows of all populations one after the other, `(U, L, P)`, and beside them how many belong to each. By hand, with populations of 2, 1 and 3 units:
 
 # %%
 def pack(samples):
@@ -495,7 +500,7 @@ nl.plots.packing(sizes[usual], title="a usual batch: the first views of six pair
 #
 # ## 7 · The same pair, whoever asks
 #
-# A batch may be made by any of several worker processes, on any of several machines, after a run was stopped and resumed. If draws came from one running generator, they would depend on who asks and when.
+# A batch may be made by any of several worker processes, on any of several machines, or after a run was stopped and resumed. If draws came from one running generator, they would depend on who asks and when.
 # Worse: each worker begins with a *copy* of it. Two workers, two copies, the same "random" numbers:
 
 # %%
@@ -504,8 +509,8 @@ workers = [copy.deepcopy(rng) for _ in range(2)]
 print([worker.uniform(-30, 30, size=3).round(2).tolist() for worker in workers])
 
 # %% [markdown]
-# So there is no running generator. Each pair gets a generator of its own, made from who it is: (seed, epoch, recording, pair). The recording's name becomes a number with SHA-256;
-# Python's own `hash` of a text differs from one process to the next.
+# So there is no running generator. Each pair gets a generator of its own, made from who it is: (seed, epoch, recording, pair). SHA-256 makes a number of the recording's name, the same
+# one on every machine; Python's own `hash` of a text differs from one process to the next.
 
 # %%
 def generator_for(seed, epoch, purpose, recording_id, *numbers):
@@ -574,7 +579,8 @@ print(nl.Batch._fields)
 # %% [markdown]
 # What this can't rule out is a label *in the spikes*. Where a label was made from activity, as with light pulses, that activity must be cut out of the valid time: `01_recordings` shows it.
 #
-# **A shortcut.** Two views that overlap contain the very same spikes. One can then find a unit by copying: lay its counts over everybody's counts of the other view, try all shifts, take the best fit. No identity is involved.
+# **A shortcut.** Two views that overlap have the spikes of the shared seconds in common. One can then find a unit by copying: lay its counts over everybody's counts of the other view, try all shifts, take the best fit. Nothing about the kind of
+# neuron is involved.
 
 # %%
 def found_by_copying(view_1, view_2):
@@ -603,11 +609,10 @@ print(table.groupby(stretches, observed=True)["found"].mean().round(2))
 nl.plots.found_by_copying(table, model.window_s, title="finding a unit by copying its spikes (simulated)")
 
 # %% [markdown]
-# While the views share most of their time nearly every unit is found; where they stop overlapping, it is guessing. In between it depends on how much happens in the seconds that they
-# share; with half the window shared, somewhat more than half of the units are found.
+# While the views share nearly all of their time, nearly every unit is found. With half the window shared, somewhat more than half of the units are; with less than two seconds shared, it is guessing.
 #
-# Is that a problem? For a third of pairs there is something easier to learn than identity. But the encoder would have to learn it: it must give each view its vectors *without seeing the other view*. And the other two thirds of
-# the pairs reward nothing but what lasts. Whether forbidding overlap makes better vectors is a question for an experiment; this notebook doesn't settle it. Exercise 3 builds what the experiment needs.
+# Is that a problem? For up to a third of the pairs there is something easier to go by than identity. But it isn't free: the encoder must make each view's vectors *without seeing the other view*. And pairs that
+# don't overlap reward only what still holds 10 to 30 s later. Whether forbidding overlap makes better vectors is a question for an experiment; this notebook doesn't settle it. Exercise 3 builds what the experiment needs.
 #
 # ## Exercises
 
@@ -621,7 +626,7 @@ nl.plots.found_by_copying(table, model.window_s, title="finding a unit by copyin
 # - `"c"`: 8 or 9, about half of the epochs each
 # - `"d"`: 8, in every epoch
 #
-# Write the letter. The check asks the module for 400 epochs.
+# Write the letter, and for yourself the reason. The check asks the module for 400 epochs.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -643,8 +648,8 @@ print("exercise 1: right; share of epochs with so many pairs:", shares)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): where may the second view start?
 #
-# Darts are wasteful, and how many are thrown depends on luck. Better: work out the allowed starts. In each valid interval they are one stretch [low, high] (or none). Write the function that returns these
-# stretches, one for each interval. If an interval has no allowed start, let its high be below its low.
+# Darts are wasteful, and how many are thrown depends on luck. Better: work out the allowed starts (section 4, "second views"). In each interval they are one stretch from `low` to `high`, or none. Write the function that returns these
+# stretches, one for each interval, as two arrays. If an interval has no allowed start, let its `high` be below its `low`. A loop is fine.
 #
 # To draw from stretches, lay them end to end and pick one place; that part is given below (`uniform_over`). From [0, 10] and [20, 25] it draws 15 s of places; place 12 is second 22.
 #
@@ -695,7 +700,7 @@ def redraw(recording, start_s, pair, seed, epoch, model, views, allowed):
 
 for start in (0.0, 5.0, 95.0, 125.0, 160.0, 229.9):
     low, high = allowed_starts(start, usable, 10.0, 30.0)
-    for second in np.arange(-20.0, 280.0, 0.3):
+    for second in np.arange(-20.0, 280.0, 0.25):
         inside = bool(((low <= second) & (second <= high)).any())
         wanted = is_allowed(second, start, usable, 10.0, 30.0)
         assert inside == wanted, f"first view at {start:g} s: your function says {inside} for {second:.1f} s"
@@ -715,8 +720,8 @@ print("exercise 2: right; eight batches of the module, redrawn bit for bit")
 #
 # Give the second view a **smallest** distance, too. The stretches now lie on both sides of the first view, so there may be two in each interval. Return them all, in any order.
 #
-# Then measure what it costs and what it buys: how many pairs overlap, and how much of their time they share, for a smallest distance of 0, 5 and 10 s. Before you draw: what do you expect for 10 s?
-# What becomes of an interval that is just two windows long?
+# The check compares your stretches with `is_allowed`. Then the cell after it draws from them, and measures what share of pairs overlaps and how much time they share, for a smallest distance of 0, 5 and 10 s. Before you run it:
+# which three shares of overlapping pairs do you expect? And what becomes of an interval that is just two windows long?
 #
 # To take it further: write a subclass of `nl.PairedViews` that draws second starts this way, pretrain with both, and compare.
 
@@ -762,13 +767,13 @@ nl.plots.distances(drawn, window_s=10.0, title="one interval of 600 s, second vi
 # %% [markdown]
 # ## What you should have seen
 #
-# A token is 50 counts of 20 ms, about 86 % of them 0. In both views of a pair are about 56 % of the units. In a long interval a good third of the pairs overlap and share a sixth of their time, and copying then
-# finds up to all units; without overlap it finds none beyond guessing. The cell below checks it.
+# A token is 50 counts, each of 20 ms, and about 85 % of them are 0. About 56 % of the units are kept in both views of a pair. In a long interval a third of the pairs overlap; over all pairs, a sixth of the time is shared. Copying
+# finds nearly every unit when the starts are less than 1 s apart, and none beyond guessing without overlap. The cell below checks it.
 
 # %%
 distance = np.abs(drawn["at least 0 s"])
 near, far = table[table["distance_s"] < 1], table[table["distance_s"] > 10]
-seen = {"samples that are 0": ((spike_tokens(one, 100.0, model)[0] == 0).mean(), 0.86, 0.06),
+seen = {"samples that are 0": ((spike_tokens(one, 100.0, model)[0] == 0).mean(), 0.85, 0.06),
         "units in both views": ((kept[0] & kept[1]).mean(), 0.5625, 0.01),
         "pairs that overlap": ((distance < 10).mean(), 0.34, 0.03),
         "time shared": (np.clip(1 - distance / 10, 0, None).mean(), 0.17, 0.02),

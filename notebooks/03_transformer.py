@@ -17,14 +17,14 @@
 #
 # **Needs** nothing but this repository; what a window and a token are is in `02_views`. **Takes** about 1 minute on a laptop (2 cores); no GPU needed.
 #
-# What kind of function do we want? A window holds $U$ units, cut into $L$ tokens of $P$ samples. For each unit we want one vector of $D$ numbers. Four promises should hold:
+# What kind of function do we want? A window holds $U$ units. Each unit's activity is cut into $L$ tokens of $P$ samples (spike counts). For each unit we want one vector of $D$ numbers. Four promises should hold:
 #
 # 1. **Any number of units.** Today's recording has 43, tomorrow's 600.
 # 2. **No order among units.** Unit 7 of one animal has nothing to do with unit 7 of another. Shuffle the rows, and the vectors are shuffled with them; nothing else happens.
-# 3. **Populations are private.** Several populations are computed together because it is faster. None may notice.
-# 4. **Time has an order, but no zero.** Before and after must differ. On which clock the window was cut must not matter.
+# 3. **Populations are private.** Several populations are computed together because it is faster. None may notice the others.
+# 4. **Time has an order, but no zero.** Before and after must differ. What the clock showed when the window began must not matter.
 #
-# **Predict**, before you read on: a network with one input line for each unit breaks which of the four?
+# **Predict**, before you read on: an ordinary network has one input line for each unit. Which of the four does it break? (The answer is in section 8.)
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -58,7 +58,8 @@ from nuclr_lite.sources.simulated import SPIKES
 # ## 1 · What goes in
 #
 # One window of two *simulated* animals. Their units lie one after the other in one tensor, "packed", and `sizes` says how many belong to each population. The letters are
-# those of `nuclr_lite/model.py`: $U$ units, $L$ tokens, $P$ samples in a token, $D$ width of the model, $H$ heads, $C$ width of a head, $N$ populations, $W$ units of the widest one.
+# those of `nuclr_lite/model.py`: $U$ units, $L$ tokens, $P$ samples in a token, $D$ width of the model (numbers in each vector), $N$ populations, $W$ units of the widest one.
+# Two more come with attention in section 2: $H$ heads, $C$ width of a head. The encoder's weights are random: nothing in this notebook is trained.
 
 # %%
 duration_s = {"smoke": 40.0, "laptop": 120.0, "full": 120.0}[profile]
@@ -86,8 +87,9 @@ encoder(tokens, sizes).shape                                 # (U, D)
 # %% [markdown]
 # ### Read-in
 #
-# A token is 50 spike counts, 1 s of one unit. The first step makes it $D = 32$ numbers, by one linear layer, $x W^\top + b$: the *same* for all units and all tokens. So nothing in it can belong to "unit 7". Each row of
-# $W$ is a pattern of 1 s, and each of the $D$ numbers says how much the token looks like one of them.
+# A token $x$ is $P = 50$ spike counts, 1 s of one unit. The first step makes $D = 32$ numbers of it, by one **linear layer**, $x W^\top + b$, whose weights $W$ ($D$ rows of $P$) and bias $b$ are learned in training.
+# They are the *same* for all units and all tokens, so nothing in them can belong to "unit 7". Each row of $W$ is a pattern of 1 s; its dot product with the token, plus a bias, is one of the $D$ numbers.
+# In code, and from here on, `x` is what comes out.
 
 # %%
 weight, bias = encoder.read_in.weight, encoder.read_in.bias    # (D, P), (D,)
@@ -102,9 +104,10 @@ tuple(x.shape)
 # The idea in words. Each member of a group has three things: a **query**, what it looks for; a **key**, what it can be found by; a **value**, what it has to give. A member compares its query with all keys,
 # turns the comparisons into shares that sum to 1, and takes the values in these shares. That is all: *a weighted mean, whose weights come from the data*.
 #
-# $$ \mathrm{weight}_{ij} = \mathrm{softmax}_j\!\left(\frac{q_i \cdot k_j}{\sqrt{C}}\right), \qquad \mathrm{read}_i = \sum_j \mathrm{weight}_{ij}\, v_j $$
+# $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{C}}, \qquad \mathrm{weight}_{ij} = \frac{e^{s_{ij}}}{\sum_m e^{s_{im}}}, \qquad \mathrm{read}_i = \sum_j \mathrm{weight}_{ij}\, v_j $$
 #
-# The softmax makes scores positive and lets them sum to 1: $e^{s_j} / \sum_m e^{s_m}$.
+# Member $i$ asks, member $j$ is asked. Query $q_i$, key $k_j$ and value $v_j$ are vectors of $C$ numbers. Their comparison $s_{ij}$ is called a **score** (why $\sqrt C$: below). The formula for the weights is
+# the **softmax**: it makes a row of scores positive, with a sum of 1. In the shapes below, $S$ is the number of members.
 
 # %%
 def softmax(scores):
@@ -124,7 +127,7 @@ def attend(q, k, v):
 
 
 # %% [markdown]
-# **By hand.** Three units, two tokens, $C = 4$. A token is either *busy*, $(1, 1, 0, 0)$, or *quiet*, $(0, 0, 1, 1)$. For now queries, keys and values are the tokens themselves. The score of two equal tokens is then
+# **By hand.** Three units A, B, C, two tokens, vectors of $C = 4$ numbers. A token is either *busy*, $(1, 1, 0, 0)$, or *quiet*, $(0, 0, 1, 1)$. For now queries, keys and values are the tokens themselves. The score of two equal tokens is then
 # $(1 + 1)/\sqrt 4 = 1$, that of two different ones $0$.
 
 # %%
@@ -139,7 +142,8 @@ print(pd.DataFrame(at_0 @ at_0.T / 2, UNITS, UNITS), "scores at token 0\n", sep=
 print(pd.DataFrame(attention_weights(at_0, at_0), UNITS, UNITS).round(3), "weights at token 0", sep="   <- ")
 
 # %% [markdown]
-# Check the first row: $e^1 = 2.718$, $e^0 = 1$, their sum for A is $2.718 + 2.718 + 1 = 6.437$, so A takes $0.422$ from itself, $0.422$ from B and $0.155$ from C. What A reads is $0.422 + 0.422 = 0.845$ of *busy* and $0.155$ of *quiet*:
+# Check the first row, with $e^1 = 2.7183$ and $e^0 = 1$. The sum for A is $2.7183 + 2.7183 + 1 = 6.4366$. So A takes $2.7183 / 6.4366 = 0.4223$ from itself, as much from B, and $1 / 6.4366 = 0.1554$ from unit C. What A reads is
+# $0.8446$ of *busy* and $0.1554$ of *quiet*:
 
 # %%
 read = attend(at_0, at_0, at_0)                          # (3, 4)
@@ -152,8 +156,8 @@ assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v))      # th
 # %% [markdown]
 # ### One transposition
 #
-# `attend` looks along the second dimension from the end. In a tensor (units, tokens, C) these are the tokens: *each unit asks itself, over time*. Swap units and tokens, and the very same function lets
-# *each moment's units ask each other*. NuCLR uses both, in turn. This is the central idea of its encoder, and it is one transposition.
+# `attend` works along the last dimension but one. In a tensor (units, tokens, C) these are the tokens: *each unit asks itself, over time*. Swap units and tokens, and the very same function lets
+# *the units of one moment ask each other*. NuCLR uses both, in turn. This is the central idea of its encoder, and it is one transposition.
 
 # %%
 over_time = attention_weights(TINY, TINY)                # (3 units, 2 tokens, 2 tokens)
@@ -166,11 +170,12 @@ nl.plots.two_attentions(over_time, over_units, unit=1, token=0, names=UNITS, wor
                         title="three units, two tokens, by hand")
 
 # %% [markdown]
-# Lines are as thick as their weight. On the left, B stays in its row; on the right, it stays in its column. No line ever goes diagonally. How B at token 0 can still hear of C at token 1 is the question of section 8.
+# Lines are as thick as their weight; B at token 0 (ringed) asks. On the left, B stays in its row; on the right, it stays in its column. No line ever goes diagonally. How B at token 0 can still hear of C at token 1 is the question of section 8.
 #
 # ### Why divide by $\sqrt{C}$?
 #
-# A score is a sum of $C$ products, and a sum of $C$ random numbers grows as $\sqrt C$. Without the division, wide heads have huge scores, and the softmax gives everything to one member: it no longer averages, and its gradient vanishes.
+# A score is a sum of $C$ products. The spread of a sum of $C$ independent random numbers with mean 0 grows as $\sqrt C$. Without the division, long vectors have huge scores, and the softmax gives nearly everything to one member. Then it no longer averages,
+# and small changes of the scores change next to nothing: a poor start for learning. Random queries and keys show it:
 
 # %%
 rows = []
@@ -187,8 +192,8 @@ spread.round(2)
 # %% [markdown]
 # ### Learned questions, several at once
 #
-# In the real thing, query, key and value are three linear maps of the same vector, and all three are learned. One linear layer makes them together, $D \to 3HC$ numbers. And one softmax can look in one way only, so there are $H$
-# **heads**: the numbers are cut into $H$ pieces of $C$, each with its own queries, keys and values; afterwards the pieces are put side by side again.
+# In the real thing, query, key and value are three linear maps of the same vector, and all three are learned. And one set of weights can look in one way only, so there are $H$ **heads**, each with its own queries, keys and
+# values of $C$ numbers. One linear layer makes all of them together, $D \to 3HC$ numbers. They are cut into pieces, each head attends by itself, and what the heads read is put side by side again.
 
 # %%
 def split_heads(qkv, heads):
@@ -209,7 +214,7 @@ print(tuple(qkv.shape), "-> three of", tuple(q.shape))
 # %% [markdown]
 # ## 3 · Norm and residual: how layers are stacked
 #
-# Each layer *adds* to what came in, $x + f(\mathrm{norm}(x))$. So $x$ is like a notebook that is passed on: a layer reads it, and writes a remark beside what stands there. A layer that has nothing to say writes nothing, and the rest
+# Each layer $f$ *adds* to what came in, $x + f(\mathrm{norm}(x))$: a **residual** connection. So $x$ is like a page that is passed on: a layer reads it, and adds a remark to what stands there. A layer that has nothing to say adds nothing, and the rest
 # gets through. The **norm** (LayerNorm) is what a layer reads: each vector by itself, minus its mean, over its standard deviation, then a learned weight and bias for each dimension. By hand: $(1, 2, 3, 6)$ has mean 3 and variance
 # $(4 + 1 + 0 + 9)/4 = 3.5$.
 
@@ -228,7 +233,7 @@ assert_close(norm(10 * x), norm(x), atol=0.01, rtol=0)       # ten times as long
 # %% [markdown]
 # ## 4 · Rotary position: a clock for time
 #
-# Attention has no notion of order. Shuffle the tokens of a unit, and what each token reads is the same as before:
+# Attention has no notion of order. Shuffle the tokens of a unit, and each token still reads what it read before, only in another place:
 
 # %%
 order = torch.randperm(10, generator=generator)
@@ -236,12 +241,12 @@ q, k, v = torch.randn(3, 10, 16, generator=generator)                     # one 
 assert_close(attend(q[order], k[order], v[order]), attend(q, k, v)[order])
 
 # %% [markdown]
-# For units that is just what we want (section 6). For time it isn't: rising and falling activity would be the same. So each token gets a clock. Take a pair of dimensions $(a, b)$ as a hand on a clock face, and turn it by an angle that grows with
-# the token's index $t$:
+# That is what we want for units (section 6), but not for time: rising and falling activity would be the same. So each token gets a clock. Take a pair of dimensions $(a, b)$ of its query (or key) as a hand on a clock face, and turn it by the angle
+# $\omega t$, where $t$ is the token's index and $\omega$ the hand's speed in radians per token:
 #
 # $$ (a, b) \;\to\; (a \cos \omega t - b \sin \omega t,\;\; a \sin \omega t + b \cos \omega t) $$
 #
-# By hand: $(1, 0)$ turned by a quarter is $(0, 1)$, and $(0, 1)$ becomes $(-1, 0)$.
+# By hand: $(1, 0)$, a hand at 3 o'clock, turned by a quarter (anticlockwise, as angles are counted) is $(0, 1)$, and $(0, 1)$ becomes $(-1, 0)$.
 
 # %%
 def turned(x, angle):
@@ -258,7 +263,7 @@ assert_close(turned(q, quarter).norm(dim=-1), q.norm(dim=-1))             # turn
 
 
 # %% [markdown]
-# Each pair has its own period, in tokens: some hands are quick, some slow, log-spaced from 1 to $8L$. In NuCLR only the first half of the pairs turns; the others carry what doesn't depend on time.
+# Each pair has its own period $2\pi/\omega$, in tokens: some hands are quick, some slow. Periods run from 1 to $8L = 80$ tokens, each the same factor longer than the one before. In NuCLR only the first half of the pairs turns; the others carry what doesn't depend on time.
 
 # %%
 def rotary_periods(head_dim, tokens, rotary_fraction):
@@ -284,8 +289,8 @@ print("periods, tokens:", [round(period, 1) for period in periods.tolist()])
 #
 # ### Only differences of time matter
 #
-# Two hands turned by $\omega t$ and $\omega s$ stand at an angle of $\omega (t - s)$ to each other, whatever $t$ and $s$ are. A score is made of such pairs, $q_t \cdot k_s$, so it depends on how long ago, and not on when.
-# In the figure each dot is one of the $10 \times 10$ pairs of tokens: they all fall onto one curve.
+# Two hands that pointed the same way, turned by $\omega t$ and $\omega s$, stand at an angle of $\omega (t - s)$ to each other, whatever $t$ and $s$ are. The score of the turned $q_t$ and $k_s$ is a sum over such pairs. So where the
+# tokens lie enters only as a difference: how long ago, not when. In the figure, three hands; each mark is one of the $10 \times 10$ pairs of tokens. For each hand they all fall onto one curve. The cell after it puts the clock forward by 1, 17 and 1000 tokens: no weight changes.
 
 # %%
 hand = torch.tensor([1.0, 0.0]).expand(10, 3, 2)                          # (L, pairs, 2): three hands at 3 o'clock
@@ -304,7 +309,7 @@ for clock in (1, 17, 1000):
 # ### The values turn, too
 #
 # So far the clock decides *whom* a token asks. Should it also show in *what* it gets? A burst one token ago and a burst eight tokens ago are not the same news. So NuCLR turns the values as well. But then what a token reads would be full of absolute angles, and promise 4 would be
-# broken. Therefore the result is **turned back** by the angle of the token that asks. What remains is $v_s$ turned by $\omega (s - t)$: the difference again.
+# broken. Therefore the result is **turned back** by the angle of the token that asks. If token $t$ asks token $s$, what remains is $v_s$ turned by $\omega (s - t)$: the difference again.
 
 # %%
 def rotary_read(q, k, v, angle, turn_values=True, turn_back=True):
@@ -332,7 +337,7 @@ turning = pd.DataFrame(rows).T
 turning.round(6)
 
 # %% [markdown]
-# The first column should be 0: that is promise 4. The second should not: only turned values can tell *when* something was. Only the last row has both.
+# The first column should be 0: that is promise 4. The second should not: where no token is preferred, only turned values can tell *when* something was. Only the last row has both.
 
 # %%
 assert turning.iloc[0, 0] < 1e-5 and turning.iloc[0, 1] < 1e-5            # blind to when the values came
@@ -343,7 +348,7 @@ assert turning.iloc[2, 0] < 1e-5 and turning.iloc[2, 1] > 0.1             # what
 # %% [markdown]
 # ## 5 · Ask yourself over time
 #
-# Everything for the first attention is there: norm, queries, keys and values, the clock, heads side by side, one linear layer back to $D$.
+# Everything for the first attention is there: norm, queries, keys and values, the clock, heads side by side, one linear layer back to $D$. The proof is the same for each part from here on: give ours the module's weights, and compare what comes out.
 
 # %%
 class AskYourself(nn.Module):
@@ -373,12 +378,13 @@ with torch.no_grad():
     backwards = mine(x.flip(1)).flip(1)
     assert (backwards - mine(x)).abs().max() > 0.01                       # ... but it has an order
     changed = x.clone()
-    changed[3] += 1.0                                                     # another unit altogether
+    changed[3] = -changed[3]                                              # another unit altogether
+    assert (mine(changed)[3] - mine(x)[3]).abs().max() > 0.01             # it does notice
     others = torch.arange(len(x)) != 3
     assert torch.equal(mine(changed)[others], mine(x)[others])            # nobody else notices: not a single bit
 
 # %% [markdown]
-# `torch.equal` asks for the same bits. Here each unit is alone with its own past and future. With this attention only, NuCLR would be a network on single units: its ablation "no population context".
+# `torch.equal` asks for the same bits. Here each unit is alone with its own past and future. With this attention only, NuCLR would be a network on single units: the experiment "no population context", an *ablation* (a part is taken out).
 #
 # ## 6 · Ask the others at each moment
 #
@@ -416,8 +422,8 @@ with torch.no_grad():
 # %% [markdown]
 # ### The order of units: a proof
 #
-# Let $\Pi$ shuffle the rows. Queries, keys and values are made row by row, so they are shuffled alike. The weights $A$ become $\Pi A \Pi^\top$ (the softmax works along each row and doesn't care), and $\Pi A \Pi^\top \Pi V = \Pi A V$, since $\Pi^\top \Pi$ undoes the shuffling. So $f(\Pi x) = \Pi f(x)$:
-# **permutation equivariance**. Seven units, shuffled:
+# At one moment, let $x$ hold a row for each unit, and let the matrix $\Pi$ shuffle rows. Queries, keys and values are made row by row, so they are shuffled alike. The weights $A$ become $\Pi A \Pi^\top$: rows and columns both shuffled (the softmax works along each row and doesn't care).
+# The values $V$ become $\Pi V$. So what is read is $\Pi A \Pi^\top \Pi V = \Pi A V$, since $\Pi^\top$ undoes $\Pi$. For the layer $f$ that means $f(\Pi x) = \Pi f(x)$: **permutation equivariance**. Seven units, shuffled:
 
 # %%
 seven = torch.tensor([7])
@@ -430,7 +436,7 @@ title = "shuffled in, shuffled out: spatial attention at one token (simulated; o
 nl.plots.rows_permuted(x[:7, 0], x[:7, 0][shuffle], away[:, 0], shuffled_away[:, 0], shuffle, title=title)
 
 # %% [markdown]
-# The same lines connect the rows on both sides. Follow one: the row that arrives is the row that left, although each unit has asked all the others. (An untrained attention is nearly an even mean, so all units read nearly the same; the picture shows how each differs from the mean.)
+# Left, what goes in, in order and shuffled; right, what comes out of each. The same lines connect the rows on both sides. Follow one on the right: the row is the same at both ends, although each unit has asked all the others. (An untrained attention is nearly an even mean, so all units read nearly the same; the picture shows how each differs from the mean.)
 #
 # ### Populations side by side
 #
@@ -463,7 +469,7 @@ assert error[0].max() < 1e-5 < 1e-3 < error[1].max()
 
 # %% [markdown]
 # Without the mask, the padding takes part: a row of zeros has a score of 0, and $e^0 = 1$. The widest population has no padding and is right; the other one is wrong, and nothing would have told you. Such errors don't crash. Hence the test: does one
-# population notice when something terrible happens to the other?
+# population notice when something terrible happens to the other? All its numbers become `nan`, "not a number", which spoils every sum that it enters.
 
 # %%
 terrible = x.clone()
@@ -477,12 +483,13 @@ with torch.no_grad():
 # %% [markdown]
 # ## 7 · Think it over: the feed-forward layer
 #
-# Attention mixes; it makes no new feature out of the mix. That is the work of the feed-forward layer. It looks at one token of one unit at a time, so it can break no promise. The layer is widened to $8D$ numbers; one half are values, the other half decide how
-# far each value's door is open (**GEGLU**, a gated layer):
+# Attention mixes; the feed-forward layer makes new features of the mix. It looks at one token of one unit at a time, so it can break no promise. A linear layer widens the $D$ numbers to $8D$. One half of these are values; the other half, the gates, decide how
+# far each value's door is open (**GEGLU**, a gated layer). A second linear layer leads from $4D$ back to $D$.
 #
 # $$ \mathrm{value} \cdot \mathrm{GELU}(\mathrm{gate}), \qquad \mathrm{GELU}(g) = g \, \Phi(g) = \frac{g}{2}\left(1 + \mathrm{erf}\frac{g}{\sqrt 2}\right) $$
 #
-# $\Phi$ is the share of a normal distribution below $g$: the door is nearly shut for negative gates, and wide open for large ones. By hand, for a value of 3: a gate of 1 gives $3 \cdot 1 \cdot 0.841 = 2.52$.
+# $\Phi(g)$ is the share of a standard normal distribution that lies below $g$ (erf, the error function, computes it). The door is shut for gates far below 0; just below 0 a little slips through, with its sign turned; for large gates the value is multiplied by the gate. By hand, for a value of 3: a gate of 1 gives
+# $3 \cdot 1 \cdot 0.841 = 2.52$.
 
 # %%
 def gelu(gate):
@@ -556,7 +563,7 @@ class Encoder(nn.Module):
 
 
 # %% [markdown]
-# **The proof of the whole.** `load_state_dict` is strict: every weight of the module must find its place, and none may be left over. Then the vectors must agree, and so must all gradients, since training runs on those.
+# **The proof of the whole.** `load_state_dict` is strict: every weight of the module must find its place, and none may be left over. Then the vectors must agree. So must all gradients, the derivatives by each weight, since training runs on those.
 
 # %%
 mine = made(Encoder, config, seed + 1)
@@ -575,7 +582,8 @@ print(f"{len(gradients)} gradients agree, of {sum(g.numel() for g in gradients.v
 # %% [markdown]
 # ### What reaches a unit
 #
-# No line is diagonal in the figure of section 2: a unit asks along its row, or along its column. One after the other they reach everything. Take one token of one unit, and ask which cells of the input have any effect on it: those where the gradient is not exactly 0.
+# How can B at token 0 hear of C at token 1, when no line is diagonal (section 2)? In two steps, one attention after the other. Take one token of one unit that comes out of a layer, and ask which squares of the input
+# (a unit at a token) have any effect on it: those where the gradient is not exactly 0.
 
 # %%
 def reaches(layer, x, unit, token):
@@ -597,11 +605,11 @@ nl.plots.what_reaches(reached, few_sizes, unit=1, token=4,
                       title="which cells have an effect on unit 1 at token 4? (simulated; from the gradients)")
 
 # %% [markdown]
-# One cell, its row, its column of the population, the whole population. The other population stays grey: always.
+# One square; its row; its column, within the population; the whole population. The other population stays grey throughout.
 #
 # ### The promises, kept by the whole
 #
-# On the simulated window, with random shuffles within each population, and each population once by itself. (A network with one input line for each unit, to answer the question of the beginning, breaks the first two.)
+# On the simulated window, with random shuffles within each population, and each population once by itself. Promise 4 was tested in section 5, for the only layer that knows about time. (And the question of the beginning: a network with one input line for each unit breaks the first two.)
 
 # %%
 with torch.no_grad():
@@ -652,10 +660,10 @@ for name, size in (("this notebook", config), ("published", nl.ModelConfig())):
 assert sum(parameters(nl.ModelConfig()).values()) == 6_330_624
 
 # %% [markdown]
-# Three quarters of it lie in the feed-forward layers, which look at nobody. Nothing in the count depends on the number of units or of tokens: one encoder serves all recordings.
+# Three quarters of it lie in the feed-forward layers, which ask nobody. Nothing in the count depends on the number of units or of tokens: one encoder serves all recordings.
 #
-# **Multiplications.** Timings depend on the machine, so we count. A linear layer costs its inputs times its outputs, for each token of each unit: it grows with $UL$. Attention over time compares $L$ with $L$ for each unit, $U L^2 \cdot 2HC$ (once for the scores, once for the reading). Attention over
-# units: $L U^2 \cdot 2HC$.
+# **Multiplications.** Timings depend on the machine, so we count. A linear layer costs its inputs times its outputs, for each token of each unit: it grows with $UL$. Attention over time compares $L$ tokens with $L$ tokens for each unit: $U L^2 \cdot 2HC$ (the 2: once for the scores, once for the reading). Attention over
+# units compares $U$ with $U$ at each token: $L U^2 \cdot 2HC$.
 
 # %%
 def multiplications(config, units, tokens):
@@ -689,8 +697,8 @@ nl.plots.multiplications({"units (10 tokens)": by_units, "tokens (300 units)": b
                          title="one window through the published size")
 
 # %% [markdown]
-# With tens to hundreds of units and 10 tokens, nearly everything is linear layers; that attention "is quadratic" begins to show at thousands of units. Each spatial attention costs as much as the linear layers of its block at $U = 8D = 2048$. Asking everybody at all times at once
-# (dashed) would cost $L$ times what asking the units costs, and $U$ times what asking oneself costs. That is what the two attentions, taking turns, avoid.
+# With tens to hundreds of units and 10 tokens, nearly everything is linear layers. That attention "is quadratic" begins to show at thousands of units. At $U = 8D = 2048$, each attention over units costs as much as the linear layers of its block. Asking everybody at all times at once
+# (dashed) would cost $L$ times as much as asking the units, and $U$ times as much as asking oneself. The two attentions, taking turns, avoid that.
 
 # %%
 at_48 = multiplications(published, 48, 10)
@@ -708,13 +716,13 @@ assert multiplications(block, 2048, 10)["attention over units"] == own_linear
 #
 # Take the vector of the first unit of the first population. Five changes, each by itself. For each write `"same"` (up to rounding) or `"changes"`:
 #
-# - **a** the other population is taken out of the batch;
+# - **a** the other population is taken out of the tensor;
 # - **b** the *other* units of its own population are shuffled;
 # - **c** the tokens of all units are put in reverse order;
 # - **d** a silent unit, all counts 0, joins its population;
 # - **e** every unit of its population is entered twice.
 #
-# The check runs all five on the window of this notebook, and tells how many of your answers agree.
+# Write `prediction` as a dictionary, `{"a": ..., "b": ...}`, and for yourself a reason for each. The check runs all five on the window of this notebook, and says how many of your answers differ, not which.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -741,7 +749,7 @@ print("exercise 1: right;", {name: f"{value:.1e}" for name, value in change.item
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): a softmax with a mask
 #
-# Open the box that `padded_read` left to torch: write the softmax in which only those who are there take part. Each row sums to 1, the absent have exactly 0, and what their scores are must not matter, be it 1000 or "not a number". (At least one member of each row is there.) You may use `softmax` from section 2.
+# Open the box that `padded_read` left to torch: write the softmax in which only those who are there take part (`there` is true for them). Each row sums to 1, the absent have exactly 0, and what their scores are must not matter, be it 1000 or `nan`. (At least one member of each row is there.) You may use `softmax` from section 2.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def masked_softmax(scores, there):
@@ -771,7 +779,7 @@ print("exercise 2: right")
 #
 # $$ \mathrm{score}_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt C}, \qquad \mathrm{read}_i = \sum_j \mathrm{softmax}_j(\mathrm{score}_{ij})\, R_{j-i} v_j $$
 #
-# where $R_{j-i}$ turns by `angle[j] - angle[i]`. `turned` accepts leading dimensions, so no loop is needed; a loop is fine too. It is right if it equals `rotary_read`, which is cheaper: $2L$ turns of values instead of $L^2$.
+# where $R_{j-i}$ turns by `angle[j] - angle[i]`. Use `turned` and `softmax`, but not `rotary_read`: that is what the check compares with. `turned` accepts leading dimensions, so no loop is needed; a loop is fine too. (`rotary_read` is cheaper: $L$ turns of values and $L$ back, instead of $L^2$.)
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def read_by_difference(q, k, v, angle):
@@ -792,6 +800,7 @@ mirrored = rotary_read(q, k, v, -angle)
 assert not torch.allclose(got, mirrored, atol=1e-4), "future and past are swapped: mind the sign of the difference"
 unturned = rotary_read(q, k, v, angle, turn_values=False, turn_back=False)
 assert not torch.allclose(got, unturned, atol=1e-4), "the values must turn, too"
+assert "rotary_read" not in read_by_difference.__code__.co_names, "write it without rotary_read"
 assert_close(got, rotary_read(q, k, v, angle), msg=lambda text: f"it is not yet what rotary_read gives: {text}")
 assert_close(read_by_difference(q, k, v, rotary_angles(10, periods, clock=17)), got)
 print("exercise 3: right")
@@ -799,10 +808,10 @@ print("exercise 3: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4 (extend): who attends to whom?
 #
-# torch's fused attention doesn't tell its weights. Compute them: for one population, what does each unit give to each other one in the encoder's *first spatial layer*, at each token and in each head? The parts: `encoder.read_in`, the blocks of `encoder.temporal`,
+# `F.scaled_dot_product_attention` returns what is read, not the weights. Compute them: for one population, what weight does each unit give to each unit in the encoder's *first spatial layer* (the attention over units), at each token and in each head? The parts: `encoder.read_in`, the blocks of `encoder.temporal`,
 # then `encoder.spatiotemporal[0].spatial.attention` with its `.norm`, `.qkv` and `.heads`; and `split_heads` and `attention_weights` from above. It is right if rows sum to 1 and it equals `interpretation.attention_weights`.
 #
-# Then look: does an encoder that has learned nothing prefer some cell types? Write down what you expect before you see the figure.
+# Then look: does an encoder that has learned nothing prefer some cell types? Write down what you expect before you see the figure. In its colours, and in the table after it, 1 means as much as if all were asked alike.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def who_attends(encoder, tokens):
@@ -841,14 +850,14 @@ by_type = interpretation.between_kinds(given.mean(dim=(0, 1)), kinds)     # 1: a
 by_type.round(2)
 
 # %% [markdown]
-# Every type gets nearly the same share. What stripes there are, columns more than rows, belong to single units whose key happens to suit everybody, not to types. If you find a preference in a *trained* encoder, this figure is what to compare it with.
+# Every type gets nearly the same share. What stripes there are, columns more than rows, belong to single units that most others happen to ask, not to types. If you find a preference in a *trained* encoder, this figure is what to compare it with.
 #
 # ## What you should have seen
 #
 # - By hand: weights of 0.422, 0.422 and 0.155 (± 0.001) for A at token 0.
-# - Your encoder and the module agree in vectors and gradients, to single precision.
+# - The encoder built here and the module agree in vectors and gradients, to single precision.
 # - Turning values without turning back: the result depends on the clock, by more than 0.1. Turned back: by less than 0.00001.
-# - One cell, 10, 5 and 50 cells reached; none of the other population.
+# - One square, then 10, 5 and 50 squares reached; none of the other population.
 # - 86,272 parameters here, 6,330,624 in the published size; at 48 units, attention over units is 0.8 % (± 0.1) of its multiplications.
 # - In the untrained encoder every type gets an even share, within 0.1 (in the run shown here 0.97 to 1.04).
 

@@ -18,9 +18,9 @@
 # **Needs** nothing but this repository; `02_views` and `03_transformer` come before it, and nothing here depends on having run them.
 # **Takes** about 1 minute to run on a laptop (2 cores), and an hour to read; no GPU needed.
 #
-# There are no labels. All that we have is that a unit is *the same unit* in two windows. So the task is: here is a unit's vector
+# There are no labels. All that we know is that a unit is *the same unit* in two windows. So the task is: here is a unit's vector
 # from one window; find the same unit among all units of the other window. To do that, the encoder must write into the vector what stays
-# with a unit from window to window **and** differs from one unit to the next. The objective of this lesson says that in numbers that a gradient can follow.
+# with a unit from window to window **and** differs from one unit to the next. The *objective*, or **loss**, turns that into one number, which training makes small by following its gradient.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -32,7 +32,7 @@ if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; n
 # %% tags=["parameters"]
 profile = "laptop"             # "smoke": seconds; "laptop": about a minute; "full": more seeds and steps
 temperature = 0.2              # no unit; the paper's. Expected numbers below are for 0.2
-n_animals = 4                  # simulated animals in the batch of section 11
+n_animals = 4                  # simulated animals that the batch of section 11 is drawn from
 seed = 0                       # of all random draws
 
 # %%
@@ -53,7 +53,7 @@ from nuclr_lite.sources import simulated
 # ## 1 · Who is matched, who is a stranger
 #
 # A view shows those units of a population that fired in the window (of calcium, all) and that unit dropout kept. So the two views show different sets,
-# in different orders. A unit that both show is **matched**: it has a partner to be found. A unit that only one shows is a **stranger**: it can't be asked for,
+# and the same unit often stands in another row. A unit that both show is **matched**: it has a partner to be found. A unit that only one shows is a **stranger**: it can't be found again,
 # but it stands in the crowd. Our example for this lesson: view 1 shows units 7, 8 and 9; view 2 shows 8 and 7. Unit 9 is a stranger.
 
 # %%
@@ -82,7 +82,7 @@ by_hand
 # ## 2 · The projector, and the cosine
 #
 # Between encoder and loss stands a small network, the **projector**: LayerNorm, a linear layer, ReLU, a linear layer, all as wide as the encoder's output.
-# The loss sees its output; after pretraining it is thrown away and the encoder's output is used. Why one would throw away what was trained becomes clear in section 10, where we measure it.
+# (LayerNorm is in `03_transformer`; ReLU puts negative numbers to 0.) The loss sees the projector's output. After pretraining the projector is thrown away and the encoder's output is used. Why one would throw away what was trained: section 10.
 
 # %%
 class Projector(nn.Module):
@@ -110,8 +110,8 @@ assert encoder_names and not any("projector" in name for name in encoder_names) 
 #
 # $$\cos(a, b) = \frac{a \cdot b}{\lVert a \rVert \, \lVert b \rVert}$$
 #
-# Lengths don't count. That closes a way out: a loss on distances could be met by shrinking all vectors.
-# From here on, $z$ is a projected vector divided by its length; the cosine is then a plain dot product.
+# Lengths don't count. That closes a way out: matches could be brought near by shrinking all vectors.
+# From here on, $z$ is a projected vector divided by its length. The cosine of two such vectors is a plain dot product.
 
 # %%
 def cosine(a, b):
@@ -127,12 +127,13 @@ assert_close(F.normalize(a, dim=0) @ F.normalize(b, dim=0), cosine(a, b))
 # %% [markdown]
 # ## 3 · Temperature is contrast
 #
-# Many negatives must become one number. The mean won't do: a unit that is confused with *one* other is not helped by being far from fifty more. The maximum
-# sees only one negative at a time. Between them lies the **log-sum-exp** of $\cos/\tau$, a soft maximum, and the temperature $\tau$ says how soft. It shows in the derivative, the push that each negative gives:
+# A unit's **negatives** are the vectors of all other units: what it must be told apart from. Say there are several, and $\cos_j$ is the unit's cosine with number $j$. These must become one number, to be made small. The mean won't do: a unit that is
+# confused with *one* other is not helped by being far from fifty more. The maximum sees only one negative at a time. Between them lies the **log-sum-exp**, $\log \sum_j e^{\cos_j/\tau}$, a soft maximum, and the
+# **temperature** $\tau$ says how soft. It shows in the derivative, the push that negative $k$ gives:
 #
 # $$\frac{\partial}{\partial \cos_k} \log \sum_j e^{\cos_j/\tau} = \frac{w_k}{\tau}, \qquad w_k = \frac{e^{\cos_k/\tau}}{\sum_j e^{\cos_j/\tau}}$$
 #
-# The weights $w$ sum to 1: they share out the push. Check it with autograd:
+# The weights $w$ are a softmax; they sum to 1 and share out the push. Check it with torch's automatic derivatives (autograd), for six negatives:
 
 # %%
 cosines = torch.tensor([-0.6, -0.3, 0.0, 0.3, 0.6, 0.9], requires_grad=True)
@@ -153,19 +154,22 @@ nl.plots.temperature_weights(cosines.detach(), weights, title="Who pushes: the s
 #
 # ## 4 · Attraction and repulsion, by hand
 #
-# For a matched unit $i$, with $n_1$ units in view 1, $n_2$ in view 2, and $M$ matched units:
+# Take one population with $n_1$ units in view 1, $n_2$ in view 2, and $M$ matched units. $z^1_i$ is the vector of unit $i$ in view 1, $z^2_i$ in view 2:
 #
 # $$\text{attraction} = \frac{1}{M}\sum_i \frac{1 - \cos(z^1_i, z^2_i)}{\tau}$$
 #
 # $$\text{repulsion}^{1}_i = \log \frac{1}{n_1 + n_2} \Big[\underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^2_k)/\tau}}_{\text{others in the other view}}
 # + \underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^1_k)}}_{\text{others in its own view}}\Big]$$
 #
-# - The sums run over *everybody* in the population, strangers included, but for $i$ itself and its own match.
+# - The attraction's sum runs over matched units. Both sums of the repulsion run over *everybody* in that view, strangers included, except unit $i$: neither itself nor its own match.
 # - Dividing by $n_1 + n_2$ makes a mean of the sum (nearly: two are left out), so that a large population doesn't cost more merely for being large.
-# - $\text{repulsion}^{2}_i$ is the same seen from view 2. The repulsion is the mean of both, then over matched units. **Loss = attraction + repulsion.**
+# - $\text{repulsion}^{2}_i$ is the same seen from view 2. The repulsion is the mean of both, then over matched units. **Loss = attraction + repulsion.** It may be negative. Logarithms are natural, so its unit is the *nat*.
 # - Only similarities *across* views are divided by $\tau$. That is no slip of ours; see section 7.
 #
-# Now three units on the circle, with $\tau = 0.5$ so that one can check it with a pocket calculator:
+# Now units 7, 8 and 9 on the circle, with $\tau = 0.5$ so that one can check it with a pocket calculator. (The picture has view 1 on the inner ring and view 2 on the outer one, so that they don't cover each other. It is one circle.)
+#
+# Unit 7 seen from view 1: its negatives are unit 8 in view 2 (cosine 0), and units 8 and 9 in its own view (cosines 0 and -1). So its repulsion is $\log\,(e^{0/0.5} + e^{0} + e^{-1})/5 = \log 0.474 = -0.747$. The cell does all four. Its comments
+# list the negatives in the order of the terms; a prime, 8', means "in view 2".
 
 # %%
 view_1 = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])                             # units 7, 8, 9
@@ -184,7 +188,7 @@ print(f"unit 7: {seven_1:.3f} and {seven_2:.3f}; unit 8: {eight_1:.3f} and {eigh
 print(f"attraction {attraction:.3f} + repulsion {repulsion:.3f} = {attraction + repulsion:.3f}")
 
 # %% [markdown]
-# Unit 9 has no line of its own: nobody asks for it. It appears in everybody else's sum. The module says the same, once its projector is replaced by one that does nothing:
+# Unit 9 has no repulsion of its own: nobody looks for it. But it is in all four sums. The module, `nl.ContrastiveLoss`, says the same, once its projector is replaced by one that does nothing:
 
 # %%
 def bare_loss(temperature, **options):
@@ -201,7 +205,7 @@ assert_close(torch.stack(parts), torch.tensor([attraction + repulsion, attractio
 # ## 5 · Ten lines of loop
 #
 # First the repulsion of one unit in one direction, the equation word for word; then a loop over populations and matched units.
-# A unit that has no negative at all (alone in both views) gets a repulsion of 0. The official code gives minus infinity there, the logarithm of an empty sum.
+# A unit that has no negative at all (alone in both views) gets a repulsion of 0. The authors' code gives minus infinity there, the logarithm of an empty sum.
 
 # %%
 def repulsion_of_one(own, other, i, match, temperature, within_temperature=1.0):
@@ -250,17 +254,17 @@ assert_close(our_gradients, torch.autograd.grad(theirs.total, given[:2]))
 print(f"attraction {ours[0].item():.4f}, repulsion {ours[1].item():.4f}; the module: the same, gradients too")
 
 # %% [markdown]
-# The loop is right, and slow: one small product after another. The module makes one matrix of similarities a population, sets the forbidden ones to minus infinity and takes all log-sum-exps together.
+# The loop is right, and slow. The module makes one matrix of similarities a population, sets the forbidden ones to minus infinity and takes all log-sum-exps together.
 # Exercise 3 is that step.
 #
 # ## 6 · Why the match is not among the negatives
 #
-# InfoNCE, the usual contrastive loss, has one more term under the logarithm: the match itself. The loss is then the cross-entropy of a classifier that picks the
-# right unit, and has its property: where the pick is already right, the gradient goes to zero. With $p$ the share of the sum that the match holds, the pull on it is
+# *InfoNCE*, the usual loss for such tasks, has one more term under the logarithm: the match itself. The loss is then the cross-entropy of a classifier that has to pick the match out of all: minus the logarithm of $p$,
+# the share of the sum that the match holds (up to a constant). It has a classifier's property: where the pick is already right, $p$ near 1, the gradient goes to zero. Our loss, with the match left out, is called **decoupled**. The pull on the match is
 #
-# $$-\frac{\partial\, \text{loss}}{\partial \cos(z^1_i, z^2_i)} = \frac{1 - p}{\tau} \quad\text{(InfoNCE)}, \qquad \frac{1}{\tau} \quad\text{(decoupled: the match is left out)}$$
+# $$-\frac{\partial\, \text{loss}}{\partial \cos(z^1_i, z^2_i)} = \frac{1 - p}{\tau} \quad\text{(InfoNCE)}, \qquad \frac{1}{\tau} \quad\text{(decoupled)}$$
 #
-# One arrangement lets us vary that cosine and nothing else: one matched unit, strangers at right angles to it and to each other. We let autograd go through the *module*:
+# for one matched unit ($p$: the mean of the two directions). One arrangement lets us vary that cosine and nothing else: one matched unit, strangers at right angles to it and to each other. We let autograd go through the *module*:
 
 # %%
 def pull_on_match(cosines, n_strangers, temperature, decoupled):
@@ -286,15 +290,15 @@ nl.plots.attraction_fades(grid, pulls, temperature, title="The pull on a unit's 
 
 # %% [markdown]
 # With ten negatives InfoNCE has all but stopped pulling before the two vectors meet; with three hundred a third of the pull is gone. Negatives come from one population only, and a probe or an imaging plane
-# often has dozens of units: few enough for the fading to matter. That is a reason for leaving the match out. (Two reservations. Negatives that lie nearer than a right angle keep $p$ smaller, so that InfoNCE fades less than drawn here. And along the sphere both have
-# a further factor, the sine of the angle, since at the very goal a small turn no longer changes the cosine.)
+# often has dozens of units: few enough for the fading to matter. That is a reason for leaving the match out. (Two reservations. Negatives that lie nearer than a right angle keep $p$ smaller, so that InfoNCE fades less than drawn here. And a vector
+# can only turn: near the goal a small turn hardly changes the cosine, so there the pull on the *vector* fades in both.)
 #
-# In the simulated animals this choice could *not* be told apart from InfoNCE at the length of training that `12_what_it_learned` can afford.
+# Does it make better vectors? In the simulated animals the two could *not* be told apart at the length of training that `12_what_it_learned` can afford.
 #
 # ## 7 · A quirk that the published numbers come from
 #
 # In the authors' first code, similarities *within* a view are not divided by $\tau$. With $\tau = 0.2$, a negative at cosine 0.9 counts $e^{4.5} = 90$ if it lies in the other view, and $e^{0.9} = 2.5$ if in its own. So the negatives that matter, the near ones,
-# hardly push if they lie in the own view. The published numbers come from that code, so it is the default; `scale_within_view=True` is the textbook form, which the authors' later code uses. How much of the push comes from the own view, if both views have as many negatives at the same cosine?
+# hardly push if they lie in the unit's own view. The published numbers come from that code, so it is the default; `scale_within_view=True` is the textbook form, which the authors' later code uses. How much of the push comes from the own view, if both views have as many negatives at the same cosine?
 
 # %%
 def push_from_own_view(cosine, temperature, within_temperature):
@@ -310,7 +314,7 @@ assert all(abs(share - 0.5) < 1e-6 for share in shares["textbook: all divided by
 nl.plots.pushes_of_views(grid, shares, title="Own view against other view")
 
 # %% [markdown]
-# With the official form, only negatives that are far anyway push mostly from the own view, and those push little. Our loop has both forms, and so has the module:
+# With the official form, the own view has the larger share only for negatives that are far anyway (cosine below about -0.4), and those push little. Our loop has both forms, and so has the module:
 
 # %%
 with torch.no_grad():
@@ -326,7 +330,7 @@ assert official.attraction == textbook.attraction
 # ## 8 · A population keeps to itself
 #
 # Negatives never cross populations. A unit of another animal is easy to tell apart, by that animal's state, its noise, its electrode. Were it a negative, a cheap way to lower the loss would be to write the
-# *animal* into the vector, which is just what must not be there when types are read in new animals. **Proof**: replace one population by something else; nothing changes for the others: their gradient stays, and the loss moves by what the new one brings itself.
+# *animal* into the vector. That is no help when types are read in new animals. **Proof** that populations don't meet in the loss: replace one by something else. The gradient of the others stays as it was, and the loss moves only by what the new one brings itself.
 
 # %%
 def parts_of_population(p, vectors_1, vectors_2, ids_1, ids_2, sizes_1, sizes_2, temperature):
@@ -360,7 +364,7 @@ print("matched units:", [matched for _, matched in apart], "of", sum(matched for
 # %% [markdown]
 # ## 9 · Where the gradient pulls
 #
-# Training moves vectors against the gradient. On the circle one can see it (the two views are drawn on two rings, so that they don't cover each other; it is one circle). Four units in each view, three of them matched, and one stranger in each (grey). Each part of the loss by itself:
+# Training moves vectors against the gradient. On the circle one can see it. Four units in each view, three of them matched, and one stranger in each (grey). **Predict** where each point will go, then look at each part of the loss by itself:
 
 # %%
 def downhill(angles_1, angles_2, ids_1, ids_2, temperature):
@@ -380,7 +384,7 @@ panels = {name: (*points, *(0.55 * arrow for arrow in arrows[name])) for name in
 nl.plots.on_circle(panels, circle_1, circle_2, title="Minus the gradient, by parts")
 
 # %% [markdown]
-# What the picture says, as asserts. Arrows lie along the circle, because length doesn't count. Attraction draws each matched unit towards its match and leaves strangers alone. Repulsion moves
+# What the picture says, as asserts. Arrows lie along the circle, because length doesn't count. (They are drawn at about half their length.) Attraction draws each matched unit towards its match and leaves strangers alone. Repulsion moves
 # units 0 and 1 of view 2, which have come near each other, apart. It moves strangers too, here only a little.
 
 # %%
@@ -398,7 +402,7 @@ assert arrows["repulsion"][0][3].norm() > 0 and arrows["repulsion"][1][3].norm()
 # %% [markdown]
 # ### Let them go
 #
-# Now follow the gradient. Six units, twelve free points, no encoder: can the loss sort them? We start twice: from anywhere, and from **collapse**, all points in one direction but for a tiny difference.
+# Now follow the gradient. Six units, twelve free points, no encoder: can the loss sort them? We start twice: from anywhere, and from near **collapse**, all points in one direction but for a tiny difference.
 
 # %%
 def descend(z1, z2, steps, temperature, step_size=0.1):
@@ -425,6 +429,9 @@ nl.plots.on_circle({f"step {at + 1}": path[at] for at in (0, 4, 14, 299)}, six, 
 
 # %% [markdown]
 # The two vectors of each unit come together, and the six pairs spread evenly: 60° apart. Nobody told them where to go.
+#
+# What should the loss be at the end? Where all $n$ units are matched, both vectors of a unit are equal, and all other cosines have one value $c$, the attraction is 0 and the repulsion can be written down: $n - 1$ negatives in either view, all at $c$.
+# `landmarks` does so for three values of $c$: 1 (collapse), 0 (right angles), and $-1/(n-1)$, the lowest cosine that all pairs of $n$ directions can have at once.
 
 # %%
 def landmarks(n, temperature):
@@ -453,7 +460,7 @@ assert_close(losses_collapsed[-1].item(), best_on_circle, atol=0.01, rtol=0)
 # %% [markdown]
 # **Collapse**, the classic failure of learning by agreement, is what attraction alone would choose: all vectors equal, attraction 0, and nobody can be told from anybody. Repulsion makes it the worst of all states that satisfy attraction.
 # Note two things about it. At *exact* collapse the gradient is zero, so that nothing would ever move; and it is not stable: the
-# second run started a hundredth away from it and got out. In more dimensions all pairs can be at right angles, or a little further.
+# second run started about a hundredth away from it and got out. On a circle six units can't all be at right angles; in 32 dimensions 24 units can, or a little further apart:
 
 # %%
 ids_24, size_24 = torch.arange(24), torch.tensor([24])
@@ -475,14 +482,14 @@ totals = landmarks(24, temperature) | {"random vectors, nobody found": at_random
 pd.Series(totals, name="loss, 24 units (nats)").round(2).to_frame()
 
 # %% [markdown]
-# These are landmarks for a training curve. Random directions cost about $1/\tau = 5$, nearly all of it attraction; collapse about 4.3, all of it repulsion; perfection about 0. So a loss that stays at 4.3 is the loss of a *collapse*, and the sum
-# alone doesn't say so: look at the two parts. How near 0 a recording can come nobody knows beforehand: units of one kind do look alike.
+# These are landmarks for a training curve, for 24 units and this temperature. Random directions cost about $1/\tau = 5$, nearly all of it attraction; collapse about 4.3, all of it repulsion; perfection about 0 (here a little below: 0 is no floor). So a loss that stays near 4.3 may
+# be a *collapse*, but other mixtures of the two parts have the same sum: look at the parts. How near 0 a recording can come nobody knows beforehand: units of one kind do look alike.
 #
 # ## 10 · Why the projector is thrown away
 #
-# The loss rewards vectors that are the same in both windows. What changes from window to window, it wants gone. But the encoder's vector may have to carry some of that, and more than the loss rewards. The projector gives the loss a place to discard it. A
-# **toy** shows it, with made-up vectors instead of recordings: each unit's input is a mixture of what it *is* (4 numbers, the same in both views) and of its *passing state* (4 numbers, new in each view). A small network
-# learns under our loss, once with the projector and once without. What can a linear readout get from the vectors?
+# The loss rewards vectors that are the same in both windows. What changes from window to window, it wants gone. But some of that may be of use to a later reader. With a projector, it can be dropped *behind* the encoder. A
+# **toy** shows that, with made-up vectors instead of recordings: each unit's input is a mixture of what it *is* (4 numbers, the same in both views) and of its *passing state* (4 numbers, new in each view). A small network
+# learns under our loss, once with the projector and once without. What can a linear readout (least squares, fit on half of new units, tested on the others) get from the vectors?
 
 # %%
 def toy_views(mixing, n_units, generator):
@@ -540,12 +547,12 @@ if profile != "smoke":
     assert abs(state_found["output of\nthat projector"]) < 0.1 and (found["identity"] > 0.8).all()
 
 # %% [markdown]
-# Behind the projector the passing state is gone, as the loss wants it. Before the projector a part of it is still there (0.28 of its variance in the run shown here, a mean of three seeds that differ); without a projector, the encoder itself has to drop it (0.00). Whatever a label depends on, and the loss doesn't reward,
-# has a better chance in the encoder's vector. That it *helps* with cell types this toy doesn't show; that it helps with images is a common finding (Chen et al. 2020).
+# Behind the projector the passing state is gone, as the loss wants it, and identity is harder to read, too (0.85 in the run shown here, against 0.97 before the projector). Before the projector a part of the passing state is still there (0.28 of its variance, a mean of three seeds that differ);
+# without a projector, the encoder itself has to drop it (0.00). So what a label depends on, and the loss doesn't reward, has a better chance in the encoder's vector. That this *helps* with cell types the toy doesn't show; that it helps with images is a common finding (Chen et al. 2020).
 #
-# ## 11 · A real batch, and what one watches
+# ## 11 · A whole batch, and what one watches
 #
-# Four **simulated** animals, one pair of windows of each, an untrained encoder. The loop and the module agree here too.
+# Four pairs of windows from four **simulated** animals, and an untrained encoder. Pairs are drawn at random, so an animal may come twice and another not at all; each pair is a population of its own. The loop and the module agree here, too.
 
 # %%
 preset = nl.PRESETS["quick"].with_(seed=seed)
@@ -568,7 +575,7 @@ print(f"units in view 1 {batch.sizes_1.tolist()}, in view 2 {batch.sizes_2.tolis
       f"attraction {ours[0]:.2f}, repulsion {ours[1]:.2f}, total {sum(ours):.2f}")
 
 # %% [markdown]
-# An untrained network gives all units similar vectors: low attraction, high repulsion, and a total (4.2) near that of collapse, from the very start. Training has to get out of there. The loss has no scale that one could explain to a colleague, so two more numbers are logged, both on the *encoder's* vectors.
+# An untrained network gives all units similar vectors: low attraction, high repulsion, and a total (4.2) near that of collapse, from the very start. Training has to get out of there. A loss of 4.2 tells a colleague little, so two more numbers are logged, both on the *encoder's* vectors.
 #
 # **Retrieval accuracy**: how often is a unit's nearest neighbour in view 2, among all units of its population there, itself? Guessing finds it once in $n_2$ tries. In our three-unit example, both matched units find themselves:
 
@@ -583,7 +590,7 @@ def found_again(view_1, view_2, ids_1, ids_2):
 print(found_again(view_1, view_2, ids_1, ids_2))
 
 # %% [markdown]
-# In the batch, population by population, weighted by matched units, this is the module's number:
+# In the batch, population by population, weighted by matched units, this is the module's number. It is above guessing before any training, since random weights, too, pass on something of a unit's activity. Compare a trained encoder with this number, not only with chance.
 
 # %%
 split = [x.split(sizes.tolist()) for x, sizes in zip((vectors_1, vectors_2, *about[:2]), 2 * about[2:])]
@@ -605,7 +612,7 @@ print(f"random vectors: {sum(guesses) / 200:.3f}; 1 / n2 = 0.1")
 assert abs(sum(guesses) / 200 - 0.1) < 0.03
 
 # %% [markdown]
-# **RankMe** (Garrido et al. 2023): how many dimensions do the vectors use? Take the singular values, make shares of them, and the exponential of their entropy is an *effective number*: with $k$ equal ones it is $k$. By hand: singular values 3 and 1 are shares 0.75 and 0.25, entropy
+# **RankMe** (Garrido et al. 2023): how many dimensions do the vectors use? Take the singular values (how far the vectors spread in each of their main directions), divide by their sum to make shares $p_j$, and take the entropy $-\sum_j p_j \log p_j$. Its exponential is an *effective number*: of $k$ equal shares it makes $k$. By hand: singular values 3 and 1 are shares 0.75 and 0.25, entropy
 # $-0.75\log 0.75 - 0.25 \log 0.25 = 0.562$, and $e^{0.562} = 1.75$ dimensions.
 
 # %%
@@ -627,10 +634,10 @@ for name, vectors in examples.items():
 #
 # ## 12 · Other objectives
 #
-# **InfoNCE** (van den Oord et al. 2018) leaves the match in the sum. It has one meaning more, a classifier's cross-entropy, and the fading of section 6. Here: `nl.ContrastiveLoss(dim, decoupled=False)`, in a preset `objective="info-nce"`; exercise 4 builds it.
+# **InfoNCE** (van den Oord et al. 2018) leaves the match in the sum. That gives it a meaning as a classifier's cross-entropy, and the fading of section 6. Here: `nl.ContrastiveLoss(dim, decoupled=False)`, in a preset `objective="info-nce"`; exercise 4 builds it.
 #
 # **VICReg** (Bardes et al. 2022) has no negatives at all. It asks three things: the two vectors of a unit agree (invariance); over units, every dimension varies by at least one standard deviation (variance, against collapse); and dimensions don't
-# repeat each other (covariance). Units never meet in pairs, only in those statistics. Here: `nuclr_lite/vicreg.py`, `objective="vicreg"`. `12_what_it_learned` trains all three on the simulated animals and compares them, as far as so short a training can.
+# repeat each other (covariance). Units never meet in pairs, only in those statistics. Here: `nuclr_lite/vicreg.py`, `objective="vicreg"` (in what it prints, invariance is called attraction, the other two together repulsion). `12_what_it_learned` trains all three on the simulated animals and compares them, as far as so short a training can.
 
 # %%
 from nuclr_lite.vicreg import VICReg
@@ -650,7 +657,12 @@ print({name: round(part.item(), 2) for name, part in parts._asdict().items()})
 #
 # A unit has one negative very near, at cosine 0.9, and fifty at cosine 0, all in the other view. At which of the temperatures 0.05, 0.2 and 1 do the fifty *together* push harder than the one?
 #
-# "a": at none of them. "b": only at 1. "c": at 0.2 and 1. "d": at all three. A pocket calculator is allowed. The check computes the pushes by autograd and compares.
+# - `"a"`: at none of them;
+# - `"b"`: only at 1;
+# - `"c"`: at 0.2 and 1;
+# - `"d"`: at all three.
+#
+# A pocket calculator is allowed; section 3 has the formula. The check computes the pushes by autograd and compares.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -658,15 +670,16 @@ prediction = "b"
 ### END SOLUTION
 
 # %% tags=["check"]
+assert prediction in ("a", "b", "c", "d"), "prediction is one of the letters, as a string"
 crowd = torch.cat([torch.tensor([0.9]), torch.zeros(50)]).requires_grad_()
-harder = {}
+pushes = {}
 for tau in (0.05, 0.2, 1.0):
     push, = torch.autograd.grad((crowd / tau).logsumexp(0), crowd)
-    harder[tau] = bool(push[1:].sum() > push[0])
-    print(f"temperature {tau}: the near one {push[0].item():6.3f}, the fifty together {push[1:].sum().item():6.3f}")
-measured = {(): "a", (1.0,): "b", (0.2, 1.0): "c", (0.05, 0.2, 1.0): "d"}[tuple(tau for tau in harder if harder[tau])]
-assert prediction in ("a", "b", "c", "d"), "prediction is one of the letters, as a string"
+    pushes[tau] = push[0].item(), push[1:].sum().item()                      # the near one, the fifty together
+harder = tuple(tau for tau, (near, fifty) in pushes.items() if fifty > near)
+measured = {(): "a", (1.0,): "b", (0.2, 1.0): "c", (0.05, 0.2, 1.0): "d"}[harder]
 assert prediction == measured, "not so: compare exp(0.9 / temperature) with 50"
+print(pd.DataFrame(pushes, ["the near one", "the fifty together"]).round(3))
 print("exercise 1: right")
 
 # %% [markdown] tags=["exercise"]
@@ -674,8 +687,11 @@ print("exercise 1: right")
 #
 # Suppose someone forgets to draw a second view and gives the loss the same vectors twice, all units present. What happens?
 #
-# "a": the loss is 0; nothing is left to learn. "b": the attraction is 0, and repulsion still has a value and a gradient. "c": the attraction is 0, and repulsion has a value, but no gradient.
-# The check runs it on random vectors, and says what training would then do.
+# - `"a"`: the loss is 0; nothing is left to learn;
+# - `"b"`: the attraction is 0, and the repulsion still has a value and a gradient;
+# - `"c"`: the attraction is 0, and the repulsion has a value, but no gradient.
+#
+# The check runs it on random vectors. Before it tells you: what would an encoder learn that is trained so?
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -683,22 +699,22 @@ prediction = "b"
 ### END SOLUTION
 
 # %% tags=["check"]
+assert prediction in ("a", "b", "c"), "prediction is one of the letters, as a string"
 vectors = torch.randn(24, 32, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 parts = bare_loss(temperature)(vectors, vectors, ids_24, ids_24, size_24, size_24)
 gradient, = torch.autograd.grad(parts.total, vectors)
+measured = "a" if parts.total.abs() < 1e-5 else "c" if gradient.abs().max() < 1e-6 else "b"
+assert prediction == measured, "not so: which of the two parts looks at units other than the pair itself?"
 print(f"attraction {parts.attraction.item():.3f}, repulsion {parts.repulsion.item():.3f}, "
       f"largest gradient {gradient.abs().max().item():.4f}")
-measured = "a" if parts.total.abs() < 1e-5 else "c" if gradient.abs().max() < 1e-6 else "b"
-assert prediction in ("a", "b", "c"), "prediction is one of the letters, as a string"
-assert prediction == measured, "not so: which of the two parts looks at units other than the pair itself?"
 print("exercise 2: right. Training would spread units by what tells them apart in one window, lasting or not.")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (fill in): all units at once
 #
 # Get rid of the loop over units. For one population, make the matrix of what counts against each matched unit: a row a matched unit, a column for each unit of the other view, then one for each unit of its own view; similarities across
-# views divided by the temperature, those within not; minus infinity where the column is the unit's own match or the unit itself. One log-sum-exp over the columns then does it. The check compares with the loop and with the module;
-# the picture below shows what the matrix should look like for seven and five units.
+# views divided by the temperature, those within not; minus infinity where the column is the unit's own match or the unit itself ($e^{-\infty} = 0$). One log-sum-exp over the columns, less $\log(n_1 + n_2)$, then gives the repulsion. The check compares with the loop and with the module;
+# the picture below shows what the matrix should look like for seven units in the own view and five in the other.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def similarity_to_negatives(own, other, rows_own, rows_other, temperature):
@@ -739,8 +755,10 @@ nl.plots.negatives(matrix, n_other=5, title="What counts against each matched un
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4 (extend): InfoNCE, and how far it is from ours
 #
-# Write the symmetric InfoNCE of one population: for each matched unit, the cross-entropy of picking its match among *everybody but itself*, both views, logits as in exercise 3 but with the match left in; the mean over matched units, and over the two directions
-# (from view 1, from view 2). `F.cross_entropy(logits, target)` does the rest. It must have the gradient of `nl.ContrastiveLoss(decoupled=False)`, and differ in value by a number that depends only on the temperature and the number of units. Which?
+# Write the symmetric InfoNCE of one population: for each matched unit, the cross-entropy of picking its match among *everybody but itself*, in both views. The scores (*logits*) are those of exercise 3, but with the match left in. Take the mean over matched units, and over the two directions
+# (from view 1, from view 2). `F.cross_entropy(logits, target)` does the softmax, the logarithm and the mean over rows; `target` (M,) is each match's column.
+#
+# It must have the gradient of `nl.ContrastiveLoss(decoupled=False)`. Its value differs by a number that depends only on the temperature and on $n_1$ and $n_2$. Which? Work it out on paper from the equations of section 4, and write it as `info_nce_offset`.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def info_nce(z1, z2, rows_1, rows_2, temperature):
@@ -763,17 +781,16 @@ def info_nce_offset(n1, n2, temperature):
     ### END SOLUTION
 
 # %% tags=["check"]
-for n1, n2 in ((7, 5), (3, 9)):
+for n1, n2, tau in ((7, 5, 0.2), (4, 9, 0.2), (7, 5, 0.5)):
     x1, x2, *names, sizes_1, sizes_2 = random_views([n1], [n2], 8, torch.Generator().manual_seed(seed + 2))
     check_rows = torch.tensor(matched_rows(*names))
-    mine = info_nce(F.normalize(x1, dim=1), F.normalize(x2, dim=1), *check_rows.T, temperature)
-    reference = bare_loss(temperature, decoupled=False)(x1, x2, *names, sizes_1, sizes_2).total
+    mine = info_nce(F.normalize(x1, dim=1), F.normalize(x2, dim=1), *check_rows.T, tau)
+    reference = bare_loss(tau, decoupled=False)(x1, x2, *names, sizes_1, sizes_2).total
     gradients = [torch.autograd.grad(loss, (x1, x2)) for loss in (mine, reference)]
     assert_close(*gradients, atol=1e-5, rtol=1e-4, msg="the gradient differs: is the unit itself out, the match in, "
                                                        "and the own view not divided by the temperature?")
-    difference = (reference - mine).item()
-    offset = info_nce_offset(n1, n2, temperature)
-    assert abs(difference - offset) < 1e-4, f"{n1} and {n2} units: it is {difference:.4f}"
+    offset = info_nce_offset(n1, n2, tau)
+    assert abs((reference - mine).item() - offset) < 1e-4, f"the offset is another for {n1} and {n2} units at {tau}"
 print("exercise 4: right")
 
 # %% [markdown]
@@ -782,8 +799,8 @@ print("exercise 4: right")
 #
 # ## What you should have seen
 #
-# Three units by hand: attraction 0.200, repulsion -0.222. A pull of $1/\tau = 5$ that doesn't fade, where InfoNCE with ten negatives has lost nine tenths of it near the goal. Collapse at 4.3 and perfection at about 0 for
-# 24 units. Six free units that end 60° apart, at a loss of 0.90, from both starts.
+# Three units by hand: attraction 0.200, repulsion -0.222. A pull of $1/\tau = 5$ that doesn't fade, where InfoNCE with ten negatives has lost more than nine tenths of it near the goal. Collapse at 4.3 and perfection at about 0 for
+# 24 units. Six free units that end 60° apart from the first start, and at a loss of 0.90 from both.
 
 # %%
 numbers = {"attraction by hand": (attraction, 0.2), "repulsion by hand": (repulsion, -0.2218)}
