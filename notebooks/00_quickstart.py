@@ -192,7 +192,7 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column}
 # - `"b"`: its clock is put forward by an hour;
 # - `"c"`: every other unit is taken out.
 #
-# Each unit that is still there keeps its own activity. In *one* of the three its vector changes. In which? The check embeds the recording again, three times, and says
+# Each unit that is still there keeps its own activity. In *one* of the three its vector changes. In which, and why not in the other two? Write the letter. The check embeds the recording again, three times, and says
 # how far vectors moved; 1 is about as far as units lie apart.
 
 # %%
@@ -233,7 +233,9 @@ print("exercise 1: right")
 # ### Exercise 2 (fill in): from windows to one vector a unit
 #
 # The encoder gives a unit one vector in *each window*. A unit without a spike in a window is absent from it, and has none there. Write the mean over the windows in which a unit is present.
-# The check compares it with the table of section 3, which `nl.embed` made.
+# The cell below makes what you need: for each window the vectors of the units that are there, and which units these are. (In its comments L is the tokens of a window, P the samples of a token, D the length of a vector.)
+#
+# By hand: unit 0 has the vectors (1, 0) and (3, 0) in two windows, so its mean is (2, 0). Unit 1 is in the first only, with (2, 2), so that is its mean. The check begins with these, then compares yours with the table of section 3, which `nl.embed` made.
 
 # %%
 windows = nl.views.Windows(recordings[-1], pretrained.encoder.config, grid_s or None)
@@ -279,8 +281,8 @@ print("exercise 2: right")
 # ### Exercise 3 (extend): a decoder without a classifier
 #
 # If vectors say what kind a unit is, then the *most alike unit of any other animal* should be of the same kind. No classifier, nothing to fit. Standardise the dimensions over all
-# units, compare by the cosine, and let no unit choose one of its own animal: its neighbours there share the animal's peculiarities, and the answer would flatter. The figure below is what you
-# should get.
+# units (mean 0, standard deviation 1), compare by the cosine, and let no unit choose one of its own animal: units of an animal share its peculiarities, and that likeness isn't the question. The figure below is what you
+# should get. Compare its share with guessing, which is right somewhat more often than one time in four, since kinds are not equally frequent.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def nearest_elsewhere(vectors, animals):

@@ -19,7 +19,7 @@
 # **Takes** about 4 minutes on a laptop (2 cores); GPU: not timed yet.
 #
 # All parts are there: views, an encoder, a loss. The encoder's weights are random numbers. Training shows it a few pairs of views, asks the loss in which
-# direction each weight should move to do a little better, moves it a little, and does so thousands of times. Simple to say; most of this lesson is about how to see whether it works.
+# direction each weight should move to do a little better (the *gradient* says so), moves it a little, and does so thousands of times. Simple to say; most of this lesson is about how to see whether it works.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -100,12 +100,12 @@ assert_close(both_views(encoder, batch)[0], encoder(batch.tokens_1, batch.sizes_
 print({name: round(value.item(), 3) for name, value in first._asdict().items()})
 
 # %% [markdown]
-# Is that a good loss or a bad one? `04_objective` worked out two landmarks, and we shall need one of them all the time: the loss of a **collapsed** encoder, which gives all $n$ units the same vector. Attraction is
-# then 0, and each unit has $n-1$ perfect look-alikes across views and $n-1$ within:
+# Is that a good loss or a bad one? It takes a landmark to tell, and `04_objective` has one: the loss of a **collapsed** encoder, which gives all $n$ units the same vector. Attraction is then 0, since a unit's two vectors agree.
+# Repulsion is at its worst: each unit has $n-1$ perfect look-alikes in the other view, which count $e^{1/\tau}$ each, and $n-1$ in its own view, which count $e$ each (there the cosine isn't divided by τ: section 7 of `04_objective`).
 #
 # $$\text{loss}_\text{collapsed} = \log \frac{(n-1)\,(e^{1/\tau} + e)}{2n}$$
 #
-# For 3 units and τ = 0.2: $\log\big(2\,(148.41 + 2.72)/6\big) = 3.92$. For 36 units it is about 4.30.
+# For 3 units and τ = 0.2: $\log\big(2\,(148.41 + 2.72)/6\big) = 3.92$. For 36 units it is about 4.30. (Natural logarithms; their unit is the *nat*. The formula takes all units as matched. Where some are missing from one view, as here, it is nearly right.)
 
 # %%
 def collapsed_loss(n_units, temperature=0.2):
@@ -119,8 +119,8 @@ collapsed = collapsed_loss(torch.cat([batch.sizes_1, batch.sizes_2]).float().mea
 print(f"3 units {collapsed_loss(3):.3f}; as many as here on average {collapsed:.3f}")
 
 # %% [markdown]
-# The first loss lies just there. No wonder: random weights blur, and what comes out is nearly the same vector for everybody. **So training starts next to collapse and must find its way out**; 0 would be the other end (every unit found, all others at right
-# angles), and nobody gets there, because units of one kind do look alike. A loss that *stays* at this landmark has not left, or has fallen back.
+# The first loss lies just there. The sum alone proves nothing, so look at the parts. Repulsion is 4.07. Attraction, $(1 - \cos)/\tau$, is 0.20: a unit's two vectors have a cosine of 0.96 on average. Random weights blur, and behind the projector everybody has nearly the same vector.
+# **So training starts next to collapse and must find its way out.** The other end would be 0: every unit found, all others at right angles. Nobody gets there, because units of one kind do look alike. A loss that *stays* at the landmark has not left, or has fallen back.
 
 # %%
 start = first.total.item()
@@ -130,12 +130,14 @@ assert abs(start - collapsed) < 0.25
 # %% [markdown]
 # ## 3 · AdamW: a step of its own size for each weight
 #
-# Plain gradient descent moves each weight $w$ by its gradient $g$ times a learning rate $\eta$. In a transformer, gradients of different weights differ by orders of magnitude, and no single rate suits them all. Adam (Kingma and Ba 2015) divides each
-# gradient by its own usual size: $m$ and $v$ are running means of $g$ and of $g^2$ (their hats correct for a start at 0). The **W** (Loshchilov and Hutter 2019) is weight decay: each step first shrinks the weight a little.
+# Plain gradient descent moves each weight $w$ against its gradient $g$, by $g$ times a learning rate $\eta$. In a transformer, gradients of different weights differ by orders of magnitude, and no single rate suits them all. Adam (Kingma and Ba 2015) divides each
+# gradient by its own usual size. $m$ is a running mean of $g$ over some 10 steps, $v$ one of $g^2$ over some 1,000; their hats correct for a start at 0, and the tiny $\epsilon$ keeps the fraction finite. The **W** (Loshchilov and Hutter 2019) is weight decay: each step first shrinks the weight a little, and $\lambda$ says how much.
 #
 # $$w \leftarrow (1 - \eta\lambda)\,w - \eta\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}$$
 #
-# By hand, first step: $\hat m = g$ and $\hat v = g^2$, so that the fraction is the *sign* of the gradient. Two weights, gradients 0.5 and −0.001, η = 0.1, λ = 0.01:
+# By hand, first step: $\hat m = g$ and $\hat v = g^2$, so that the fraction is the *sign* of the gradient. Take two weights, 1 and −2, with gradients 0.5 and −0.001, and η = 0.1, λ = 0.01. The first becomes 0.999 − 0.1 = 0.899, the second −1.998 + 0.1 = −1.898.
+#
+# In torch each weight carries its gradient with it, in `.grad`. `backward()`, called on a loss, works the gradients out and adds them there; `optimizer.step()` reads them, `zero_grad()` empties them. Here we write them in by hand.
 
 # %%
 weights = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
@@ -146,8 +148,8 @@ assert_close(weights.detach(), by_hand, rtol=0, atol=1e-5)
 print(weights.tolist(), "both moved by 0.1, and shrank by a thousandth")
 
 # %% [markdown]
-# **Decay is for matrices only.** It pulls weights towards 0, which for a matrix means "prefer the simpler map". For the gain of a LayerNorm, 0 means silence, and a bias has nothing to be simplified. A matrix has two
-# dimensions or more; that is the whole rule. (The official code goes by name, and so also decays the gain of the projector's LayerNorm.)
+# **Decay is for matrices only.** It pulls weights towards 0, which for a matrix means "prefer the simpler map". For the gain of a LayerNorm, 0 means silence, and a bias has nothing to be simplified. What has two dimensions or more counts as
+# a matrix; that is the whole rule. (The official code goes by name, and so also decays the gain of the projector's LayerNorm. The projector lives in `loss`: that is why `loss` has weights to train.)
 
 # %%
 def adamw(modules, train):
@@ -166,8 +168,8 @@ for group in adamw([encoder, loss], preset.train).param_groups:
 # %% [markdown]
 # ## 4 · The learning rate rises, then falls
 #
-# In the first steps $\hat v$ knows only a few gradients, and Adam's steps are all of full size, in directions that a few pairs of views happened to suggest. So the rate starts small: a **warm-up** over $W$ steps. At the end one wants to settle, not to jump about: the rate
-# falls to 0 as half a cosine over the remaining steps. With steps $s = 0, 1, \dots, T-1$ and peak $\eta_\text{max}$:
+# In the first steps $\hat v$ knows only a few gradients, and Adam's steps are all of full size, in directions that a few pairs of views happened to suggest. So the rate starts small: a **warm-up** over $W$ steps. (A number; not the W of AdamW.) At the end one wants to settle, not to jump about: over the
+# remaining steps the rate falls along half a cosine, towards 0. With steps $s = 0, 1, \dots, T-1$ and peak $\eta_\text{max}$:
 #
 # $$\eta(s) = \begin{cases} \eta_\text{max}\,\dfrac{s+1}{W} & s < W \\[2mm] \eta_\text{max}\,\dfrac{1 + \cos\left(\pi\,\frac{s - W}{T - W}\right)}{2} & s \ge W \end{cases}$$
 #
@@ -186,7 +188,7 @@ nl.plots.schedule(rates, {"quick": 40, "paper-spikes": 1000})
 # %% [markdown]
 # The paper warms up over one epoch of its recordings; the 1,000 steps drawn here stand for that, the number depends on how much data there is. (`warmup_steps=None` means: one epoch.) You will write this function yourself in exercise 2.
 #
-# How strong is weight decay, then? A weight that never got a gradient would shrink by $\prod_s (1 - \eta_s\lambda)$:
+# How strong is weight decay, then? A weight that never got a gradient would keep $\prod_s (1 - \eta(s)\lambda)$ of its size. What it would lose:
 
 # %%
 for name, train in (("quick", preset.train), ("paper-spikes", paper)):
@@ -197,10 +199,10 @@ assert 0.1 < 1 - left < 0.13
 # %% [markdown]
 # ## 5 · Clipping: no batch may shout
 #
-# Now and then a batch has a far larger gradient than others: few units, an odd window. **Clipping** turns a gradient down to norm 1 where it is longer, and leaves its direction. By hand: (3, 4) has norm 5, so it becomes (0.6, 0.8).
+# Now and then a batch has a far larger gradient than others: few units, an odd window. **Clipping** shortens a gradient to norm 1 where it is longer, and leaves its direction. By hand: (3, 4) has norm 5, so it becomes (0.6, 0.8).
 #
-# Adam divides by the usual size anyway, so what does it change? A gradient that is *always* ten times as large makes no difference to Adam. One that is ten times as large *once* goes into $m$, and all at once into $v$, where it then
-# holds the weight back for hundreds of steps.
+# Adam divides by the usual size anyway, so what does clipping change? A gradient that is *always* a hundred times as large makes no difference to Adam. One that is so *once* does. $m$ has forgotten it after some tens of steps, but $v$ takes its square and remembers for a thousand.
+# By hand, with $m = v = 1$ before: $v$ becomes $0.999 + 0.001 \cdot 100^2 \approx 11$. First the weight leaps; then, for hundreds of steps, it moves at about $1/\sqrt{11} = 0.3$ of its usual pace. (After one *ten* times as large: 0.95.)
 
 # %%
 parameter = torch.nn.Parameter(torch.zeros(2))
@@ -211,7 +213,7 @@ print(f"norm {before:.0f} before, {parameter.grad.norm():.0f} after")
 
 # %% [markdown]
 # The encoder and the projector are clipped **separately**, each by its own norm. Together they would have one norm, and whichever of the two had the larger gradient would decide how much the other may move: a part that is thrown away after
-# training would hold the encoder back. We shall look at both norms in the next section.
+# training could hold the encoder back. We look at both norms as soon as the loop runs.
 #
 # ## 6 · The loop
 #
@@ -244,7 +246,7 @@ def watched(encoder, batch):
     return {"rank_me": float(nl.rank_me(one)), "retrieval_accuracy": float(found), "retrieval_chance": chance}
 
 # %% [markdown]
-# And here is all of it. **Seeds**: one for the initial weights, and then one *for each step*, made from the seed and the step's number. Dropout draws from it. So step 31 is the same whether or not the computer was switched off after step 30: that is what will make stopping
+# And here is all of it. **Seeds**: one for the initial weights, and then one *for each step*, made from the seed and the step's number. Dropout draws from it. (`quick` has none; section 8 switches it on.) So step 31 is the same whether or not the computer was switched off after step 30: that is what will make stopping
 # and resuming exact. (The views don't need it: their draws come from seed, epoch, recording and pair.) `objective` says what should go down; it is there so that we can break it later.
 
 # %%
@@ -272,7 +274,7 @@ def train_by_hand(recordings, preset, objective=lambda parts: parts.total):
     return encoder.eval(), pd.DataFrame(rows)
 
 # %% [markdown]
-# **Proof**: the same steps with `nl.pretrain`, a row of its history for each. Not nearly the same: equal, to the last bit. (On the CPU, where both run here.)
+# **Proof**: the same steps with `nl.pretrain`, a row of its history for each. We ask that losses and weights are equal to the last bit. (On the CPU, where both run here. Without dropout, the steps' seeds aren't put to the test; section 8 does that for the module.)
 
 # %%
 short = preset.with_(steps=few, log_every=1, checkpoint_every=few)
@@ -285,9 +287,9 @@ for name, value in module.encoder.state_dict().items():
 table[["step", "loss", "attraction", "repulsion"]].head(3).round(3)
 
 # %% [markdown]
-# What does the module have that these lines don't? Checkpoints, other devices, half precision, worker processes, two more objectives, and messages when something is wrong. The learning is all here.
+# The module adds checkpoints, other devices, half precision, worker processes, two more objectives, and messages when something is wrong. The learning is all here.
 #
-# Now the two gradient norms. Dots above the line were clipped.
+# Now the two gradient norms. Filled marks, above the line, were clipped.
 
 # %%
 nl.plots.gradient_norms(table[["step", "encoder", "projector"]], preset.train.gradient_clip,
@@ -301,7 +303,8 @@ print(f"encoder's norm: median {table['encoder'].median():.2f}, largest {table['
 assert (together >= table["encoder"]).all()
 
 # %% [markdown]
-# In this small model the two are of like size, and clipping them together would only clip more often. That need not be so in a larger one, with another projector, or at another temperature; apart, one need not think about it.
+# So clipping is no rare event here: in the run shown the encoder is clipped in 62 % of the steps, mostly by little; the largest norm is about four times the median. The projector's norm is a little smaller, and clipping the two together would only clip more often. In a
+# larger model, or at another temperature, that need not be so; apart, one need not think about it.
 #
 # ## 7 · What one watches
 #
@@ -314,13 +317,13 @@ print(f"{steps} steps in {pretrained.seconds:.0f} s")
 nl.plots.good_curve(pretrained.history, collapsed, title=f"{steps} steps on {len(recordings)} animals (simulated)")
 
 # %% [markdown]
-# - **Loss** starts at the landmark of collapse (4.30) and goes down slowly. Look at its parts: *repulsion* falls, because units are told apart; *attraction* **rises** from nearly 0, because now there is something to lose by not agreeing. A
-#   loss that falls because attraction goes to 0 is no good sign.
-# - **Finding itself** rises. Single batches (thin) scatter widely: 4 pairs are some 100 units.
+# - **Loss** starts next to the landmark of collapse (4.30) and goes down slowly. The second panel has its parts, as changes since the first row. *Repulsion* falls, because units are told apart. *Attraction* **rises**: while all vectors are nearly the same, agreeing costs nothing; once they
+#   move apart, it does. Where attraction alone goes down, to 0, vectors are becoming one, and that is no good sign.
+# - **Finding itself** (retrieval) rises. Single batches (thin) scatter widely: 4 pairs are some 100 units.
 # - **RankMe** falls from what random weights happen to give, turns, and climbs slowly. Towards 1 would be collapse.
 #
-# No one of the three is enough: section 11 has a run with splendid retrieval that was never asked for anything lasting, and runs whose retrieval looks alive although they have collapsed. 600 steps are a beginning: the curves are still falling. `00_quickstart` trains the same
-# recipe for 3,200 steps on 14 animals, and its vectors then tell cell types of new animals with a macro F1 of 0.92.
+# No one of the three is enough: section 11 has a run with splendid retrieval that was never asked for anything lasting, and runs whose retrieval looks alive although they have collapsed. And 600 steps are a beginning. `00_quickstart` trains the same
+# recipe for 3,200 steps on 14 animals, and its vectors then tell four cell types of new animals with a macro F1 of 0.92 (a score, at best 1, by guessing about 0.25; `06_decoding` explains it).
 
 # %%
 learned = pretrained.history
@@ -334,10 +337,10 @@ if profile != "smoke" and not training_steps:
 # %% [markdown]
 # ## 8 · Stop, and go on
 #
-# Long trainings are stopped: by you, by a power cut, by a cluster's time limit. With `out_dir`, `pretrain` writes a **checkpoint** every `checkpoint_every` steps: weights, the optimiser's $m$ and $v$, the place in the data, the history. Each is written beside its name and then
+# Long trainings are stopped: by you, by a power cut, by a cluster's time limit. With `out_dir`, `pretrain` writes a **checkpoint** every `checkpoint_every` steps: weights, the optimiser's $m$ and $v$, the place in the data, the history. Each is written under another name and then
 # renamed, so that a kill at any moment leaves no half checkpoint; the last two are kept.
 #
-# To show it we must stop a run. This does what the stop button does, in the middle of a training: torch calls the hook before each step of an optimiser.
+# To show it we must stop a run in the middle, as the stop button does: torch calls this hook before each step of an optimiser.
 
 # %%
 @contextmanager
@@ -355,7 +358,7 @@ def stop_button(after_steps):
         hook.remove()
 
 # %% [markdown]
-# Two animals, two pairs a step, and dropout 0.2, so that there is chance to be got right. Sixty steps without a break; and the same, stopped after 40, with a checkpoint at every 15. The newest one is then of step 30.
+# Two animals, two pairs a step, and dropout 0.2, so that there are random draws to be made again. Sixty steps without a break; and the same, stopped after 40, with a checkpoint at every 15. The newest one is then of step 30.
 
 # %%
 unit = {"smoke": 1, "laptop": 15, "full": 15}[profile]                       # steps between checkpoints
@@ -380,7 +383,7 @@ assert len(half.history) < len(whole.history)
 nl.plots.resumed(whole.history, half.history, resumed.history, title="Stopped and resumed (simulated)")
 
 # %% [markdown]
-# Equal, bit for bit, history and weights. Steps 31 to 40 were made twice, the same both times. To resume, call the same line again with `resume=True`: with the same preset and the same recordings, or it refuses. Without `resume`, a folder that
+# Equal, bit for bit, history and weights, although steps 31 to 40 had to be made again. To resume, call the same line again with `resume=True`: with the same preset and the same recordings, or it refuses. Without `resume`, a folder that
 # holds checkpoints is never overwritten:
 
 # %%
@@ -393,8 +396,8 @@ for wrong in (dict(), dict(resume=True, preset=two.with_(learning_rate=1e-3))):
         raise AssertionError("expected a refusal")
 
 # %% [markdown]
-# "The same to the last bit" holds on one machine with one set of libraries. Another processor, another number of threads or a GPU adds the same numbers in another order, and after some hundred steps the curves differ visibly. Report
-# several seeds, not one.
+# "The same to the last bit" holds on one machine with one set of libraries. Another processor, another number of threads or a GPU adds the same numbers in another order; the tiny differences grow from step to step. So no single run is *the* result:
+# report several seeds.
 #
 # ## 9 · Save and load
 #
@@ -412,8 +415,8 @@ assert_close(both_views(loaded.encoder, batch), both_views(whole.encoder, batch)
 # %% [markdown]
 # ## 10 · Devices and precision
 #
-# Nothing to change: `pretrain` asks Hugging Face `accelerate` what there is, and uses a CUDA GPU, else an Apple one, else the CPU. `device="cpu"` forces the CPU. On a GPU that has it, `precision="auto"` becomes **bf16**: most products are
-# computed with 8 bits of precision instead of 24, faster and in half the memory. bf16 keeps the *range* of float32, so that nothing under- or overflows and no loss scaling is needed. The weights themselves, AdamW's state and the
+# Nothing to change: `pretrain` uses a CUDA GPU, else an Apple one, else the CPU (it asks Hugging Face `accelerate`). `device="cpu"` forces the CPU. On a GPU that has it, `precision="auto"` becomes **bf16**: most products are
+# computed with 8 bits of precision instead of 24, faster and in half the memory. bf16 keeps the *range* of float32: a number that is neither too large nor too small there isn't here. The weights themselves, AdamW's state and the
 # cosines of the loss stay in float32.
 #
 # **No GPU run has been made here yet**: what a GPU does with this code is read from the code, not measured. What bf16 does to the numbers one can see on the CPU (where it isn't faster):
@@ -430,7 +433,7 @@ assert 0 < apart.max() < 0.2
 # %% [markdown]
 # ## 11 · A gallery of trouble
 #
-# Each of these was really run, on the same animals. Everything is `quick`, shortened; only what the title says is changed. Grey, in each column: the run as it should be.
+# Each of these is really run, once, on the same animals. Everything is `quick`, shortened; only what the title says is changed. Grey, in each column: the run as it should be.
 
 # %%
 length = {"smoke": 5, "laptop": 120, "full": 400}[profile]
@@ -467,19 +470,19 @@ late[["loss", "attraction", "repulsion", "retrieval_accuracy", "retrieval_chance
 # %% [markdown]
 # How to read it, column by column, and what to do.
 #
-# - **Attraction only.** Attraction goes to 0, as asked, and the loss (computed with its repulsion, which nobody asked to go down) sits on the landmark. RankMe falls to 2. *Do*: nothing can help an objective that is satisfied by giving all units
-#   one vector. This is why there are negatives. (VICReg, in `04_objective`, is another way.)
+# - **Attraction only.** Attraction goes to 0, as asked, and the loss (drawn with its repulsion, which nobody asked to go down) sits on the landmark. RankMe falls to 2. *Do*: change the objective. This one is satisfied by giving all units
+#   one vector, and no rate helps. This is why there are negatives. (VICReg, in `04_objective`, is another way.)
 # - **A rate 50 times too high.** Within 60 steps all units have one vector: RankMe 1.0. The curve looks *calm*: a loss that stands still at 4.29 has collapsed, not converged. *Do*: divide the rate by 10 and start anew; this run did not come
 #   back, although its rate fell to 0 by the end. If it goes further, to numbers that are not finite, `pretrain` stops and says so.
-# - **Ten times too high, and no warm-up.** The same end. The table has this rate *with* warm-up too: it lags, but has not collapsed. Warm-up buys room for error. At the usual rate we found no harm in leaving it out, in one run of 150 steps.
-# - **200 times too low.** Nearly nothing moves: the loss creeps, RankMe stays where the random weights put it. Too few steps look just the same. *Do*: ask whether the curve is still falling at the end. If so, raise the rate by 3, or train longer.
-# - **Both views are the same window.** The finest curves of all: everybody finds itself, the loss is an eighth. Of course: a unit is recognised by the very same spikes. *Do*: distrust what is too good. Look at how views are drawn, and at recordings so short that
+# - **Ten times too high, and no warm-up.** The same end. The table has this rate *with* warm-up too: it lags, but has not collapsed. Here warm-up bought room for error. At the usual rate we found no harm in leaving it out, in one run of 150 steps (not in this notebook).
+# - **200 times too low.** Nearly nothing moves: the loss creeps, RankMe stays where the random weights put it. Too few steps look just the same. *Do*: raise the rate by 3, or train longer, and see whether the loss ends lower. (That a curve flattens at its end says little: the schedule takes the rate to 0 there.)
+# - **Both views are the same window.** The finest curves of all: everybody finds itself, from the first row on, and the loss is an eighth of the healthy one. Of course: a unit is recognised by the very same spikes. *Do*: distrust what is too good. Look at how views are drawn, and at recordings so short that
 #   two windows often overlap.
 #
-# **Retrieval alone says little.** Collapsed encoders find 5 to 7 % of the units where guessing finds 3 %: the nearest vector is still the nearest, however little it is nearer. And random weights find as many before any training, so "better than guessing" is no proof of learning.
-# Watch the loss against its landmark, its parts, *and* RankMe.
+# **Retrieval alone says little.** Collapsed encoders find 5 to 7 % of the units where guessing finds 3 %: the nearest vector is still the nearest, however little it is nearer. Random weights find as many before any training, so "better than guessing" is no proof of learning.
+# And the run that lags (ten times the rate, with warm-up) finds 12 % in this table, more than the healthy one's 9 %. Watch the loss against its landmark, its parts, *and* RankMe.
 #
-# How much did the fine curves of the last column teach? Ask all the honest question, two different windows, in batches that none of them has seen:
+# How much did the fine curves of the last column teach? Ask the honest question, with two different windows, in newly drawn batches of the same animals:
 
 # %%
 fresh = nl.PairedViews(recordings, base.model, base.views, base.train.batch_size, seed + 1)
@@ -494,7 +497,7 @@ honest = {name: np.mean([watched(one, pairs)["retrieval_accuracy"] for pairs in 
 print({name: f"{found:.1%}" for name, found in honest.items()})
 
 # %% [markdown]
-# Nothing: 100 % on its own question, and 5.6 % on the honest one, no more than random weights (6.2 %). The healthy run, which looked so modest, has 8.9 %. (40 batches, some 4,000 units: a standard error of about half a per cent.)
+# Nothing that this question can see: 100 % on its own question, and 5.6 % on the honest one, no more than random weights (6.2 %). The healthy run, which looked so modest, has 8.9 %. (40 batches, some 4,000 units: a standard error of about half a percentage point.)
 
 # %%
 rows = late.set_axis(["good", "warmed", "attraction", "high", "no warm-up", "low", "same"])
@@ -522,8 +525,8 @@ for speed in (20e12, 100e12):
 assert round(flop_a_step * full.train.steps / 1e15) == 295
 
 # %% [markdown]
-# 5.9 TFLOP a step, 295 PFLOP a seed: **projected** from a count of operations (`benchmarks/published_cost.py`, `results/README.md`), since no GPU was at hand to measure on. On a laptop it is out of reach. On a GPU, once the recordings are
-# converted, it is these three lines:
+# 5.9 TFLOP a step (a TFLOP is $10^{12}$ additions or multiplications), $295 \cdot 10^{15}$ of them a seed, that is, in one whole training: **projected** from a count of operations (`benchmarks/published_cost.py`, `results/README.md`), since no GPU was at hand to measure on. On a laptop
+# it is out of reach. On a GPU, once the recordings are converted, it is these three lines:
 # ```python
 # recordings = [nl.Recording.load(path) for path in sorted(Path("data/processed/allen").iterdir())]
 # pretrained = nl.pretrain(recordings, "paper-spikes", out_dir="runs/paper-spikes-0", workers=8, resume=True)
@@ -532,8 +535,8 @@ assert round(flop_a_step * full.train.steps / 1e15) == 295
 # `resume=True` from the start: the same line begins and goes on. **Before you spend the hours, check**
 #
 # 1. that it runs at all: the whole recipe, two steps, a small batch (below);
-# 2. that the first loss lies at the landmark of your populations' size, and leaves it within some hundred steps;
-# 3. that retrieval is above guessing after a few thousand steps at most, and that your two views rarely overlap;
+# 2. that the first loss lies near the landmark of your populations' size, and leaves it within some hundred steps;
+# 3. that retrieval rises above what *random weights* reach (the first rows tell; guessing is too low a bar), and that your two views rarely overlap;
 # 4. that a stopped run resumes on *your* machine; the disk holds two checkpoints;
 # 5. that the held-out animals are not in the list. Print the list.
 
@@ -550,7 +553,7 @@ dry.history[["step", "loss", "attraction", "repulsion"]].round(2)
 # ## 13 · Which step to keep? The last
 #
 # One could score each checkpoint on the held-out animals and keep the best. Then they are held out no longer: the choice has seen them. How much does it flatter? Suppose training has converged, all checkpoints are equally good, and scores
-# differ by luck alone, with a standard deviation of 0.02 (about what six animals give: an interval of 0.08). Made-up numbers:
+# differ by luck alone, with a standard deviation of 0.02 (about what six animals give: a 95 % interval some 0.08 wide). Made-up numbers:
 
 # %%
 def luck_of_choosing(n_checkpoints, sd, n_repeats, rng):
@@ -564,11 +567,11 @@ print({f"best of {n}": f"{gain:+.3f}" for n, gain in flattery.items()})
 assert abs(flattery[1]) < 0.001 and 0.04 < flattery[50] < 0.05
 
 # %% [markdown]
-# 0.045 of macro F1 from nothing, the size of a result. (Scores of neighbouring checkpoints go together, so that 50 of them are fewer in effect. The sign doesn't change.) So:
+# The best of 50 seems better than it is by 0.045 of macro F1: the size of a result, from nothing. (Scores of neighbouring checkpoints go together, so that 50 of them are fewer in effect. The sign doesn't change.) So:
 #
-# - **The last step is the result.** The cosine ends at 0 there; nothing is left to choose.
+# - **The last step is the result.** The learning rate has come down to 0 there; nothing is left to choose.
 # - `pretrain` *can't* select: it knows no label and no animal outside its list.
-# - If you must choose (a rate, a size), choose by what needs no held-out animal: by loss, retrieval and RankMe, or by labels of the *training* animals, cross-validated among them; and write down what you tried. The authors' evaluation picks the epoch so, inside the training animals;
+# - If you must choose (a rate, a size), choose by what needs no held-out animal: by loss, retrieval and RankMe together, or by labels of the *training* animals, cross-validated among them; and write down what you tried. The authors' evaluation picks the epoch so, inside the training animals;
 #   their later benchmark (BrainWideBench) removed the probing of held-out animals at each epoch for this reason.
 #
 # ## Exercises
@@ -576,11 +579,13 @@ assert abs(flattery[1]) < 0.001 and 0.04 < flattery[50] < 0.05
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): ten times the loss
 #
-# Someone multiplies the loss by 10, so that all gradients are ten times as large. How far have the weights moved after ten steps, compared with the ordinary loop?
+# Someone multiplies the loss by 10, so that all gradients are ten times as large, and makes ten steps of training. How far is the encoder from where it started (all weights together: the root of the summed squares of their changes), compared with ten steps of the ordinary loop?
 #
-# "a": about ten times as far, as with ten times the learning rate. "b": about as far, within a factor of 1.5. "c": less than half as far, since clipping takes away what is too much.
+# - `"a"`: more than five times as far: gradients ten times as large make steps ten times as large;
+# - `"b"`: about as far, within a factor of 1.5;
+# - `"c"`: less than half as far: clipping takes away what is too much, and more.
 #
-# Write the letter. The check runs it, and ten times the learning rate beside it.
+# Write the letter; and, for yourself, which of sections 3 and 5 it rests on. The check trains three times: as usual, with ten times the loss, and with ten times the learning rate.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -611,7 +616,7 @@ print("exercise 1: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): the schedule
 #
-# Write the learning rate of section 4. Mind the edges: $W = 0$ (no warm-up) must work, and so must $W = T$, where there is nothing left to fall. The check compares it with the module's for all steps of several schedules; the figure below is the target.
+# Write the learning rate of section 4, from the formula. Mind the edges: $W = 0$ (no warm-up) must work, and so must $W = T$, where the rate rises to the end and never falls. Nothing may be divided by 0. The check compares it with the module's for all steps of several schedules; the figure below is the target.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def my_learning_rate(step, peak, steps, warmup):
@@ -643,10 +648,10 @@ nl.plots.schedule(mine, {"warm-up 0": 0, "warm-up 40": 40, "warm-up 200": 200}, 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): a large batch on a small computer
 #
-# 128 pairs may not fit into memory. **Gradient accumulation** takes them one by one: `backward` *adds* to `.grad`, so that one can go through the pieces of a batch and step once at the end. In most contrastive methods this is not the same as one large batch, because a smaller batch has fewer negatives.
+# 128 pairs may not fit into memory. **Gradient accumulation** takes them one by one: `backward` *adds* to `.grad`, so that one can call it for each piece of a batch and step once at the end. In most contrastive methods this is not the same as one large batch, because a smaller batch has fewer negatives.
 # Here it can be *exactly* the same, since negatives never leave their population. But not all pairs count alike in the loss of the whole batch (section 8 of `04_objective`): think about what each should count.
 #
-# `pairs_of` cuts a batch into batches of one pair. Fill in the rest; the check compares every gradient with that of the whole batch.
+# `pairs_of` cuts a batch into batches of one pair. Fill in the rest; the check compares every gradient with that of the whole batch. (It can't see whether you saved memory. Adding up all losses and calling `backward` once would pass, and save none.)
 
 # %%
 def pairs_of(batch):
@@ -695,8 +700,8 @@ print(f"exercise 3: right ({off:.0e} off: rounding)")
 # %% [markdown]
 # ## What you should have seen
 #
-# A first loss of 4.27, next to the landmark of collapse (4.30). After 600 steps at the `laptop` profile a loss of about 3.8, a unit that finds itself in about 12 % of the cases (guessing: 3 %), and a RankMe
-# that fell to about 5 and came back to about 7. Three runs that ended *on* the landmark. A stopped run that went on to the same bits. On another machine the third digit may differ, the picture should not.
+# A first loss of 4.27 (± 0.1), next to the landmark of collapse (4.30). After 600 steps at the `laptop` profile a loss of about 3.75 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25 %; guessing: 3 %), and a RankMe
+# that fell to about 5 and came back to about 7. Three runs that ended *on* the landmark. A stopped run that went on to the same bits. On another machine the numbers differ a little, within what stands in brackets; the picture should not.
 
 # %%
 folder.cleanup()

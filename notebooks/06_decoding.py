@@ -222,7 +222,7 @@ if "state_coupling" in units:
 # A confusion table has all that a score needs. Write a function that takes the counts (a row a true class, a column a predicted one) and returns **macro F1**, as in section 2, and
 # **balanced accuracy**: of each class the share that was found, then the plain mean over classes. No loop is needed.
 #
-# By hand first. Ten `Exc`, of which 8 are called `Exc` and 2 `Sst`; two `Sst`, one called each: macro F1 is 0.621, balanced accuracy 0.650. Do your numbers agree?
+# By hand first. Ten `Exc`, of which 8 are called `Exc` and 2 `Sst`; two `Sst`, of which one is called `Exc` and one `Sst`: macro F1 is 0.621, balanced accuracy 0.650. Do your numbers agree? A class that is never predicted must not make you divide by 0.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def two_metrics(counts):
@@ -252,7 +252,7 @@ print("exercise 1: right; macro F1 {:.3f}, balanced accuracy {:.3f}".format(*min
 # ### Exercise 2 (extend): the interval over animals
 #
 # Section 3 wrote the interval over units out and took the one over animals from the table. Write the second: as many animals as there are, drawn with replacement; all units of each drawn animal,
-# **twice if it was drawn twice**; one macro F1 over all of them; again and again. The 95 % interval of these scores must be the one in the table (but for the luck of the draws).
+# **twice if it was drawn twice**; one macro F1 over all of them; again and again. The 95 % interval of these scores must be the one in the table (but for the luck of the draws: the check allows 0.015 at either end).
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def over_animals(rows, n_resamples, rng):
@@ -306,7 +306,7 @@ nl.plots.resampled({"units drawn": unit_scores, "animals drawn": animal_scores},
 # - `"c"`: the one over units becomes narrower, about three times; the one over animals stays as it is;
 # - `"d"`: the one over animals becomes narrower; the one over units stays as it is.
 #
-# The check runs it, with your function of exercise 2.
+# Before you write the letter, say for each interval what is drawn, and of how many. The check runs it, with your function of exercise 2.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION

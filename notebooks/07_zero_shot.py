@@ -177,8 +177,8 @@ print(f"{embedding.shape[0]} units of {animals.nunique()} animals, {embedding.sh
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (fill in): a split that can't leak
 #
-# Write *leave one animal out*: a fold for each animal, in which the classifier learns from all others and is asked about this one. And write the proof: a function that names the animals of
-# which units stand on both sides of a fold. For your own split it must name none. For folds over units, as the transductive protocol has them, it names nearly all.
+# Write *leave one animal out*: a fold for each animal, in which the classifier learns from all others and is asked about this one. And write its test: a function that names the animals with units
+# on both sides of a fold. For your own split it must name none. For folds over units, as the transductive protocol has them, it names nearly all: the cell after the check counts them.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def leave_one_animal_out(animals):
@@ -230,7 +230,7 @@ nl.plots.folds(animals, both_splits, title=f"Who is learned from, who is asked a
 # - `"c"`: with animals left out only;
 # - `"d"`: in both.
 #
-# There are three ways to put four animals into pairs; the check takes them all, and their mean.
+# There are three ways to put four animals into pairs; the check takes them all, and their mean, and "clearly" is above 0.6.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -255,10 +255,10 @@ print("Where a label goes with the animal, a transductive score proves nothing."
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): the number in the table, from your own split
 #
-# Put it together: standardise, fit a logistic regression (balanced classes, `max_iter=2000`) in each fold of a split, predict its test units, and compute **one** macro F1 over the predictions of all folds. On the
-# animals to learn from, with an animal left out in turn, this is the *transductive zero-shot* score of NuCLR's first seed.
+# Put it together: standardise, fit a logistic regression (`class_weight="balanced"`, `max_iter=2000`) in each fold of a split, predict its test units, and compute **one** macro F1 over the predictions of all folds. On the
+# animals to learn from, with an animal left out in turn, this is the *transductive zero-shot* score of NuCLR's first seed; the check allows 0.01.
 #
-# Mind where the standardisation learns its means: not from the animal that is asked about.
+# Mind where the standardisation learns its means: not from the animal that is asked about. The check can't see this, so look yourself.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 from sklearn.linear_model import LogisticRegression

@@ -126,14 +126,14 @@ differences.drop(columns=["significant"]).round(3)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): labels drawn blindly
 #
-# In a *simulated* recording, 160 units have a label; one in twenty of them, eight, is `Vip`. Somebody draws 1/16 of the labels, ten units, without looking at the classes. How often will there be no `Vip` among them, so
-# that no classifier can ever say `Vip`?
+# Of some recordings 160 units have a label, and one in twenty of them, eight, is `Vip` (made-up numbers). Somebody draws 1/16 of the labels, ten units, without looking at the classes. How often will there be no `Vip` among the ten, so
+# that no classifier that learns from them can ever say `Vip`?
 #
 # - `"a"`: hardly ever, less than one time in twenty;
 # - `"b"`: about one time in five;
 # - `"c"`: more than half of the times.
 #
-# The check draws 2000 times.
+# Work it out roughly on paper before you write the letter. The check draws 2,000 times.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -152,7 +152,7 @@ print("exercise 1: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): labels drawn within each class
 #
-# This is how the experiment above draws them. Write it: of a class with n labelled units `round(share * n)` are kept, but at least one; none twice; chosen at random among the units of the class.
+# This is how the experiment above draws them. Write it: of a class with n labelled units `round(share * n)` are kept, but at least one; none twice; chosen at random among the units of the class, by the generator `rng` and nothing else, so that the same seed gives the same draw.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def draw_within_classes(labels, share, rng):

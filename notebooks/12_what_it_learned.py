@@ -373,14 +373,14 @@ differences.drop(columns="significant").round(3)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): a neuron less, for the twin
 #
-# The encoder *without spatial attention* was trained on the same recordings, by the same objective: find each unit again among all others of its recording. Take one unit out of a population. How far do
-# the vectors of the others move, in that encoder?
+# The full encoder has a twin *without spatial attention* (section 1). It was trained on the same recordings, by the same objective: find each unit again among all others of its recording. Take one unit out of a population. How far do
+# the vectors of the others move, in the twin?
 #
 # - `"a"`: about as far as in the full one: the loss compared units, so it has learned their relations;
 # - `"b"`: less far, but they do move;
 # - `"c"`: not at all.
 #
-# The check runs `influence` on both encoders.
+# Write the letter, and for yourself the reason. The check runs `influence` of section 4 on both encoders.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -401,8 +401,8 @@ print("exercise 1: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): take some out, and measure
 #
-# `influence` takes out one unit at a time. Write the same for *any* set of units: embed the whole population, embed it without them, and say how far each of those that stay has moved. The unit
-# of length is that of section 4: the root-mean-square distance of the whole population's vectors from their mean. To be quick, one minute of the first held-out animal will do (`excerpt`). The check compares a
+# `influence` takes out one unit at a time. Write the same for *any* set of units: embed the whole population, embed it without them, and say how far each of those that stay has moved. The yardstick
+# is that of section 4: the root-mean-square distance of the whole population's vectors from their mean. To be quick, one minute of the first held-out animal will do (`excerpt`). The check compares a
 # single unit's column with `interpretation.influence`.
 
 # %%
@@ -447,7 +447,7 @@ print("exercise 2: right")
 # ### Exercise 3 (extend): two neurons less
 #
 # Section 4 ended with a doubt: two units that say the same cover for each other, so that taking out either one shows little. It can be tested. Take out two at once, and compare with the *sum* of what
-# each does alone. Above the line in the figure below, the pair matters more than its parts: each covered for the other. Below it is where one expects a pair that doesn't cover for each other: lengths don't
+# each does alone. Above the diagonal of the figure below, the pair matters more than its parts: each covered for the other. Below it is where one expects a pair that doesn't cover for each other: lengths don't
 # add up unless their directions agree, and two steps of length 1 at a right angle lead 1.4 away, not 2.
 #
 # Write the table for given pairs. Then look at pairs of one type, and of two. One animal, one minute, 12 pairs: what may be concluded?
