@@ -15,7 +15,7 @@
 # to draw pairs of windows ("views") of the same population, and to know how far apart they lie and why;
 # to pack several populations into one batch that is the same whoever asks for it, and to look for what could leak.
 #
-# **Needs** nothing but this repository; the recordings are *simulated*. **Takes** about 1 minute on a laptop (2 cores); no GPU needed.
+# **Needs** nothing but this repository; the recordings are *simulated*. **Takes** about 20 seconds on a laptop (2 cores); no GPU needed.
 #
 # In most of machine learning a sample is a picture or a sentence. Here it is a **pair of views**: two windows of the same recording,
 # some seconds apart, of the same units. The *encoder* is the network that turns a view into one vector for each unit (`03_transformer`). What it can learn

@@ -15,7 +15,7 @@
 # why NuCLR needs two attentions, one that knows about time and one that must not know about order;
 # and to *prove by running it* that the order of units doesn't matter and that populations don't hear each other.
 #
-# **Needs** nothing but this repository; what a window and a token are is in `02_views`. **Takes** about 1 minute on a laptop (2 cores); no GPU needed.
+# **Needs** nothing but this repository; what a window and a token are is in `02_views`. **Takes** about 20 seconds on a laptop (2 cores); no GPU needed.
 #
 # What kind of function do we want? A window holds $U$ units. Each unit's activity is cut into $L$ tokens of $P$ samples (spike counts). For each unit we want one vector of $D$ numbers. Four promises should hold:
 #

@@ -15,7 +15,7 @@
 # to draw a curve with the uncertainty that it has, and no further than the data reach;
 # and to tell a rise from luck, and a rise that pretraining made from one that a classifier made.
 #
-# **Needs** nothing but this repository. **Takes** about 4 minutes on a laptop (2 cores) the first time; run again, it finds what it computed in `runs/`. GPU: not timed yet.
+# **Needs** nothing but this repository. **Takes** about 6 minutes on a laptop (2 cores) the first time; run again, it finds what it computed in `runs/`. GPU: not timed yet.
 #
 # **The claim** (Arora et al. 2025): doubling the animals to pretrain on helps cell-type decoding more than doubling the labels. Here it is tested on *simulated* animals, small encoders and
 # few steps: at `laptop`, encoders get 100, so few that **an encoder without any training does better**. The curves then show how to compare, not what pretraining is worth. What holds in the Allen data only the Allen data can say.

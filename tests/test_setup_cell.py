@@ -1,6 +1,7 @@
 """The set-up cell as Colab meets it: a Python that has torch, numpy and Jupyter but not this repository, and a folder that holds one notebook."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -25,12 +26,21 @@ def python_without_us(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+def as_repository(folder: Path) -> Path:
+    """This checkout's files as a git repository of one commit; the checkout itself may be shallow, or no repository at all."""
+    left_out = shutil.ignore_patterns(".git", ".venv", "runs", "executed", "raw", "processed", "student", "site", "__pycache__", "*.egg-info", ".pytest_cache", ".hypothesis")
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "as it is now"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
 @pytest.mark.slow
 def test_the_set_up_cell_brings_us_and_leaves_the_rest(tmp_path):
     python = python_without_us(tmp_path / "colab")
-    # The address of the repository leads to this checkout's last commit.
+    # The address of the repository leads to this checkout.
     address = f"https://github.com/{course.repository()}"
-    env = os.environ | {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": f"url.{ROOT.as_uri()}.insteadOf", "GIT_CONFIG_VALUE_0": address,
+    env = os.environ | {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": f"url.{as_repository(tmp_path / 'repository').as_uri()}.insteadOf", "GIT_CONFIG_VALUE_0": address,
                         "GIT_CONFIG_KEY_1": "safe.directory", "GIT_CONFIG_VALUE_1": "*", "TQDM_DISABLE": "1", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
     work = tmp_path / "content"
     work.mkdir()
