@@ -86,7 +86,8 @@ def execute(source: Path, parameters: dict, out: Path, prepare=lambda notebook: 
         os.environ["TQDM_DISABLE"] = "1"
         # The notebooks write next to themselves and nowhere else: they run where they lie.
         papermill.execute_notebook(str(plain), str(executed), parameters=parameters, cwd=str(HERE),
-                                   kernel_name="python3", progress_bar=False)
+                                   kernel_name="python3", progress_bar=False,
+                                   iopub_timeout=120)          # a busy machine may be slow to answer: 4 s, the default, was too short
     finally:
         plain.unlink(missing_ok=True)
     return executed
