@@ -16,9 +16,6 @@ import course  # noqa: E402
 NOTEBOOKS = course.sources()
 assert NOTEBOOKS, "no notebook was found: this test would check nothing"
 
-# Notebooks whose outputs are owed: their code changed, and there was no time to run them.
-OUTPUTS_OWED = {"10_calcium"}
-
 TINY = '''# ---
 # jupyter:
 #   kernelspec:
@@ -79,14 +76,12 @@ def test_keeps_the_rules(source):
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_outputs_are_of_this_code(source):
-    if source.stem in OUTPUTS_OWED:
-        pytest.skip("its outputs are owed")
     made_from = course.executed().get(source.stem)
     assert made_from == course.fingerprint(jupytext.read(source)), f"the outputs of {source.stem} are older than its code: run make notebooks"
 
 
 def test_no_record_without_a_notebook():
-    assert set(course.executed()) == {source.stem for source in NOTEBOOKS} - OUTPUTS_OWED
+    assert set(course.executed()) == {source.stem for source in NOTEBOOKS}
 
 
 def test_the_fingerprint_follows_code_and_not_prose(tiny):
@@ -160,7 +155,7 @@ def test_copies_for_a_class(tmp_path):
             assert "..." in theirs.cells[exercise.solution].source or "NotImplementedError" in theirs.cells[exercise.solution].source
             assert any("Time: " in cell.source and cell.source.startswith("> **For the instructor**") for cell in ours.cells[exercise.text : exercise.text + exercise.number + 2])
         figures = [cell for cell in theirs.cells if cell.get("outputs")]
-        assert (figures or source.stem in OUTPUTS_OWED) and all("target" in course.tags(cell) for cell in figures), "expected the figures to aim at, and no other output"
+        assert figures and all("target" in course.tags(cell) for cell in figures), "expected the figures to aim at, and no other output"
         assert not any(cell.metadata.get("jupyter") for cell in [*theirs.cells, *ours.cells])
 
 

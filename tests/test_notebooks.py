@@ -72,8 +72,6 @@ def test_committed_outputs_are_clean(source):
     assert not re.search(r'(?:/tmp|/root|/home|/work|/Users)/', text), "a path of somebody's machine"
     cells = nbformat.reads(text, as_version=4).cells
     assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
-    if source.stem == "10_calcium":
-        pytest.skip("its outputs are owed")
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code"), "not executed: run make notebooks"
     assert not any(output.output_type == "error" for cell in cells for output in cell.get("outputs", []))
 
