@@ -351,8 +351,8 @@ assert turning.iloc[2, 0] < 1e-5 and turning.iloc[2, 1] > 0.1             # what
 # Everything for the first attention is there: norm, queries, keys and values, the clock, heads side by side, one linear layer back to $D$. The proof is the same for each part from here on: give ours the module's weights, and compare what comes out.
 
 # %%
-class AskYourself(nn.Module):
-    """Every unit attends over its own L tokens. (U, L, D) -> (U, L, D)."""
+class Asking(nn.Module):
+    """What both attentions share: a norm, one layer to queries, keys and values, one back."""
 
     def __init__(self, config):
         super().__init__()
@@ -360,6 +360,13 @@ class AskYourself(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.qkv = nn.Linear(config.dim, 3 * inner)
         self.out = nn.Linear(inner, config.dim)
+
+
+class AskYourself(Asking):
+    """Every unit attends over its own L tokens. (U, L, D) -> (U, L, D)."""
+
+    def __init__(self, config):
+        super().__init__(config)
         self.periods = rotary_periods(config.head_dim, config.tokens_per_window, config.rotary_fraction)
 
     def forward(self, x, clock=0):
@@ -391,15 +398,8 @@ with torch.no_grad():
 # Now the transposition. One population and one token at a time, units attend over units. There is no clock, no index, nothing that would tell one row from another but what it holds. First the plain way, a loop over populations:
 
 # %%
-class AskTheOthers(nn.Module):
+class AskTheOthers(Asking):
     """Every unit attends over the units of its own population, at each token. (U, L, D) -> (U, L, D)."""
-
-    def __init__(self, config):
-        super().__init__()
-        self.heads, inner = config.heads, config.heads * config.head_dim
-        self.norm = nn.LayerNorm(config.dim)
-        self.qkv = nn.Linear(config.dim, 3 * inner)
-        self.out = nn.Linear(inner, config.dim)
 
     def forward(self, x, sizes):
         qkv = split_heads(self.qkv(self.norm(x)), self.heads).transpose(1, 3)       # (3, L, H, U, C)

@@ -290,7 +290,7 @@ print(f"exercise 3: right; {row['method']}, {row['protocol']} ({where}): {mine:.
 # %% [markdown]
 # ## What you should have seen
 #
-# On the held-out animals NuCLR far above the same without spatial attention, which stays near chance: in the run shown here 0.92 (its two seeds: 0.91 and 0.94) against 0.26. The cell below wants
+# On the held-out animals NuCLR far above the same without spatial attention, which stays near chance: in the run shown here 0.92 (both seeds) against 0.26. The cell below wants
 # a difference above 0.25.
 
 # %%

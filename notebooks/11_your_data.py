@@ -52,7 +52,7 @@ import torch
 
 import nuclr_lite as nl
 from nuclr_lite import baselines
-from nuclr_lite.decoding import inner_folds
+from nuclr_lite.decoding import inner_folds, probe
 from nuclr_lite.recording import match_sampling
 from nuclr_lite.sources.nwb import read_nwb
 from nuclr_lite.sources.simulated import SPIKES
@@ -61,7 +61,6 @@ from nuclr_lite.sources.simulated import SPIKES
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
-from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
@@ -481,11 +480,6 @@ by_hand = accuracy_when_answering(np.array([0.9, 0.6, 0.8, 0.5]), np.array([True
 np.testing.assert_allclose(by_hand["accuracy"], [1, 1, 2 / 3, 3 / 4])
 
 # %%
-def probe():
-    """The classifier of `nl.decode`: standardised dimensions, logistic regression, classes weighed evenly."""
-    return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
-
-
 bayes = make_pipeline(StandardScaler(), GaussianNB())
 classifiers = {"probe": probe(), "naive Bayes": bayes,
                "naive Bayes, calibrated": Calibrated(bayes), "probe, calibrated": Calibrated(probe())}

@@ -21,6 +21,7 @@ import json
 import re
 import symtable
 import sys
+import tempfile
 import tomllib
 from copy import deepcopy
 from pathlib import Path
@@ -266,10 +267,10 @@ def rename(new: str) -> list[Path]:
         raise ValueError(f"{new!r} is not owner/name.")
     old, changed = repository(), []
     for path in (path for pattern in NAMED_IN for path in sorted(ROOT.glob(pattern))):
-        text = path.read_text(encoding="utf-8")
-        if re.search(rf"{re.escape(old)}(?![\w-])", text) and path != Path(__file__).resolve():
+        text, found = re.subn(rf"{re.escape(old)}(?![\w-])", new, path.read_text(encoding="utf-8"))
+        if found:
             with atomic_file(path) as partial:
-                partial.write_text(re.sub(rf"{re.escape(old)}(?![\w-])", new, text), encoding="utf-8")
+                partial.write_text(text, encoding="utf-8")
             changed.append(path)
     return changed
 
@@ -312,16 +313,12 @@ def write_site(out: Path) -> list[Path]:
     return written
 
 
-def check(source: Path) -> list[str]:
-    """Run a notebook at smoke with its stubs tried on the way; returns the rules that it breaks."""
-    import tempfile
-
+def try_out(source: Path, out: Path, runs_dir: Path) -> Path:
+    """Run a notebook at smoke, its stubs tried on the way; returns the executed .ipynb. What it keeps goes to `runs_dir`."""
     import run
 
-    with tempfile.TemporaryDirectory() as folder:
-        parameters = {"profile": "smoke"} | ({"runs_dir": f"{folder}/runs"} if "runs_dir" in run.parameters_of(source) else {})
-        run.execute(source, parameters, Path(folder), with_stub_checks)
-    return broken_rules(source)
+    kept = {"runs_dir": str(runs_dir)} if "runs_dir" in run.parameters_of(source) else {}
+    return run.execute(source, {"profile": "smoke"} | kept, out, with_stub_checks)
 
 
 def main(arguments=None) -> int:
@@ -343,7 +340,9 @@ def main(arguments=None) -> int:
     failed = False
     for source in sources():
         if source.stem.startswith(tuple(options.which)) if options.which else True:
-            said = check(source)
+            with tempfile.TemporaryDirectory() as folder:
+                try_out(source, Path(folder), Path(folder) / "runs")
+            said = broken_rules(source)
             print(source.stem, *(said or ["keeps the rules; solutions pass, stubs fail"]), sep="\n  ")
             failed |= bool(said)
     return int(failed)

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearchCV, StratifiedGroupKFold, StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 PROTOCOLS = ("zero-shot", "transductive")
@@ -74,7 +74,7 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
     protocol : 'zero-shot' leaves one animal out in turn (inductive where the encoder never saw it). 'transductive' predicts
         units from other units of the same animals, in `n_folds` stratified folds.
     test_groups : animals to predict; zero-shot only. The classifier is then fit once, on all the others.
-    classifier : any scikit-learn classifier with `predict_proba`. None: standardise, logistic regression (L2, C = 1, balanced classes).
+    classifier : any scikit-learn classifier with `predict_proba`. None: `probe`.
         Where its `fit` takes `groups`, it gets the animals of the training units, to choose within them (see `tuned`).
     n_bootstrap : resamples of animals for the intervals.
 
@@ -91,7 +91,7 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
     folds = list(_folds(y, animal, protocol, test_groups, n_folds, seed))
     classes = sorted(set(y))
     if classifier is None:
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+        classifier = probe()
     takes_groups = _takes_groups(classifier)
     pieces = []
     for fold, (train, test) in enumerate(folds):
@@ -112,6 +112,11 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
     return DecodeResult(_scores(predictions, groups, classes, n_bootstrap, seed), predictions, classes, protocol, groups)
 
 
+def probe() -> Pipeline:
+    """The paper's classifier, not yet fit: standardise, logistic regression (L2, C = 1, balanced classes)."""
+    return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+
+
 def tuned(kind: str = "logistic") -> TunedClassifier:
     """A classifier that chooses its own strength inside the training animals; for `decode`.
 
@@ -119,8 +124,7 @@ def tuned(kind: str = "logistic") -> TunedClassifier:
         of four leaves; learning rate). Both weigh classes evenly. The simplest comes first and wins ties.
     """
     if kind == "logistic":
-        pipeline = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
-        return TunedClassifier(pipeline, {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]})
+        return TunedClassifier(probe(), {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]})
     if kind == "boosting":
         boosting = HistGradientBoostingClassifier(class_weight="balanced", max_iter=100, max_leaf_nodes=4, early_stopping=False, random_state=0)
         return TunedClassifier(boosting, {"learning_rate": [0.03, 0.1]})

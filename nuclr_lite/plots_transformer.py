@@ -5,14 +5,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
 
 from .figure_style import PALETTE, styled_figure
 
 
 def _arc(axes, start, stop, bend, **style):
     """A bent line from one point of a grid to another."""
-    from matplotlib.patches import FancyArrowPatch
-
     axes.add_patch(FancyArrowPatch(start, stop, connectionstyle=f"arc3,rad={bend}", arrowstyle="-", capstyle="round", shrinkA=0, shrinkB=0, zorder=1, **style))
 
 

@@ -71,15 +71,14 @@ def test_quickstart_runs_by_its_menu(lab, tmp_path):
         page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
         deadline, outputs = time.time() + 400, []
         while time.time() < deadline:
-            if page.query_selector('.jp-Dialog button:has-text("Select")'):             # which kernel? The one that it proposes
-                page.click('.jp-Dialog button:has-text("Select")')
+            if select := page.query_selector('.jp-Dialog button:has-text("Select")'):      # which kernel? The one that it proposes
+                select.click()
             # What the page itself holds: cells out of sight are not drawn.
             code = [cell for cell in page.evaluate(CELLS) if cell["cell_type"] == "code"]
             outputs = [output for cell in code for output in cell["outputs"]]
             if code[-1]["execution_count"] or any(output["output_type"] == "error" for output in outputs):
                 break
             time.sleep(2)
-        page.click('.jp-Toast-button:has-text("No")', timeout=5000) if page.query_selector('.jp-Toast-button:has-text("No")') else None
         page.evaluate("() => jupyterapp.shell.currentWidget.content.scrollToItem(12)")
         page.wait_for_selector(".jp-RenderedImage img", timeout=30_000)
         page.screenshot(path=str(tmp_path / "end.png"))

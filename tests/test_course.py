@@ -1,7 +1,6 @@
 """The course's form: rules that every notebook keeps, copies for a class, the repository's name, what outputs were made from."""
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import jupytext
@@ -9,10 +8,9 @@ import nbformat
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "notebooks"))
-import course  # noqa: E402
+import course
 
+ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = course.sources()
 assert NOTEBOOKS, "no notebook was found: this test would check nothing"
 

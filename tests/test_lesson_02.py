@@ -1,18 +1,13 @@
 """What 02_views builds by hand does what nuclr_lite.views does, on random recordings."""
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import TINY, TINY_CALCIUM, clock, spikes
 
+import course
 import nuclr_lite as nl
-
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import course  # noqa: E402
 
 SEEDS = range(5)
 GAPS = [[0.0, 22.0], [22.5, 25.0], [25.5, 40.0], [90.0, 99.0]]          # windows are 2 s: the second is too short
@@ -20,7 +15,7 @@ GAPS = [[0.0, 22.0], [22.5, 25.0], [25.5, 40.0], [90.0, 99.0]]          # window
 
 @pytest.fixture(scope="module")
 def lesson():
-    return course.definitions(NOTEBOOKS / "02_views.py")
+    return course.definitions(course.HERE / "02_views.py")
 
 
 def recording(seed: int, **options) -> nl.Recording:

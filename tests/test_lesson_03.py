@@ -1,7 +1,5 @@
 """The definitions that 03_transformer builds step by step compute what the module computes, for any sizes."""
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,15 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+import course
 import nuclr_lite as nl
 from helpers import randomise
 from nuclr_lite import model
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import course  # noqa: E402
-
-lesson = course.definitions(NOTEBOOKS / "03_transformer.py")
+lesson = course.definitions(course.HERE / "03_transformer.py")
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 CONFIGS = st.builds(nl.ModelConfig, samples_per_token=st.integers(1, 5), tokens_per_window=st.integers(2, 7), dim=st.integers(2, 12), heads=st.integers(1, 3),
                     head_dim=st.sampled_from([2, 4, 8, 16]), temporal_layers=st.integers(0, 2), spatiotemporal_layers=st.integers(0, 2),

@@ -1,7 +1,5 @@
 """What 04_objective builds, on its own: the notebook's definitions against the module, on random shapes."""
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,14 +8,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+import course
 import nuclr_lite as nl
 from nuclr_lite.loss import match_units
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import course  # noqa: E402
-
-lesson = course.definitions(NOTEBOOKS / "04_objective.py")
+lesson = course.definitions(course.HERE / "04_objective.py")
 IDS = st.lists(st.integers(0, 7), unique=True, max_size=5)
 VIEWS = st.lists(st.tuples(IDS, IDS), min_size=1, max_size=4)           # the ids that each view of each population shows
 

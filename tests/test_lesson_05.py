@@ -1,25 +1,20 @@
 """What `05_pretraining` defines: its loop is the module's, and its helpers and exercises do what they say."""
 import math
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from torch.testing import assert_close
 
+import course
 import nuclr_lite as nl
 from helpers import TINY
 from nuclr_lite.pretraining import learning_rate
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import course  # noqa: E402
-
 
 @pytest.fixture(scope="module")
 def lesson() -> dict:
-    return course.definitions(NOTEBOOKS / "05_pretraining.py")
+    return course.definitions(course.HERE / "05_pretraining.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,17 @@
 """The definitions of notebook 11: each check of the leak checklist finds a planted fault and leaves a clean recording alone; answers, neighbours and calibration by hand."""
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
 
+import course
 import nuclr_lite as nl
 from helpers import TINY, TINY_CALCIUM, clock, spikes
 from nuclr_lite.recording import match_sampling
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import course  # noqa: E402
-
-lesson = course.definitions(NOTEBOOKS / "11_your_data.py")
+lesson = course.definitions(course.HERE / "11_your_data.py")
 FINE, LOOK = lesson["FINE"], lesson["LOOK"]
 
 

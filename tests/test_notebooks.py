@@ -8,12 +8,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-SOURCES = sorted(NOTEBOOKS.glob("[0-9]*.py"))
+import course
+import run
+
+NOTEBOOKS, SOURCES = course.HERE, course.sources()
 assert SOURCES, "no notebook was found: this test would check nothing"
-sys.path.insert(0, str(NOTEBOOKS))
-import course  # noqa: E402
-import run  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +23,9 @@ def runs_dir(tmp_path_factory):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_runs_at_smoke(source, tmp_path, runs_dir):
-    parameters = {"profile": "smoke"} | ({"runs_dir": str(runs_dir)} if "runs_dir" in run.parameters_of(source) else {})
     before = set(runs_dir.glob("encoders/*"))
     # On the way every exercise is tried: its solution must pass its check, and its stub must not.
-    executed = run.execute(source, parameters, tmp_path, course.with_stub_checks)
+    executed = course.try_out(source, tmp_path, runs_dir)
     if before and source.stem.startswith(("07", "09")):
         assert set(runs_dir.glob("encoders/*")) == before, "expected the encoders of 06_decoding to serve this notebook: the experiments differ"
     cells = nbformat.read(executed, as_version=4).cells

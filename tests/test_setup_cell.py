@@ -11,10 +11,9 @@ from pathlib import Path
 import jupytext
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "notebooks"))
-import course  # noqa: E402
+import course
 
+ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = "import json, numpy, torch; print(json.dumps([numpy.__version__, torch.__version__, numpy.__file__, torch.__file__]))"
 
 
