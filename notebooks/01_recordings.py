@@ -91,8 +91,8 @@ pd.DataFrame([overview(path) for path in paths]).round(3)
 #
 # A *unit* is what spike sorting takes for one neuron. Three metrics say how far to believe it. Does it lose spikes below the
 # detection threshold (`amplitude_cutoff`, at most 0.1)? Is it there throughout (`presence_ratio`, at least 0.95)? Does it fire twice within a neuron's refractory period
-# (`isi_violations`, at most 0.5)? The limits are AllenSDK's defaults, and so are the other conditions, because of which units inside the limits may be left out:
-# sorted as "good", on a working channel, inside the brain.
+# (`isi_violations`, at most 0.5: the rate of spikes within too short inter-spike intervals, ISI, over the whole rate)? The limits are AllenSDK's defaults, and three more of its conditions leave out units inside the limits: a
+# unit must be sorted as "good", lie on a working channel, and inside the brain.
 
 # %%
 path = paths[min(1, len(paths) - 1)]
@@ -147,7 +147,7 @@ gaps[["minute", "seconds", "tags"]].round(1)
 # the session the cortex gets light pulses, and a unit that answers *fast* and *reliably*, *without being inhibited first*, is labelled Sst. One that
 # doesn't answer is not labelled "not Sst": the light may not have reached it.
 #
-# `optotag` tests each unit on the single 10 ms pulses (which test, which windows, whose criterion: `OptotagConfig`), and says in words why a unit was tagged or
+# `optotag` tests each trusted unit of visual cortex on the single 10 ms pulses (which test, which windows, whose criterion: `OptotagConfig`), and says in words why a unit was tagged or
 # not. On real sessions expect few tagged units, in many sessions none: a published analysis found 31 in the whole set.
 
 # %%
@@ -266,6 +266,7 @@ dark = light.assign(start_time=light["start_time"] - shift_s, stop_time=light["s
 in_the_dark = optotag_units(clean, dark, "tagged")
 n_dark, n_lit = in_the_dark["cell_type"].notna().sum(), is_tagged.sum()
 uncorrected, corrected = ((in_the_dark[p] < 0.01).sum() for p in ("p_value", "p_adjusted"))
+print(f"1 % by chance alone would be {0.01 * len(in_the_dark):.1f} units; the test is cautious where spikes are few")
 print(f"{n_dark} of {len(in_the_dark)} units tagged in the dark, {n_lit} with the light; "
       f"with p below 0.01 before the correction: {uncorrected}, after it: {corrected}")
 came_out = "a" if n_dark == 0 else "b" if n_dark <= 2 else "c"
@@ -298,7 +299,8 @@ assert auc(np.zeros(4), np.array([True, False, False, True])) == 0.5, "where all
 if 0 < is_tagged.sum() < len(is_tagged):
     for name in extra:
         expected = roc_auc_score(is_tagged, extra[name])
-        assert abs(auc(extra[name], is_tagged) - expected) < 1e-9, f"{name}: not yet scikit-learn's"
+        mine = auc(extra[name].to_numpy(), is_tagged.to_numpy(dtype=bool))
+        assert abs(mine - expected) < 1e-9, f"{name}: not yet scikit-learn's"
 print("exercise 2: right")
 
 # %% [markdown] tags=["exercise"]
@@ -345,7 +347,8 @@ if 0 < is_tagged.sum() < len(is_tagged):
 # ## What you should have seen
 #
 # Valid time that ends 300 s before the light. In the simulation: most units of the Cre line tagged, each with spikes at a fixed few milliseconds; an AUC near 1 with the light,
-# and near 0.5 without it.
+# and near 0.5 without it. In the last figure, an answer out of sight within milliseconds. It shows one number only: what
+# changes more slowly around the light, such as a stirred animal, isn't in it; the 300 s are a margin against that.
 
 # %%
 if data_source == "simulated":
@@ -363,4 +366,4 @@ assert max(recording.intervals.max() for recording in of_session) <= light["star
 # unit); Lima et al. 2009, PLoS ONE 4:e6099, and Kvitsiani et al. 2013, Nature 498:363 (types by light); Madisen et al. 2012, Nature Neuroscience 15:793 (Ai32). In the paper
 # (Arora et al. 2025, arXiv 2512.01199), the section on experiments.
 #
-# **Next:** `06_decoding` on simulated animals; for your own files, `00_quickstart` with `data_source = "nwb"`.
+# **Next:** `02_views` cuts recordings into what the encoder reads. For your own files, `00_quickstart` with `data_source = "nwb"`.

@@ -61,7 +61,7 @@ from nuclr_lite import comparison, experiments, methods
 #
 # - **hand features** look at each unit alone: its rate, its inter-spike intervals, its autocorrelogram, all of them; *tuned* and *boosting*: with a classifier that is
 #   chosen inside the training folds;
-# - **interval network**: a supervised network on histograms of intervals, window by window, in the spirit of LOLCAT;
+# - **interval network**: a supervised network on histograms of intervals, window by window, in the spirit of LOLCAT, an earlier method;
 # - **coupling to the population**: the correlation of a unit with the sum of the others, lag by lag; also by hand, but by someone who knows how this simulation works;
 # - the **untrained encoder** has the architecture and random weights: how much comes from looking at the population at all?
 # - **shuffled labels** (within each animal): what the probe makes of noise; **chance**: a label drawn evenly, once a seed (expected here: 0.24 for four types, 0.33 for three areas; the rest is luck). What learned
@@ -151,9 +151,12 @@ intervals = {"units, first seed": interval_over_units(predictions, seed=seed),
 pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 
 # %% [markdown]
-# In the run shown here the interval over animals is *not* wider: simulated animals are so alike that drawing whole animals changes little. In real data, where animals differ, it is. Two seeds are few: the third row is a hint of what training adds, not a measurement.
+# In the run shown here the interval over animals is *not* wider: simulated animals are so alike that drawing whole animals changes little. In real data, where animals differ, it is. The third row lies elsewhere because it belongs to another number, the mean over seeds. Two seeds are few: it is a hint of what
+# training adds, not a measurement.
 #
 # ## 4 · Compared with what?
+#
+# Dots: means over seeds. Bars: 95 % intervals over animals and, where there are several, seeds. Dashed: the row *chance*.
 
 # %%
 nl.plots.scores(summaries[label_columns[0]], title=f"{label_columns[0]}, transductive ({where})")
@@ -173,7 +176,7 @@ differences = pd.concat(differences, names=["label"])
 differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# Where a row says that NuCLR is *worse*, it is worse. In this simulation identity *is* a correlation with the population, so the feature made by someone who
+# A row in which NuCLR is worse stays in the table like any other. In this simulation identity *is* a correlation with the population, so the feature made by someone who
 # knows that is hard to beat. NuCLR was not told so. In the run shown here it finds nearly all of it for the cell type (0.94 against 0.98), and much less for the area (0.69 against 0.99). In real data nobody knows what to write down by hand.
 #
 # ## 6 · Is it the label, or something that comes with it?
@@ -208,8 +211,8 @@ if "state_coupling" in units:
     print({kind: round(read_coupling(embedding, units, kind), 2) for kind in kinds})
 
 # %% [markdown]
-# Coupling strength varies little within a type (a standard deviation of 0.05, cut off at 0.98). A correlation clearly above 0 says that the vector
-# carries graded coupling, not only the type. With some 190 units of a type, one below about 0.15 (here `Sst`) could be luck.
+# Coupling strength varies little within a type (a standard deviation of at most 0.05; least for `Sst`, whose strengths are cut off at 0.98). A correlation clearly above 0 says that the vector
+# carries graded coupling too: more than the label, and what the label may be read from. With under 200 units of a type (`Exc` has twice as many), one below about 0.15 could be luck.
 
 # %% [markdown]
 # ## Exercises
@@ -331,7 +334,9 @@ print("exercise 3: right. More rows are not more evidence: draw what the stateme
 # ## What you should have seen
 #
 # Both labels are read far better from NuCLR's vectors than from anything that looks at a unit alone, and shuffled labels
-# fall to chance or below. The hand-made coupling reads them too, and may well read them better.
+# fall to chance or below. The hand-made coupling reads them too, and may well read them better. Not every other row is
+# at chance. The untrained encoder looks at the population, and is above it. *Without spatial attention* is a little above it for the cell type, in the run shown here. One possible reason: in this protocol the classifier has
+# learned from units recorded together with the tested one, which share signals with it. In `07_zero_shot`, on unseen animals, nothing is left of either.
 
 # %%
 wide = pd.DataFrame({label: summary.set_index("method")["estimate"] for label, summary in summaries.items()})

@@ -12,13 +12,13 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/08_scaling.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/08_scaling.ipynb)
 #
 # **You will learn** to separate two things that usually come together: more animals to *pretrain* on, and more animals with *labels*;
-# to draw a curve with the uncertainty that it has, and no further than the data reach;
+# to draw a curve with the uncertainty that it has, and to know which part of it is a guess;
 # and to tell a rise from luck, and a rise that pretraining made from one that a classifier made.
 #
 # **Needs** nothing but this repository. **Takes** about 6 minutes on a laptop (2 cores) the first time; run again, it finds what it computed in `runs/`. GPU: not timed yet.
 #
-# **The claim** (Arora et al. 2025): doubling the animals to pretrain on helps cell-type decoding more than doubling the labels. Here it is tested on *simulated* animals, small encoders and
-# few steps: at `laptop`, encoders get 100, so few that **an encoder without any training does better**. The curves then show how to compare, not what pretraining is worth. What holds in the Allen data only the Allen data can say.
+# **The claim** (Arora et al. 2025): doubling the animals to pretrain on helps cell-type decoding more than doubling the labels. Here it is tested on *simulated* two-photon (calcium) recordings, not on the spikes of `06` and `07`, so scores can't be compared
+# with theirs. Encoders are small and trained for few steps: at `laptop` for 100, so few that **an encoder without any training does better** (with all labels; section 3 has the interval). The curves then show how to compare, not what pretraining is worth. What holds in the Allen data only the Allen data can say.
 #
 # **Predict**: the simulated types follow one rule in all animals. Does an encoder need many animals to find it? Does a classifier?
 
@@ -98,7 +98,7 @@ results.pivot(index="n", columns="series", values="estimate")[["encoder", "label
 # %% [markdown]
 # ## 2 · The curves
 #
-# Dots: single seeds (of the weights, and of which animals are taken). Squares: their means, with 95 % intervals over animals and seeds. Lines: a curve that levels off,
+# Dots: single seeds (of the weights, and of which animals are taken). Squares: their means, with 95 % intervals over the held-out animals and seeds. Lines: a curve that levels off,
 # $F_1 = a - b\,n^{-c}$, fitted to the means. Dotted: up to twice the largest n, and not a step further. (A curve with three parameters through four points is there to guide the eye; that it levels
 # off was assumed. Its own uncertainty, the fit repeated with animals and seeds drawn anew, is in the table below.) *Untrained encoder*: random weights, labels of n animals.
 
@@ -119,8 +119,8 @@ pd.DataFrame({name: fit.iloc[[-1]].squeeze() for name, fit in fits.items()}).T.r
 # %% [markdown]
 # ## 3 · From fewest to all
 #
-# For each series the score with all animals minus that with the fewest, with its interval; and, as controls, the same for features made by hand, where only labels can make a
-# difference, and for an encoder whose classifier gets shuffled labels, where nothing may.
+# For each series the score with all animals minus that with the fewest, with its interval; and, as controls, the same for features made by hand and for an untrained encoder, where only labels can
+# make a difference, and for an encoder whose classifier gets shuffled labels, where nothing may.
 
 # %%
 def gain(part, draws):
@@ -136,6 +136,12 @@ for method in ("untrained encoder", "hand: coupling to the population", "hand: a
     rows_of[f"labels, {method}"] = as_series(rows, n_learn, method).query("series == 'labels'")
 gains = pd.DataFrame({name: gain(part.reset_index().set_index("index"), draws) for name, part in rows_of.items()}).T
 gains.round(3)
+
+# %% [markdown]
+# And NuCLR against each other method, with the labels and the animals of all (difference with its interval):
+
+# %%
+comparison.against(experiment, runs_dir).drop(columns=["significant"]).round(3)
 
 # %% [markdown]
 # ## 4 · Encoder or labels: which half would you rather lose?
@@ -270,7 +276,8 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # %% [markdown]
 # ## What you should have seen
 #
-# At `laptop`, a rise when both grow, all of it from labels: the encoder's own curve is flat. The *untrained* encoder rises with labels as well, and lies higher. So what rises is what a classifier gains;
+# At `laptop`, a rise with more labels, and when both grow. For more animals to pretrain on none shows, and the interval is too wide to exclude a small one. The *untrained* encoder rises with labels as well and,
+# with all of them, lies above NuCLR (section 3). So the rise with labels is what a classifier gains;
 # nothing follows about pretraining before NuCLR is above the untrained encoder. (`-p training_steps 1200` takes about an hour. In another run, of three seeds, 1200 steps on 16 animals instead of 2
 # brought +0.13, most of it in one seed: `results/README.md`, *More animals to learn from*.)
 

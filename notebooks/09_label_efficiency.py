@@ -88,7 +88,7 @@ print(f"all labels: {labelled} units of {len(recordings) - len(held_out)} record
 # %% [markdown]
 # ## 2 · The curve
 #
-# Means over seeds of the encoder and draws of the labels; bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, and the best that looks at a unit alone; the table
+# Means over seeds of the encoder and draws of the labels; bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, the coupling made by hand, and the best of the rest, which look at a unit alone; the table
 # below has everything.
 
 # %%
@@ -118,7 +118,7 @@ differences.drop(columns=["significant"]).round(3)
 # %% [markdown]
 # Read the rows. Against features of single units the claim holds in this simulation, and means little: their curves are flat, because labels can't teach what isn't there. Against
 # the hand-made correlation with the population look at the interval. Those features were made by someone who knows what the simulation hides, and
-# need few labels themselves. What a learned encoder saves is the knowing.
+# need few labels themselves. A learned encoder spares you from having to know beforehand what to compute.
 
 # %% [markdown]
 # ## Exercises
@@ -217,12 +217,12 @@ nl.plots.labels_needed(wide.loc["NuCLR"], others[drawn], needed[drawn],
                        title=f"{label_column}, held-out animals ({where})")
 
 # %% [markdown]
-# The squares are read off means. Whether a method is *passed*, given these few animals and seeds, only the interval of the difference says: section 3.
+# A line without a square is passed at no share; a square at the left edge means: at this share or a smaller one. The squares are read off means. Whether a method is *passed*, given these few animals and seeds, only the interval of the difference says: section 3.
 
 # %% [markdown]
 # ## What you should have seen
 #
-# A curve for NuCLR that is nearly as high with an eighth of the labels as with all, and flat curves near chance for everything that looks at one unit alone.
+# A curve for NuCLR that is nearly as high with an eighth of the labels as with all (the small loss is real here: row *NuCLR* of section 3), and flat curves near chance for everything that looks at one unit alone.
 
 # %%
 alone = [name for name in wide.index

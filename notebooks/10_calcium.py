@@ -53,7 +53,8 @@ from nuclr_lite.sources.simulated_two_photon import simulate_allen_experiment
 #
 # A microscope images one plane of cortex in a mouse whose Cre line decides which cells carry the indicator: all Vip cells, say, or the excitatory cells of layers 2/3.
 # One imaging session is an *experiment*; a *container* holds the sessions of the same plane on different days. Cells are matched across days by the Institute
-# (`cell_specimen_id`). We take several animals a line, and two sessions of each.
+# (`cell_specimen_id`). We take several animals a line, and two sessions of each. (Cux2: excitatory cells of
+# layers 2 to 4.)
 
 # %%
 lines = {"Cux2": "Cux2-CreERT2", "Pvalb": "Pvalb-IRES-Cre", "Sst": "Sst-IRES-Cre", "Vip": "Vip-IRES-Cre"}
@@ -98,8 +99,8 @@ units.groupby("cell_type").agg(animals=("animal_id", "nunique"), sessions=("expe
 # **Cleaner time.** Frames that the microscope dropped, gaps in dF/F, and jerks of the animal (the image shifts by more than 10 um against the minute
 # around it) enter no average, and are left out of the valid intervals.
 #
-# **One scale.** Views divide the dF/F of a recording by a single number, the 99th percentile over all its cells and frames: a bright cell stays
-# brighter than a dim one.
+# **One scale.** Views divide the dF/F of a recording by a single number, the 99th percentile over all its cells and frames: a cell with large
+# transients keeps them larger than the others'.
 
 # %%
 one = next(recording for recording in recordings if recording.units["cell_type"].iloc[0] == "Pvalb")
@@ -185,7 +186,7 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 #
 # In the simulation a line shows only in how its cells go with each other: excitatory cells each mostly alone, Pvalb together, Sst together but each with a lag of its
 # own, Vip in two camps. The encoder is never asked to tell lines apart: its negatives are the *other cells of the same recording*, which are of the
-# same line. That the line can be read all the same is a by-product. Compare the rows: if the mean of the recording does about as well as single cells, what is read is how *populations* differ.
+# same line. That the line can be read all the same is a by-product. Here the mean of the recording does about as well as single cells: what is read is how *populations* differ.
 # The same holds for any set, simulated or real, in which a recording has one label. What training improves most directly is what it trains, telling the cells
 # of one population apart: section 4.
 
@@ -195,9 +196,10 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 # The first is about the scale of section 2, the others about the test of section 4. None trains anything.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 1 (predict): a brighter laser, a brighter cell
+# ### Exercise 1 (predict): a stronger indicator, a stronger cell
 #
-# `one` is the Pvalb plane of section 2. First all its dF/F are doubled, as by a brighter indicator. Then the dF/F of *a single cell* are doubled, the first in the table. In which case
+# `one` is the Pvalb plane of section 2. First all its dF/F are doubled, as by an indicator that answers twice as strongly (a brighter laser would change
+# nothing: dF/F is relative to rest). Then the dF/F of *a single cell* are doubled, the first in the table. In which case
 # does that first cell's vector change?
 #
 # - `"a"`: in neither: views are scaled;
@@ -207,7 +209,7 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 # The check embeds the plane three times.
 
 # %%
-def brighter(recording, factors):
+def stronger(recording, factors):
     """The same plane with the dF/F of each cell multiplied; factors (cells,)."""
     traces = recording.traces * np.asarray(factors, dtype=np.float32)          # (frames, cells) * (cells,)
     return nl.Recording.from_traces(traces, recording.sampling_rate_hz, recording.units, recording.intervals,
@@ -222,7 +224,7 @@ prediction = "b"
 # %% tags=["check"]
 assert prediction in ("a", "b", "c"), "write one of the letters, such as prediction = 'a'"
 first_only = np.where(np.arange(one.n_units) == 0, 2.0, 1.0)
-made = {"all doubled": brighter(one, np.full(one.n_units, 2.0)), "one doubled": brighter(one, first_only)}
+made = {"all doubled": stronger(one, np.full(one.n_units, 2.0)), "one doubled": stronger(one, first_only)}
 scales = {name: round(plane.trace_scale, 2) for name, plane in {"as it was": one, **made}.items()}
 print("99th percentiles of dF/F:", scales)
 before = nl.embed(pretrained.encoder, one)
@@ -258,6 +260,10 @@ def likeness(first, second):
     ### END SOLUTION
 
 # %% tags=["check"]
+one_day = pd.DataFrame([[2.0, 1.0], [0.0, 3.0], [-2.0, -4.0]], index=["p", "q", "r"])
+other_day = pd.DataFrame([[3.0, 1.0], [1.0, -1.0], [-4.0, 0.0]], index=["q", "p", "s"])
+tiny = likeness(one_day, other_day)
+assert np.allclose(tiny, [[0, 0.82], [-0.96, 0.77]], atol=0.01), "over all cells, shared or not; row: first session"
 pair = identity[identity["method"] == "NuCLR"].iloc[0]
 first, second = (features["NuCLR"].loc[pair[name]] for name in ("recording_1", "recording_2"))
 cosine = likeness(first, second)
@@ -298,8 +304,8 @@ b = np.array([[0.9, 0.1], [0.6, 0.4], [-0.7, 0.7]])
 a, b = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (a, b))
 by_hand = found_within(a @ b.T)
 assert np.shape(by_hand) == (3,) and np.allclose(by_hand, [2 / 3, 1, 1]), f"expected 2/3, 1, 1, not {by_hand}"
-lopsided = np.array([[0.5, 0.9], [0.1, 0.2]])
-assert np.allclose(found_within(lopsided), [0.5, 1]), "rows and columns both seek: here one row and one column succeed"
+lopsided = np.array([[0.5, 0.9], [0.1, 0.95]])
+assert np.allclose(found_within(lopsided), [0.75, 1]), "rows and columns both seek: one row and both columns succeed"
 curve = found_within(likeness(first, second))
 assert abs(curve[0] - pair["top1"]) < 1e-9 and curve[-1] == 1 and (np.diff(curve) >= 0).all()
 print("exercise 3: right")

@@ -56,6 +56,9 @@ from nuclr_lite.sources.simulated import SPIKES
 #
 # The one of `07_zero_shot`, and its twin without spatial attention: trained on all animals but the last six, which neither encoder nor classifier learns from. In what
 # follows a classifier is fit on the animals to learn from, and scored on those six.
+#
+# In the simulation all units of an animal share two signals: a fast *state* (the ups and downs of the local network) and a slower *drive* (what arrives from outside, such as the stimulus). A cell type is a way of following
+# the state: how closely, how late, with it or against it. An area is a way of following the drive.
 
 # %%
 size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
@@ -114,7 +117,8 @@ strangers = {others: interpretation.embed_among(encoder, tested, others, hosts, 
 
 # %% [markdown]
 # One more line is needed. A unit with three others is unlike anything that the encoder was trained on (unit dropout leaves at least half), and its vectors may lie where the classifier has
-# never been. So a second classifier is fit on vectors *made the same way* (of the other held-out animals, one left out in turn): it finds what is in them, if anything is.
+# never been. So a second classifier is fit on vectors *made the same way* (of the other held-out animals, one left out in turn): it finds what is in them, if anything is. At `laptop` it
+# learns from five animals, the first from fourteen: with many neighbours it is the weaker one.
 
 # %%
 rows = []
@@ -127,7 +131,7 @@ title = f"cell type of the same held-out units in different company (simulated, 
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
-# (The classifier that stays can fall *below* guessing: where all vectors lie in one corner, it calls them all the same.)
+# (The classifier that stays can fall *below* guessing: where vectors lie far from those that it learned on, it may call nearly all of them the same.)
 
 # %%
 wide = company.pivot(index="who", columns="others", values="estimate")
@@ -141,7 +145,7 @@ nl.plots.same_units(shown, kinds, full[~animals[full.index].isin(held_out)],
                     title="the same spikes, four times (simulated, held-out animals)")
 
 # %% [markdown]
-# In each panel the same units, with the same spikes; the axes were chosen on other animals, where the types lie apart. What pulls them apart on the right can't be in a unit's own
+# In each panel the same units, with the same spikes; the axes (linear discriminants: the directions that set the types apart most) were chosen on other animals. What pulls them apart on the right can't be in a unit's own
 # spike train: it is in how that train goes with *its* neighbours.
 #
 # **What follows:** the type is read from the relation to the population, and not just any population will do. **What doesn't:** that it is so in the brain. The simulation was built so
@@ -196,7 +200,11 @@ moved = [interpretation.influence(encoder, recording, n_windows) for recording i
 print(f"one neuron less moves a vector by {np.mean([np.nanmean(one) for one in moved]):.3f} "
       "of the distance between units (mean over pairs, simulated)")
 by_type = mean_between_types(moved, tested)
-nl.plots.between({"": by_type}, "whose vector moves", "who is taken out", title="over an even share (simulated)")
+nl.plots.between({"": by_type}, "whose vector moves", "who is taken out",
+                 title="how far it moves, over an even share (simulated)")
+
+# %% [markdown]
+# Read it by columns. In the run shown here, without an `Exc` unit the others move less than on average; `Vip` units move each other most.
 
 # %%
 truth = units[animals.isin(held_out)][["state_coupling", "drive_coupling", "base_rate_hz", "cell_type"]]
@@ -211,7 +219,8 @@ nl.plots.against_truth(known["influence"], known[["state_coupling", "drive_coupl
 # rank correlation lies *between* `Exc` and the other types: look within one colour. And a rank correlation near 0 isn't "no relation": on the right, both the loudest and the nearly silent units matter much. (The
 # latter are measured only in the few windows in which they fire.)
 #
-# **What follows:** the encoder weighs its witnesses, and no label told it how. Since one neuron among nearly fifty moves a vector by little, it doesn't hang on any single one. **What doesn't:** that the rest
+# **What follows:** the encoder weighs its witnesses, and no label told it how. On average one neuron among nearly fifty moves a vector by little, but a few pairs move some ten times as far (exercise 1 prints the farthest of one animal): a vector rests on many
+# witnesses, not on all equally. **What doesn't:** that the rest
 # of the rank correlation is error; two units that say the same cover for each other, and then taking out either one shows nothing.
 #
 # ## 5 · Across stimuli
@@ -282,17 +291,18 @@ nl.plots.across_blocks(carried, "fit in", "tested in",
                        title=f"macro F1, cell type of held-out animals (simulated; guessing {chance:.2f})")
 
 # %% [markdown]
-# On the diagonal the stimulus is the same; that is what the other cells have to be compared with, not 1. The upper left four are the stimuli of training.
+# On the diagonal the stimulus is the same; that is what the other entries have to be compared with, not 1. The upper left four are the stimuli of training.
 #
-# In the lower figure, read each *column* from its diagonal. Where the other cells of the column are as high, the classifier carries over. Where the whole column is low, its diagonal too, it isn't the classifier that
-# fails: the type is harder to read from vectors of that stimulus, wherever one learned to. Which of the two are the gratings? And read the right panel as fairly as the left one: those
-# features were made by somebody who knew what this simulation hides.
+# In the lower figure, read each *column* from its diagonal. Where the other entries of the column are as high, the classifier carries over. Where the whole column is low, its diagonal too, it isn't the classifier that
+# fails: the type is harder to read from vectors of that stimulus, wherever one learned to. Where only the diagonal is high, the classifier doesn't
+# carry over. In the run shown here the encoder's gratings column is low throughout: the type is harder to read there. Of the hand-made coupling only its diagonal is high: that classifier doesn't carry over. And
+# be fair to the right panel: those features were made by somebody who knew what this simulation hides.
 #
-# **What follows:** as far as cells off the diagonal are like those on it, vectors hold across *these* stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its type
+# **What follows:** as far as entries off the diagonal are like those on it, vectors hold across *these* stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its type
 # are different things, too: the first needs what is its own, the second what it shares with others of its type.
 #
 # The same on a session in the Allen Institute's format (simulated as well), where blocks come from the file's stimulus tables: the claim in the form in which it can be
-# asked of a real session, without any label. Three stimuli, one probe; blocks of different length, so that the cells are not equally hard. (`invalid_presentation`: time that the file
+# asked of a real session, without any label. Three stimuli, one probe; blocks of different length, so that the rows are not equally hard. (`invalid_presentation`: time that the file
 # declares invalid. Units that pass the quality limits and lie in visual cortex take part.)
 
 # %%
@@ -319,7 +329,7 @@ pd.DataFrame([{"from": here, "to": there, **interpretation.found_again(of_sessio
 # spatiotemporal block and no other, and are trained for few steps at twice the usual learning rate. *All are small and under-trained, all equally*: this is a lesson in how to compare, and
 # its ranks need not be those of the larger encoder after 3200 steps, let alone 50,000.
 #
-# - *without spatial attention*: units never meet. *without unit dropout*: every view shows all units.
+# - *without spatial attention*: only the attention along time is left. *without unit dropout*: every view shows all units.
 # - *textbook temperature*: similarities within a view are divided by the temperature, too (the official code divides only those across views).
 # - *InfoNCE*: the positive pair stays among the negatives. *VICReg*: no negatives at all; dimensions are kept apart instead.
 # - *second view within 5 s, 120 s* instead of 30 s; *windows of 5 s, 20 s* instead of 10 s.
@@ -450,7 +460,8 @@ print("exercise 2: right")
 # each does alone. Above the diagonal of the figure below, the pair matters more than its parts: each covered for the other. Below it is where one expects a pair that doesn't cover for each other: lengths don't
 # add up unless their directions agree, and two steps of length 1 at a right angle lead 1.4 away, not 2.
 #
-# Write the table for given pairs. Then look at pairs of one type, and of two. One animal, one minute, 12 pairs: what may be concluded?
+# Write the table for given pairs. Then look at pairs of one type, and of two. One animal, one minute, 12 pairs: what may be concluded? (In
+# the run shown here all pairs lie below the line: none covered for each other. Twelve pairs of one minute, some with a unit in common, don't settle it.)
 
 # %%
 # Six pairs of one type, six of two; units that fire at least once a second, so that they are there to be missed.

@@ -17,7 +17,7 @@ _WHERE = {
     "ContrastiveLoss": "loss", "LossParts": "loss", "rank_me": "loss", "retrieval_accuracy": "loss",
     "load_official_weights": "official",
     "TrainConfig": "presets", "Preset": "presets", "PRESETS": "presets",
-    "pretrain": "pretraining", "Pretrained": "pretraining",
+    "pretrain": "pretraining", "Pretrained": "pretrained", "example_encoder": "example",
     "embed": "embedding", "Experiment": "experiments", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
 }
 _MODULES = ("baselines", "comparison", "decoding", "experiments", "interpretation", "plots", "sources", "views", "presets")

@@ -180,7 +180,7 @@ def curves(table: pd.DataFrame, x: str, by: str = "method", dots: pd.DataFrame |
             axes.plot(fit["n"][~known], fit["score"][~known], color=colour, ls=":")
         else:
             axes.fill_between(mine[x], mine["low"], mine["high"], color=colour, alpha=0.12, lw=0)
-            axes.plot(mine[x], mine["estimate"], color=colour, label=kind)
+            axes.plot(mine[x], mine["estimate"], color=colour, marker="os^DvP*X"[at % 8], ms=4, label=kind)
     if chance is not None:
         axes.axhline(chance, color="0.5", ls="--", lw=1, label="chance")
     axes.set_xscale("log", base=2)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +19,7 @@ from torch.utils.data import DataLoader
 from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
+from .pretrained import Pretrained, build, checkpoints_in, what_was_seen, write_model
 from .progress import progress
 from .recording import Recording, as_list
 from .storage import atomic_directory
@@ -28,57 +27,6 @@ from .vicreg import VICReg
 from .views import Batch, PairedViews
 
 KEPT_CHECKPOINTS = 2
-
-
-@dataclass
-class Pretrained:
-    """What pretraining returns.
-
-    encoder : NuCLR in evaluation mode, on the device it was trained on.
-    history : DataFrame, a row every `log_every` steps: step, epoch, learning_rate; loss, attraction, repulsion (means since
-        the row before); and of the row's own batch: rank_me, retrieval_accuracy (how often a unit's nearest
-        neighbour in the other view is itself), retrieval_chance. The two views may overlap, and in a recording of few windows often do: then a unit can be
-        found by the very same events.
-    loss : the objective with its projector. preset : the recipe.
-    seconds : wall time of this call's training.
-    """
-
-    encoder: NuCLR
-    history: pd.DataFrame
-    loss: ContrastiveLoss | VICReg
-    preset: Preset
-    seconds: float = float("nan")
-
-    def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write a folder: weights as safetensors, `preset.json`, `history.csv`. Atomic."""
-        with atomic_directory(path, overwrite) as folder:
-            _write_model(folder, self.encoder, self.loss, self.preset, self.history)
-        return Path(path)
-
-    @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> Pretrained:
-        """Read what `save` wrote, a checkpoint, or the newest checkpoint of a training folder."""
-        from safetensors.torch import load_file
-
-        path = Path(path)
-        checkpoints = _checkpoints(path)
-        if not (path / "preset.json").is_file():
-            if not checkpoints:
-                raise FileNotFoundError(f"{path} holds no pretrained encoder (no preset.json, no checkpoint); "
-                                        "give the folder that Pretrained.save or pretrain(out_dir=...) wrote.")
-            path = checkpoints[-1]
-        preset = Preset.from_json((path / "preset.json").read_text(encoding="utf-8"))
-        encoder, loss = _build(preset)
-        for module, name in ((encoder, "encoder"), (loss, "projector")):
-            file = path / f"{name}.safetensors"
-            try:
-                module.load_state_dict(load_file(file))
-            except FileNotFoundError:
-                raise FileNotFoundError(f"{file} is missing; copy the whole folder.") from None
-            except Exception as error:
-                raise ValueError(f"{file} can't be read as this preset's weights ({error}); it is truncated or from another model.") from error
-        history = pd.read_csv(path / "history.csv", float_precision="round_trip")
-        return cls(encoder.to(device).eval(), history, loss.to(device).eval(), preset)
 
 
 def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_dir: str | Path | None = None,
@@ -109,7 +57,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
         raise ValueError(f"device is {device!r}; use 'cpu', or None for what accelerate finds.")
     recordings = as_list(recordings, "train on")
     out_dir = Path(out_dir) if out_dir is not None else None
-    checkpoints = _checkpoints(out_dir) if out_dir else []
+    checkpoints = checkpoints_in(out_dir) if out_dir else []
     if checkpoints and not resume:
         raise FileExistsError(f"{out_dir} holds {checkpoints[-1].name} of an earlier run; pass resume=True to go on with it, or choose another folder.")
     if resume and out_dir is None:
@@ -126,7 +74,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
         started = time.perf_counter()
         run.train(out_dir, workers)
     encoder, loss = (run.accelerator.unwrap_model(module, keep_fp32_wrapper=False) for module in (run.encoder, run.loss))
-    return Pretrained(encoder.eval(), run.history, loss.eval(), preset, time.perf_counter() - started)
+    return Pretrained(encoder.eval(), run.history, loss.eval(), preset, run.seen, time.perf_counter() - started)
 
 
 class _Run:
@@ -140,12 +88,12 @@ class _Run:
         # trainings follow one another, each gets its own.
         AcceleratorState._reset_state(reset_partial_state=True)
         self.preset, self.views = preset, views
-        self.fingerprint = _fingerprint(recordings)
+        self.fingerprint, self.seen = _fingerprint(recordings), what_was_seen(recordings)
         self.warmup = preset.train.warmup_steps if preset.train.warmup_steps is not None else len(views)
         self.accelerator = Accelerator(mixed_precision=_precision(preset.train.precision, device), cpu=device == "cpu")
         if self.accelerator.num_processes > 1:
             raise RuntimeError("pretrain runs in one process for now; start it without a launcher.")
-        self.encoder, self.loss = _build(preset)
+        self.encoder, self.loss = build(preset)
         self.optimizer = torch.optim.AdamW(_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate, fused=True)
         self.encoder, self.loss, self.optimizer = self.accelerator.prepare(self.encoder, self.loss, self.optimizer)
         self.step, self.epoch, self.batch = 0, 0, 0           # steps done; where in the data the next one begins
@@ -230,13 +178,13 @@ class _Run:
         from safetensors.torch import save_file
 
         with atomic_directory(out_dir / f"checkpoint-{self.step:08d}", overwrite=True) as folder:
-            _write_model(folder, self.encoder, self.loss, self.preset, self.history)
+            write_model(folder, Pretrained(self.encoder, self.history, self.loss, self.preset, trained_on=self.seen))
             state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
                      for index, entry in self.optimizer.state_dict()["state"].items() for name, value in entry.items()}
             save_file(state, folder / "optimizer.safetensors")
             place = {"step": self.step, "epoch": self.epoch, "batch": self.batch, "recordings": self.fingerprint}
             (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
-        for old in _checkpoints(out_dir)[:-KEPT_CHECKPOINTS]:
+        for old in checkpoints_in(out_dir)[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old)
 
     def restore(self, checkpoint: Path):
@@ -268,14 +216,6 @@ def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
     return train.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
 
-def _build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
-    train, dim = preset.train, preset.model.dim
-    encoder = NuCLR(preset.model)
-    if train.objective == "vicreg":
-        return encoder, VICReg(dim)
-    return encoder, ContrastiveLoss(dim, train.temperature, train.scale_within_view, decoupled=train.objective == "decoupled")
-
-
 def _groups(encoder: NuCLR, loss: ContrastiveLoss | VICReg, weight_decay: float) -> list[dict]:
     """Weight decay for matrices only. (The authors' code goes by name and also decays the projector's LayerNorm weight.)"""
     parameters = [*encoder.parameters(), *loss.parameters()]
@@ -288,22 +228,6 @@ def _precision(precision: str, device: str | None) -> str:
         return precision
     on_gpu = device != "cpu" and torch.cuda.is_available()
     return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
-
-
-def _write_model(folder: Path, encoder, loss, preset: Preset, history: pd.DataFrame):
-    from safetensors.torch import save_file
-
-    for module, name in ((encoder, "encoder"), (loss, "projector")):
-        save_file({key: value.contiguous().cpu() for key, value in module.state_dict().items()}, folder / f"{name}.safetensors")
-    (folder / "preset.json").write_text(preset.to_json(), encoding="utf-8")
-    history.to_csv(folder / "history.csv", index=False)
-
-
-def _checkpoints(out_dir: Path) -> list[Path]:
-    """Complete checkpoints in order of steps. (They are complete because they were renamed into place.)"""
-    if not out_dir.is_dir():
-        return []
-    return sorted(path for path in out_dir.iterdir() if re.fullmatch(r"checkpoint-\d{8}", path.name))
 
 
 def _fingerprint(recordings: list[Recording]) -> str:

@@ -130,6 +130,8 @@ class Recording:
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
             raise ValueError(f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second, above 0.")
         units = tidy_units(units, traces.shape[1], recording_id)
+        if traces.shape[1] > len(traces):
+            warnings.warn(f"{recording_id}: {traces.shape[1]} units and only {len(traces)} frames; traces are (frames, units): transpose them if that is the wrong way round.", stacklevel=2)
         end_s = start_s + len(traces) / sampling_rate_hz
         intervals = check_intervals([[start_s, end_s]] if intervals is None else intervals, recording_id)
         if intervals[0, 0] < start_s - 1e-6 or intervals[-1, 1] > end_s + 1e-6:

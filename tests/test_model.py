@@ -131,7 +131,7 @@ def test_published_sizes():
     assert round(parameters(spatiotemporal_layers=4) / 1e6, 2) == 10.54         # BrainWideBench's
 
 
-def test_attention_gets_four_dimensions(monkeypatch):
+def test_spatial_attention_gets_four_dimensions(monkeypatch):
     shapes, attention = [], F.scaled_dot_product_attention
 
     def spy(q, k, v, attn_mask=None, **options):
@@ -142,8 +142,7 @@ def test_attention_gets_four_dimensions(monkeypatch):
     for sizes in ([3, 3], [1, 4]):                     # without and with a mask
         shapes.clear()
         embedded(tokens_for(sizes), sizes)
-        temporal, spatial = (sum(sizes), 2, 6, 8), (len(sizes) * 6, 2, max(sizes), 8)
-        assert shapes == [(temporal,) * 3] + 2 * [(spatial,) * 3, (temporal,) * 3]
+        assert shapes == 2 * [((len(sizes) * 6, 2, max(sizes), 8),) * 3]
 
 
 # ---- what it must not see

@@ -17,7 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import nuclr_lite as nl
 from helpers import TINY, TINY_CALCIUM, spikes
-from nuclr_lite import pretraining
+from nuclr_lite import pretrained
 
 # 29 pairs (or so) an epoch of 8: 3 batches; 7 steps are two epochs and a bit.
 ONE = TINY.with_(steps=7)
@@ -211,8 +211,8 @@ def steps(monkeypatch):
         norms = {name: math.sqrt(sum(float(p.grad.square().sum()) for p in module.parameters())) for name, module in modules.items()}
         seen.append({"optimizer": optimizer, "rates": {group["lr"] for group in optimizer.param_groups}, **norms})
 
-    monkeypatch.setattr(pretraining, "NuCLR", SpiedEncoder)
-    monkeypatch.setattr(pretraining, "ContrastiveLoss", SpiedLoss)
+    monkeypatch.setattr(pretrained, "NuCLR", SpiedEncoder)
+    monkeypatch.setattr(pretrained, "ContrastiveLoss", SpiedLoss)
     handle = register_optimizer_step_pre_hook(look)
     yield seen, modules
     handle.remove()

@@ -30,6 +30,11 @@ def from_traces(traces=((1.0, 2.0), (3.0, 4.0), (5.0, 6.0)), sampling_rate_hz=2.
 
 # ---- what it holds
 
+def test_more_units_than_frames_is_noticed():
+    with pytest.warns(UserWarning, match=r"rec: 3 units and only 2 frames; .* transpose them"):
+        from_traces(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+
+
 def test_spikes_are_kept_by_unit_and_in_order():
     recording = from_spikes(units=pd.DataFrame({"area": ["VISp", "VISl"]}, index=["a", "b"]))
     assert recording.times.tolist() == [0.5, 1.0, 2.5, 3.0, 4.0] and recording.unit_rows.tolist() == [1, 0, 0, 1, 0]
