@@ -2,36 +2,48 @@
 
 `pretrain` takes recordings and nothing else: it looks at no label, and an animal that isn't in the list
 can't be reached. Source of the recipe: Arora et al. 2025 (arXiv 2512.01199), appendix; details as in the authors' code.
+
+From the command line, in one process or, under a launcher, in many:
+
+    python -m nuclr_lite.pretraining RECORDINGS --preset paper-spikes --out runs/mine --resume
+    accelerate launch --num_processes 8 -m nuclr_lite.pretraining RECORDINGS --preset paper-spikes --out runs/mine --resume
 """
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import math
 import shutil
 import time
+import warnings
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
+from .loss import ContrastiveLoss, match_units, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
 from .pretrained import Pretrained, build, checkpoints_in, what_was_seen, write_model
 from .progress import progress
 from .recording import Recording, as_list
+from .sources.folder import read_folder
 from .storage import atomic_directory
 from .vicreg import VICReg
 from .views import Batch, PairedViews
 
 KEPT_CHECKPOINTS = 2
+CHECKED_EVERY = 50             # steps: reading a loss makes a GPU wait, so it is not done each time
 
 
 def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_dir: str | Path | None = None,
              resume: bool = False, *, workers: int = 0, device: str | None = None) -> Pretrained:
-    """Train an encoder on recordings, without labels, in this process.
+    """Train an encoder on recordings, without labels.
+
+    In one process, or in all that a launcher (`accelerate launch`, `torchrun`) started: each then takes its share of every batch, and the
+    gradients are those of the whole batch in one process. Every process gets the same result; the first one writes the checkpoints.
 
     Parameters
     ----------
@@ -47,7 +59,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     ------
     FileExistsError : `out_dir` holds checkpoints and `resume` is False.
     ValueError : recordings that don't fit the preset; a checkpoint of another run.
-    FloatingPointError : the loss stopped being finite. The last checkpoint stays.
+    FloatingPointError : the loss stopped being finite: at which step, in which recordings. The last checkpoint stays.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
@@ -63,12 +75,10 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     if resume and out_dir is None:
         raise ValueError("resume=True needs out_dir, the folder with the checkpoints.")
 
-    train = preset.train
-    views = PairedViews(recordings, preset.model, preset.views, train.batch_size, train.seed)
     # The generators of torch are global; what they were is put back when training ends.
     with torch.random.fork_rng():
-        torch.manual_seed(train.seed)
-        run = _Run(preset, views, recordings, device)
+        torch.manual_seed(preset.train.seed)
+        run = _Run(preset, recordings, device)
         if checkpoints:
             run.restore(checkpoints[-1])
         started = time.perf_counter()
@@ -80,24 +90,34 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
 class _Run:
     """The state of one training run: what a checkpoint must bring back."""
 
-    def __init__(self, preset: Preset, views: PairedViews, recordings: list[Recording], device: str | None):
-        from accelerate import Accelerator
+    def __init__(self, preset: Preset, recordings: list[Recording], device: str | None):
+        from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState
 
         # accelerate keeps one state a process and refuses another device or precision: in a notebook, where
         # trainings follow one another, each gets its own.
         AcceleratorState._reset_state(reset_partial_state=True)
-        self.preset, self.views = preset, views
+        self.accelerator = Accelerator(mixed_precision=_precision(preset.train.precision, device), cpu=device == "cpu",
+                                       kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])      # buffers are constants
+        self.n_processes, self.process = self.accelerator.num_processes, self.accelerator.process_index
+        if self.n_processes > 1 and preset.train.objective == "vicreg":
+            raise ValueError("VICReg takes variances over the whole batch; train it in one process.")
+        # Numbers of units are counted on the CPU: a GPU need not wait for them.
+        self.counting = torch.distributed.new_group(backend="gloo") if self.n_processes > 1 else None
+        self.preset = preset
+        self.views = PairedViews(recordings, preset.model, preset.views, preset.train.batch_size, preset.train.seed, share=(self.process, self.n_processes))
         self.fingerprint, self.seen = _fingerprint(recordings), what_was_seen(recordings)
-        self.warmup = preset.train.warmup_steps if preset.train.warmup_steps is not None else len(views)
-        self.accelerator = Accelerator(mixed_precision=_precision(preset.train.precision, device), cpu=device == "cpu")
-        if self.accelerator.num_processes > 1:
-            raise RuntimeError("pretrain runs in one process for now; start it without a launcher.")
+        self.warmup = preset.train.warmup_steps if preset.train.warmup_steps is not None else len(self.views)
         self.encoder, self.loss = build(preset)
         self.optimizer = torch.optim.AdamW(_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate, fused=True)
         self.encoder, self.loss, self.optimizer = self.accelerator.prepare(self.encoder, self.loss, self.optimizer)
         self.step, self.epoch, self.batch = 0, 0, 0           # steps done; where in the data the next one begins
+        self.skipped = 0                                      # batches in which no unit is in both views
         self.rows: list[dict] = []
+
+    def modules(self) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
+        """Encoder and objective of this process alone: calling them asks nothing of the others."""
+        return tuple(self.accelerator.unwrap_model(module) for module in (self.encoder, self.loss))
 
     @property
     def history(self) -> pd.DataFrame:
@@ -106,69 +126,102 @@ class _Run:
     def train(self, out_dir: Path | None, workers: int):
         train = self.preset.train
         self.encoder.train(), self.loss.train()
-        parts = []                                             # on the device: reading them each step would stall it
-        bar = progress(total=train.steps, initial=self.step, desc="pretrain", unit="step")
+        parts, places = [], []                                 # of the steps since the last row; losses stay on the device
+        bar = progress(total=train.steps, initial=self.step, desc="pretrain", unit="step", disable=not self.accelerator.is_main_process)
         with bar:
-            for batch in self._batches(workers):
+            for batch, share in self._batches(workers):
                 if self.step == train.steps:
                     break
-                parts.append(torch.stack(self._update(batch)).detach())
+                parts.append(torch.stack(self._update(batch, share)).detach() * share)
+                places.append((self.epoch, self.batch - 1))
                 self.step += 1
                 bar.update()
-                if self.step % train.log_every == 0 or self.step == train.steps:
-                    self._log(torch.stack(parts).mean(0).tolist(), batch)
-                    bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}", found=f"{self.rows[-1]['retrieval_accuracy']:.0%}")
-                    parts = []
+                due = self.step % train.log_every == 0 or self.step == train.steps
+                if due or len(parts) % CHECKED_EVERY == 0:
+                    since = self.accelerator.reduce(torch.stack(parts), "sum")                # (steps, 3)
+                    self._check(since, places, out_dir)
+                if due:
+                    self._log(since.mean(0).tolist(), batch)
+                    if self.rows:
+                        bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}", found=f"{self.rows[-1]['retrieval_accuracy']:.0%}")
+                    parts, places = [], []
                 if out_dir and (self.step % train.checkpoint_every == 0 or self.step == train.steps):
                     self.save(out_dir)
+        if self.skipped:
+            warnings.warn(f"{self.skipped} batches were skipped: no unit was in both views of a pair.", stacklevel=3)
 
     def _batches(self, workers: int):
-        """Batches without end, from the place where training stands; `epoch` and `batch` point at the next one."""
+        """Batches without end, from the place where training stands, each with the share of its matched units that is this process's.
+
+        `epoch` and `batch` point at the next one. A batch in which no unit is in both views teaches nothing and is skipped.
+        """
         found_any = False
         while True:
             self.views.set_epoch(self.epoch)
             rest = range(self.batch, len(self.views))
             for self.batch, batch in zip((index + 1 for index in rest),
                                          DataLoader(self.views, batch_size=None, sampler=rest, num_workers=workers)):
-                if len(batch.sizes_1):
-                    found_any = True
-                    yield batch
+                matched = torch.tensor([len(match_units(batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2).row_1), len(batch.sizes_1)])
+                everywhere = matched.clone()
+                if self.counting:
+                    torch.distributed.all_reduce(everywhere, group=self.counting)
+                found_any |= bool(everywhere[1])
+                if everywhere[0]:
+                    yield batch, float(matched[0] / everywhere[0])
+                    continue
+                self.skipped += 1
+                if found_any and self.skipped > max(100, 10 * self.step):
+                    views = self.preset.views
+                    raise ValueError(f"{self.skipped} of {self.skipped + self.step} batches were skipped: no unit was in both views of a pair. Raise views.kept_share (it is {views.kept_share}) or lower "
+                                     f"views.max_distance_s (it is {views.max_distance_s:g} s), or use recordings with more active units.")
             if not found_any and not rest.start:
                 raise ValueError(f"no pair of views has {self.preset.views.min_units} active units in both; lower views.min_units, or use more active units.")
             self.epoch, self.batch = self.epoch + 1, 0
 
-    def _update(self, batch: Batch):
-        """One optimiser step. Seeded by its number, so that dropout is the same after a resume."""
+    def _update(self, batch: Batch, share: float):
+        """One optimiser step. Seeded by its number (and the process's), so that dropout is the same after a resume."""
         train = self.preset.train
-        torch.manual_seed(((train.seed << 32) + self.step) % 2**63)
+        torch.manual_seed((((train.seed << 32) + self.step) * self.n_processes + self.process) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, train, self.warmup)
         with self.accelerator.autocast():
-            parts = self.loss(*self._encode(batch), batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
+            parts = self.loss(*self._encode(self.encoder, batch), batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
         self.optimizer.zero_grad()
-        self.accelerator.backward(parts.total)
+        # A process's loss is a mean over its own matched units, and gradients are averaged over processes: so weighted, the result is that of the mean over all units.
+        self.accelerator.backward(parts.total * (share * self.n_processes))
         for module in (self.encoder, self.loss):
             self.accelerator.clip_grad_norm_(module.parameters(), train.gradient_clip)
         self.optimizer.step()
         return parts
 
-    def _encode(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+    def _encode(self, encoder, batch: Batch) -> tuple[torch.Tensor, ...]:
         """Both views, (U1, D) and (U2, D), in one pass: populations don't see each other, and one large pass is quicker than two."""
         tokens, sizes = torch.cat([batch.tokens_1, batch.tokens_2]), torch.cat([batch.sizes_1, batch.sizes_2])
-        return self.encoder(tokens.to(self.accelerator.device, non_blocking=True), sizes).split([len(batch.tokens_1), len(batch.tokens_2)])
+        return encoder(tokens.to(self.accelerator.device, non_blocking=True), sizes).split([len(batch.tokens_1), len(batch.tokens_2)])
+
+    def _check(self, since: torch.Tensor, places: list[tuple[int, int]], out_dir: Path | None):
+        """Stop at a loss that is not finite; since (steps, 3) are the losses of the last steps, places their epochs and batches."""
+        bad = (~torch.isfinite(since[:, 0])).nonzero()
+        if not len(bad):
+            return
+        first = int(bad[0])
+        seen = self.views.recordings_of(*places[first])
+        kept = checkpoints_in(out_dir)[-1:] if out_dir else []
+        raise FloatingPointError(f"the loss is {float(since[first, 0])} at step {self.step - len(since) + first + 1}; lower learning_rate, or look for extreme values in what that step saw: {', '.join(seen)}. "
+                                 + (f"The last checkpoint, {kept[0].name}, is from before." if kept else "There is no checkpoint from before."))
 
     def _log(self, means: list[float], batch: Batch):
-        if not math.isfinite(means[0]):
-            raise FloatingPointError(f"the loss is {means[0]} at step {self.step}; lower learning_rate, or look for extreme values in the "
-                                     "recordings. The last checkpoint is from before.")
-        self.encoder.eval()
+        if not self.accelerator.is_main_process:
+            return
+        encoder, _ = self.modules()
+        encoder.eval()
         with torch.no_grad():
-            one, two = self._encode(batch)
+            one, two = self._encode(encoder, batch)
             if not torch.isfinite(one).all():
                 raise FloatingPointError(f"the encoder's output stopped being finite by step {self.step}; lower learning_rate.")
             found, chance = retrieval_accuracy(one, two, batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
             rank = rank_me(one)
-        self.encoder.train()
+        encoder.train()
         self.rows.append({"step": self.step, "epoch": self.epoch,
                           "learning_rate": learning_rate(self.step - 1, self.preset.train, self.warmup),
                           "loss": means[0], "attraction": means[1], "repulsion": means[2], "rank_me": float(rank),
@@ -177,8 +230,11 @@ class _Run:
     def save(self, out_dir: Path):
         from safetensors.torch import save_file
 
+        if not self.accelerator.is_main_process:
+            return
+        encoder, loss = self.modules()
         with atomic_directory(out_dir / f"checkpoint-{self.step:08d}", overwrite=True) as folder:
-            write_model(folder, Pretrained(self.encoder, self.history, self.loss, self.preset, trained_on=self.seen))
+            write_model(folder, Pretrained(encoder, self.history, loss, self.preset, trained_on=self.seen))
             state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
                      for index, entry in self.optimizer.state_dict()["state"].items() for name, value in entry.items()}
             save_file(state, folder / "optimizer.safetensors")
@@ -197,8 +253,8 @@ class _Run:
         if place["recordings"] != self.fingerprint:
             raise ValueError(f"{checkpoint} was made with other recordings; pass the same ones to resume, or choose another out_dir.")
         saved = Pretrained.load(checkpoint)
-        self.accelerator.unwrap_model(self.encoder).load_state_dict(saved.encoder.state_dict())
-        self.accelerator.unwrap_model(self.loss).load_state_dict(saved.loss.state_dict())
+        for module, kept in zip(self.modules(), (saved.encoder, saved.loss)):
+            module.load_state_dict(kept.state_dict())
         state: dict[int, dict] = {}
         for name, value in load_file(checkpoint / "optimizer.safetensors").items():
             index, key = name.split(".", 1)
@@ -238,3 +294,30 @@ def _fingerprint(recordings: list[Recording]) -> str:
         digest.update(f"{recording.recording_id} {recording.n_units} {amount}".encode())
         digest.update(recording.intervals.tobytes())
     return digest.hexdigest()
+
+
+def main(arguments=None):
+    """`python -m nuclr_lite.pretraining`."""
+    parser = argparse.ArgumentParser(prog="python -m nuclr_lite.pretraining", description="Train an encoder; see the notes at the top of this module for several processes.")
+    parser.add_argument("recordings", type=Path, help="folder of saved recordings, a subfolder each (Recording.save), or of NWB files")
+    parser.add_argument("--preset", default="quick", choices=sorted(PRESETS))
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a field of the preset; VALUE in JSON: --set steps 1000")
+    parser.add_argument("--hold-out", nargs="+", default=[], metavar="ANIMAL", help="animals that the encoder must not see")
+    parser.add_argument("--out", type=Path, required=True, help="where checkpoints go")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, if there is one")
+    parser.add_argument("--workers", type=int, default=0, help="processes that cut views, for each process that trains")
+    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    options = parser.parse_args(arguments)
+    recordings = read_folder(options.recordings)
+    unknown = set(options.hold_out) - {recording.animal_id for recording in recordings}
+    if unknown:
+        parser.error(f"--hold-out names {sorted(unknown)}, but no recording is of such an animal.")
+    training = [recording for recording in recordings if recording.animal_id not in options.hold_out]
+    preset = PRESETS[options.preset].with_(**{name: json.loads(value) for name, value in options.set})
+    pretrained = pretrain(training, preset, options.out, options.resume, workers=options.workers, device="cpu" if options.cpu else None)
+    if len(pretrained.history):                               # the first process's
+        print(f"{preset.train.steps} steps on {len(training)} recordings, {pretrained.seconds:.0f} s; {checkpoints_in(options.out)[-1]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -190,18 +190,20 @@ class PairedViews(Dataset):
     recordings : list of Recording.
     model, views : the configs.
     batch_size : window pairs a batch.
+    share : (k, n): of every batch only its pairs k, k + n, k + 2n, ...; for process k of n.
 
     Raises
     ------
     ValueError : two recordings share an id; no recording has an interval of at least two windows.
     """
 
-    def __init__(self, recordings: list[Recording], model: ModelConfig, views: ViewConfig, batch_size: int, seed: int = 0):
+    def __init__(self, recordings: list[Recording], model: ModelConfig, views: ViewConfig, batch_size: int, seed: int = 0,
+                 share: tuple[int, int] = (0, 1)):
         ids = [recording.recording_id for recording in recordings]
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
             raise ValueError(f"recording ids occur twice: {twice[:3]}; give every recording its own.")
-        self.views, self.batch_size, self.seed = views, batch_size, seed
+        self.views, self.batch_size, self.seed, self.share = views, batch_size, seed, share
         self.windows = [Windows(recording, model, views.grid_s) for recording in recordings]
         self.usable = [w.intervals[np.diff(w.intervals, axis=1)[:, 0] >= 2 * w.window_s - 1e-9] for w in self.windows]
         if not any(len(usable) for usable in self.usable):
@@ -247,7 +249,8 @@ class PairedViews(Dataset):
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        at = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        which, processes = self.share
+        at = slice(index * self.batch_size + which, (index + 1) * self.batch_size, processes)
         pairs = [self._pair(*row) for row in zip(*(column[at] for column in self.plan))]
         pairs = [pair for pair in pairs if pair is not None]
         L, P = self.windows[0].model.tokens_per_window, self.windows[0].model.samples_per_token
@@ -261,6 +264,12 @@ class PairedViews(Dataset):
 
         (tokens_1, ids_1, sizes_1), (tokens_2, ids_2, sizes_2) = view(0), view(1)
         return Batch(tokens_1, tokens_2, ids_1, ids_2, sizes_1, sizes_2)
+
+    def recordings_of(self, epoch: int, index: int) -> list[str]:
+        """Ids of the recordings in a batch, of all processes. Leaves the plan at that epoch."""
+        self.set_epoch(epoch)
+        rows = self.plan[0][index * self.batch_size : (index + 1) * self.batch_size]
+        return list(dict.fromkeys(self.windows[row].recording.recording_id for row in rows))
 
     def _pair(self, recording: int, pair: int, start_s: float):
         """The two views of one pair, or None where it must be dropped."""

@@ -8,7 +8,8 @@ import torch
 
 import nuclr_lite as nl
 from helpers import TINY
-from nuclr_lite import example
+from nuclr_lite import example, pretraining
+from nuclr_lite.sources.folder import read_folder
 from nuclr_lite.sources.simulated import SPIKES
 from nuclr_lite.storage import sha256
 
@@ -60,3 +61,27 @@ def test_where_the_example_encoder_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(example, "PLACES", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(FileNotFoundError, match="copy it from the repository, or make it with"):
         nl.example_encoder()
+
+
+def test_from_the_command_line(recordings, tmp_path, capsys):
+    for recording in recordings:
+        recording.save(tmp_path / "recordings" / recording.recording_id)
+    held_out = recordings[1].animal_id
+    options = [str(tmp_path / "recordings"), "--out", str(tmp_path / "run"), "--cpu", "--hold-out", held_out,
+               "--set", "steps", "2", "--set", "dim", "8", "--set", "tokens_per_window", "2", "--set", "batch_size", "2", "--set", "kept_share", "[1.0, 1.0]"]
+    pretraining.main(options)
+    assert "2 steps on 2 recordings" in capsys.readouterr().out
+    trained = nl.Pretrained.load(tmp_path / "run")
+    assert held_out not in trained.trained_on["animal_id"].tolist() and trained.preset.model.dim == 8 and trained.preset.views.kept_share == (1.0, 1.0)
+    with pytest.raises(SystemExit):
+        pretraining.main([*options[:4], "--hold-out", "nobody"])
+    assert "--hold-out names ['nobody']" in capsys.readouterr().err
+
+
+def test_recordings_from_a_folder(recordings, tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no saved recording and no NWB file; save some"):
+        read_folder(tmp_path)
+    for recording in recordings:
+        recording.save(tmp_path / recording.recording_id)
+    for read, written in zip(read_folder(tmp_path, verify=True), sorted(recordings, key=lambda recording: recording.recording_id), strict=True):
+        assert read.recording_id == written.recording_id and np.array_equal(read.times, written.times)

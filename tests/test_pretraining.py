@@ -366,10 +366,33 @@ def test_a_loss_that_is_not_finite(recording, tmp_path, monkeypatch):
         return parts if len(calls) < 5 else parts._replace(total=parts.total * math.nan)
 
     monkeypatch.setattr(nl.ContrastiveLoss, "forward", poisoned)
-    with pytest.raises(FloatingPointError, match="the loss is nan at step 5; lower learning_rate"):
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 5; lower learning_rate, .* what that step saw: one. The last checkpoint, checkpoint-00000004, is from before"):
         nl.pretrain([recording], ONE, tmp_path)
     assert checkpoint_names(tmp_path)[-1] == "checkpoint-00000004"
     assert all(torch.isfinite(value).all() for value in nl.Pretrained.load(tmp_path).encoder.state_dict().values())
+
+
+def test_a_loss_that_is_not_finite_stops_long_before_a_row_of_the_history_is_due(recordings, monkeypatch):
+    calls, forward = [], nl.ContrastiveLoss.forward
+
+    def poisoned(self, *args):
+        parts = forward(self, *args)
+        calls.append(1)
+        return parts if len(calls) != 17 else parts._replace(total=parts.total * math.inf)
+
+    monkeypatch.setattr(nl.ContrastiveLoss, "forward", poisoned)
+    with pytest.raises(FloatingPointError, match="at step 17; .* There is no checkpoint from before"):
+        nl.pretrain(recordings, TINY.with_(steps=400, batch_size=1, log_every=400, checkpoint_every=400))
+    assert len(calls) == 50
+
+
+def test_batches_in_which_no_unit_is_in_both_views():
+    recording = spikes(n_units=40, name="many")
+    some = TINY.with_(kept_share=(0.1, 0.1), min_units=1, batch_size=1, steps=20)                 # 4 of 40 in each view: none in common in two thirds of the pairs
+    with pytest.warns(UserWarning, match=r"\d+ batches were skipped: no unit was in both views"):
+        assert np.isfinite(nl.pretrain([recording], some).history["loss"]).all()
+    with pytest.raises(ValueError, match=r"batches were skipped: .* Raise views.kept_share \(it is \(0.025, 0.025\)\)"):
+        nl.pretrain([recording], some.with_(kept_share=(0.025, 0.025), steps=2000))
 
 
 @pytest.mark.parametrize("learning_rate", [1e5, 1e20])

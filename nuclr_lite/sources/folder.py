@@ -1,0 +1,30 @@
+"""Recordings from a folder: those that `Recording.save` wrote, a subfolder each, or NWB files."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..recording import Recording
+
+
+def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
+    """All recordings of a folder, in the order of their names.
+
+    Saved recordings are opened as memory maps, so that hundreds take seconds and hardly any memory; NWB files are read whole.
+
+    Parameters
+    ----------
+    verify : compare the checksums of saved recordings, which reads all of them once. Sizes are checked in any case.
+
+    Raises
+    ------
+    FileNotFoundError : the folder holds neither.
+    """
+    folder = Path(folder)
+    saved = sorted(header.parent for header in folder.glob("*/recording.json"))
+    if saved:
+        return [Recording.load(path, verify) for path in saved]
+    if sorted(folder.glob("*.nwb")):
+        from .nwb import read_nwb
+
+        return read_nwb(folder)
+    raise FileNotFoundError(f"{folder} holds no saved recording and no NWB file; save some with recording.save(folder / name).")
