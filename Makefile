@@ -29,7 +29,7 @@ reproduce: $(READY)
 	$(BIN)/python notebooks/run.py --profile $(PROFILE)
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadgroup -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow

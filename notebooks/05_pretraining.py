@@ -474,7 +474,8 @@ late[["loss", "attraction", "repulsion", "retrieval_accuracy", "retrieval_chance
 #   one vector, and no rate helps. This is why there are negatives. (VICReg, in `04_objective`, is another way.)
 # - **A rate 50 times too high.** Within 60 steps all units have one vector: RankMe 1.0. The curve looks *calm*: a loss that stands still at 4.29 has collapsed, not converged. *Do*: divide the rate by 10 and start anew; this run did not come
 #   back, although its rate fell to 0 by the end. If it goes further, to numbers that are not finite, `pretrain` stops and says so.
-# - **Ten times too high, and no warm-up.** The same end. The table has this rate *with* warm-up too: it lags, but has not collapsed. Here warm-up bought room for error. At the usual rate we found no harm in leaving it out, in one run of 150 steps (not in this notebook).
+# - **Ten times too high, and no warm-up.** On the edge: in some runs all units end with one vector, in others training only lags, with half of the dimensions or fewer; which of the two, the last digits of a sum decide (another processor, another number of threads).
+#   The table has this rate *with* warm-up too, which lags less. Warm-up moves the edge: at 20 times the rate both of two seeds collapsed without it and neither with it, at 30 times three runs of four collapsed, with or without (not in this notebook).
 # - **200 times too low.** Nearly nothing moves: the loss creeps, RankMe stays where the random weights put it. Too few steps look just the same. *Do*: raise the rate by 3, or train longer, and see whether the loss ends lower. (That a curve flattens at its end says little: the schedule takes the rate to 0 there.)
 # - **Both views are the same window.** The finest curves of all: everybody finds itself, from the first row on, and the loss is an eighth of the healthy one. Of course: a unit is recognised by the very same spikes. *Do*: distrust what is too good. Look at how views are drawn, and at recordings so short that
 #   two windows often overlap.
@@ -502,10 +503,10 @@ print({name: f"{found:.1%}" for name, found in honest.items()})
 # %%
 rows = late.set_axis(["good", "warmed", "attraction", "high", "no warm-up", "low", "same"])
 if profile == "laptop":
-    gone = rows.loc[["attraction", "high", "no warm-up"]]
+    gone = rows.loc[["attraction", "high"]]
     assert ((gone["loss"] - collapsed).abs() < 0.05).all()
     assert (gone["attraction"] < 0.02).all() and (gone["rank_me"] < 3).all()
-    assert rows.loc["warmed", "rank_me"] > 1.5 * rows.loc["no warm-up", "rank_me"]
+    assert rows.loc["no warm-up", "rank_me"] < 0.7 * rows.loc["good", "rank_me"]
     assert rows.loc["warmed", "loss"] < collapsed - 0.05
     assert rows.loc["good", "loss"] < rows.loc["low", "loss"] - 0.05 and rows.loc["low", "rank_me"] > 8
     assert rows.loc["same", "retrieval_accuracy"] > 0.95

@@ -272,8 +272,10 @@ assert answers_to["milliseconds, no valid time given"] == "nothing"
 # Three ways to one:
 #
 # - **train it on your recordings**, without labels (what more animals bring: `08_scaling`). Here: a small encoder and a short training;
-# - **load one** that `Pretrained.save` or `pretrain(out_dir=...)` wrote (`encoder_dir`). It must be of your modality;
-# - **weights that the authors published**: `nl.load_official_weights(path)` gives an encoder for `nl.embed`. We haven't tried them on data of other laboratories.
+# - **load one** that `Pretrained.save` or `pretrain(out_dir=...)` wrote (`encoder_dir`), or that somebody shared: `nl.Pretrained.from_pretrained("owner/name")` fetches it from the Hugging Face hub, where `pretrained.push_to_hub("owner/name")`
+#   puts yours, with a card that says what it was trained on. It must be of your modality;
+# - **weights that the authors published**, five seeds, trained on spikes of the IBL Brain-wide Map: `nl.load_official_weights(nl.download_official_weights(seed=42))` gives an encoder for `nl.embed`. The download is tested against a
+#   stand-in for the hub only, and we haven't tried the weights on data of other laboratories.
 #
 # Here all recordings take part in the training; no label does. A classifier that has seen no label of an animal then works **transductive zero-shot** on it: the encoder knows the animal. If the encoder doesn't either, it is
 # **inductive** (`07_zero_shot`).

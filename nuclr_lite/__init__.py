@@ -15,7 +15,7 @@ _WHERE = {
     "ViewConfig": "views", "PairedViews": "views", "Windows": "views", "Batch": "views",
     "ModelConfig": "model", "NuCLR": "model",
     "ContrastiveLoss": "loss", "LossParts": "loss", "rank_me": "loss", "retrieval_accuracy": "loss",
-    "load_official_weights": "official",
+    "load_official_weights": "official", "download_official_weights": "official",
     "TrainConfig": "presets", "Preset": "presets", "PRESETS": "presets",
     "pretrain": "pretraining", "Pretrained": "pretrained", "example_encoder": "example",
     "embed": "embedding", "Experiment": "experiments", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",

@@ -25,7 +25,8 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     Parameters
     ----------
     grid_s : windows start on multiples of this, s. Pass the `views.grid_s` of the training: the encoder doesn't carry it.
-    units_per_batch : about how many units of all windows together pass through the encoder at once; lower it to use less memory.
+    units_per_batch : about how many units of all windows together pass through the encoder at once; lower it to use less memory. A larger population passes in
+        pieces wherever its units don't meet.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: in
             continue
         tokens = torch.from_numpy(np.concatenate([tokens for tokens, _ in views])).to(device)
         sizes = torch.tensor([len(rows) for _, rows in views])
-        embedding = encoder(tokens, sizes).double().cpu().numpy()
+        embedding = encoder(tokens, sizes, units_per_batch).double().cpu().numpy()
         np.add.at(total, rows, embedding)
         present += np.bincount(rows, minlength=len(present))
     seen = present > 0

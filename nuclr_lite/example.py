@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
+from .decoding import decode
+from .embedding import embed
 from .pretrained import Pretrained
 from .pretraining import pretrain
+from .recording import Recording, units_table
 from .sources.simulated import simulate_recordings
 from .storage import sha256
 
@@ -32,9 +37,18 @@ def example_encoder(device: str = "cpu") -> Pretrained:
     return Pretrained.load(place, device)
 
 
+def scores_of(pretrained: Pretrained, recordings: list[Recording]) -> pd.DataFrame:
+    """Cell type, inductive zero-shot: learned from the animals of the training, read in the others."""
+    units = units_table(recordings)
+    held_out = sorted(set(units["animal_id"]) - set(pretrained.trained_on["animal_id"]))
+    scores = decode(embed(pretrained.encoder, recordings), units["cell_type"], units["animal_id"], test_groups=held_out).scores
+    return scores.assign(label="cell_type", protocol=f"inductive zero-shot, {len(held_out)} simulated animals")
+
+
 def main():
-    pretrained = pretrain(simulate_recordings(14, seed=0), "quick", device="cpu")
-    file = pretrained.save(PLACES[1], overwrite=True) / "encoder.safetensors"
+    recordings = simulate_recordings(20, seed=0)
+    pretrained = pretrain(recordings[:14], "quick", device="cpu")
+    file = pretrained.save(PLACES[1], overwrite=True, scores=scores_of(pretrained, recordings)) / "encoder.safetensors"
     print(f"{pretrained.seconds:.0f} s; {file}: {file.stat().st_size} bytes, SHA-256 {sha256(file)}")
 
 

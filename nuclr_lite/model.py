@@ -225,10 +225,10 @@ class SpatialBlock(nn.Module):
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, populations: Populations) -> Tensor:
+    def forward(self, x: Tensor, populations: Populations, units_at_once: int | None = None) -> Tensor:
         if self.attention is not None:
             x = x + self.dropout(self.attention(x, populations))
-        return x + self.dropout(self.feed_forward(x))
+        return x + self.dropout(_in_pieces(self.feed_forward, x, units_at_once))
 
 
 class SpatioTemporalBlock(nn.Module):
@@ -239,8 +239,15 @@ class SpatioTemporalBlock(nn.Module):
         self.spatial = SpatialBlock(config)
         self.temporal = TemporalBlock(config)
 
-    def forward(self, x: Tensor, populations: Populations) -> Tensor:
-        return self.temporal(self.spatial(x, populations))
+    def forward(self, x: Tensor, populations: Populations, units_at_once: int | None = None) -> Tensor:
+        return _in_pieces(self.temporal, self.spatial(x, populations, units_at_once), units_at_once)
+
+
+def _in_pieces(layer: nn.Module, x: Tensor, units_at_once: int | None) -> Tensor:
+    """A layer in which units don't meet, some units at a time: what it needs for itself (a feed-forward layer some 30 times its input) stays small."""
+    if units_at_once is None or len(x) <= units_at_once:
+        return layer(x)
+    return torch.cat([layer(piece) for piece in x.split(units_at_once)])
 
 
 class NuCLR(nn.Module):
@@ -259,7 +266,7 @@ class NuCLR(nn.Module):
         self.spatiotemporal = nn.ModuleList(
             SpatioTemporalBlock(config) for _ in range(config.spatiotemporal_layers))
 
-    def forward(self, tokens: Tensor, population_sizes: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, population_sizes: Tensor, units_at_once: int | None = None) -> Tensor:
         """Embed every unit of every population.
 
         Parameters
@@ -267,6 +274,8 @@ class NuCLR(nn.Module):
         tokens : (U, L, P) float. Spike counts, or dF/F divided by its 99th percentile; the units of
             a population follow one another.
         population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations.
+        units_at_once : layers in which units don't meet take so many units at a time, which changes nothing but the memory needed (for evaluation: with dropout
+            it draws differently). Attention over a population sees all of it, through fused kernels whose memory grows with the units, not with their square.
 
         Returns
         -------
@@ -282,7 +291,7 @@ class NuCLR(nn.Module):
         populations = Populations(population_sizes, tokens.device)
         x = self.read_in(tokens)                                           # (U, L, D)
         for block in self.temporal:
-            x = block(x)
+            x = _in_pieces(block, x, units_at_once)
         for block in self.spatiotemporal:
-            x = block(x, populations)
+            x = block(x, populations, units_at_once)
         return x.mean(dim=1)                                               # (U, D)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import math
 import pickle
-import zipfile
 from pathlib import Path
 
 import torch
@@ -21,8 +20,21 @@ _HALVES = {                     # which entries of st_blocks.i hold (spatial, te
     "nuclr": (2, 0),            # github nerdslab/nuclr
     "brainwidebench": (0, 2),   # Hugging Face nerdslab/ibl-bwb-nuclr
 }
+HOME, SEEDS = "nerdslab/ibl-bwb-nuclr", (42, 43, 44, 45, 46)        # on the Hugging Face hub
 _ATTENTION = {"norm": "norm", "to_qkv": "qkv", "to_out": "out"}
 _FEED_FORWARD = {"norm": "norm", "in_proj": "widen", "out_proj": "narrow"}
+
+
+def download_official_weights(seed: int = 42, cache_dir: str | Path | None = None, endpoint: str | None = None) -> Path:
+    """The checkpoint of one of the five seeds that the authors published (IBL Brain-wide Map, spikes; 10.54 million parameters), for `load_official_weights`.
+
+    It comes from its home on the Hugging Face hub, through the hub's own client: kept in the hub's cache, resumed where it broke off. Mind the authors' licence.
+    """
+    from huggingface_hub import hf_hub_download
+
+    if seed not in SEEDS:
+        raise ValueError(f"seed is {seed}; published are {', '.join(map(str, SEEDS))}.")
+    return Path(hf_hub_download(HOME, f"nuclr_{seed}.pt", cache_dir=cache_dir, endpoint=endpoint))
 
 
 def load_official_weights(state_dict_or_path, layout: str | None = None, sample_s: float | None = None) -> NuCLR:

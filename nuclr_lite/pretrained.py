@@ -1,7 +1,8 @@
-"""A trained encoder and what belongs to it: its recipe, what it was trained on, how training went. Saved and loaded as a folder."""
+"""A trained encoder and what belongs to it: its recipe, what it was trained on, how training went. Saved and loaded as a folder, and shared through the Hugging Face hub."""
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .recording import Recording
 from .storage import atomic_directory
 from .vicreg import VICReg
 
+FILES = ["encoder.safetensors", "projector.safetensors", "preset.json", "history.csv", "trained_on.csv", "README.md"]
+
 
 @dataclass
 class Pretrained:
@@ -25,7 +28,8 @@ class Pretrained:
         neighbour in the other view is itself), retrieval_chance. The two views may overlap, and in a recording of few windows often do: then a unit can be
         found by the very same events.
     loss : the objective with its projector. preset : the recipe.
-    trained_on : DataFrame, a row a recording: recording_id, animal_id, n_units, valid_s (s). An animal that isn't in it is one that the encoder never saw.
+    trained_on : DataFrame, a row a recording: recording_id, animal_id, n_units, valid_s (s), source ('simulated' and the like, as the recording's provenance says). An animal that isn't in
+        it is one that the encoder never saw.
     seconds : wall time of this call's training.
     """
 
@@ -36,11 +40,40 @@ class Pretrained:
     trained_on: pd.DataFrame
     seconds: float = float("nan")
 
-    def save(self, path: str | Path, overwrite: bool = False) -> Path:
-        """Write a folder: weights as safetensors, `preset.json`, `history.csv`, `trained_on.csv`. Atomic."""
+    def save(self, path: str | Path, overwrite: bool = False, scores: pd.DataFrame | None = None) -> Path:
+        """Write a folder: weights as safetensors, `preset.json`, `history.csv`, `trained_on.csv`, and a model card. Atomic.
+
+        scores : a table for the card, such as the one of `nl.score_table`.
+        """
         with atomic_directory(path, overwrite) as folder:
             write_model(folder, self)
+            (folder / "README.md").write_text(model_card(self, scores), encoding="utf-8")
         return Path(path)
+
+    def push_to_hub(self, repo_id: str, *, scores: pd.DataFrame | None = None, private: bool = True, token: str | None = None, endpoint: str | None = None) -> str:
+        """Put what `save` writes into a repository of the Hugging Face hub, made if it isn't there; returns its address.
+
+        repo_id : 'owner/name'. private : only of a repository that is made now. token : None: the one of `hf auth login`.
+        """
+        from huggingface_hub import HfApi
+
+        hub = HfApi(endpoint=endpoint, token=token)
+        with tempfile.TemporaryDirectory() as folder:
+            saved = self.save(Path(folder) / "encoder", scores=scores)
+            address = hub.create_repo(repo_id, private=private, exist_ok=True)
+            hub.upload_folder(repo_id=repo_id, folder_path=saved, commit_message="An encoder of nuclr_lite")
+        return str(address)
+
+    @classmethod
+    def from_pretrained(cls, repo_id: str, *, revision: str | None = None, cache_dir: str | Path | None = None, device: str = "cpu",
+                        token: str | None = None, endpoint: str | None = None) -> Pretrained:
+        """Download what `push_to_hub` put there, into the hub's cache, and load it. Nothing in it is executed.
+
+        revision : a commit or a branch; name a commit if others are to get the same weights.
+        """
+        from huggingface_hub import snapshot_download
+
+        return cls.load(snapshot_download(repo_id, revision=revision, cache_dir=cache_dir, token=token, endpoint=endpoint, allow_patterns=FILES), device)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Pretrained:
@@ -68,7 +101,7 @@ class Pretrained:
         for name in ("history", "trained_on"):
             try:
                 tables.append(pd.read_csv(path / f"{name}.csv", float_precision="round_trip", keep_default_na=name == "history",
-                                          dtype={"recording_id": str, "animal_id": str}))
+                                          dtype={"recording_id": str, "animal_id": str, "source": str}))
             except FileNotFoundError:
                 raise FileNotFoundError(f"{path / name}.csv is missing; copy the whole folder.") from None
         return cls(encoder.to(device).eval(), tables[0], loss.to(device).eval(), preset, tables[1])
@@ -85,8 +118,8 @@ def build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
 
 def what_was_seen(recordings: list[Recording]) -> pd.DataFrame:
     """The table `Pretrained.trained_on`."""
-    return pd.DataFrame([{"recording_id": str(recording.recording_id), "animal_id": str(recording.animal_id), "n_units": recording.n_units,
-                          "valid_s": round(float((recording.intervals[:, 1] - recording.intervals[:, 0]).sum()), 3)} for recording in recordings])
+    return pd.DataFrame([{"recording_id": str(recording.recording_id), "animal_id": str(recording.animal_id), "n_units": recording.n_units, "valid_s": round(recording.valid_s, 3),
+                          "source": str(recording.provenance.get("source", ""))} for recording in recordings])
 
 
 def write_model(folder: Path, pretrained: Pretrained):
@@ -105,3 +138,50 @@ def checkpoints_in(out_dir: Path) -> list[Path]:
     if not out_dir.is_dir():
         return []
     return sorted(path for path in out_dir.iterdir() if re.fullmatch(r"checkpoint-\d{8}", path.name))
+
+
+def model_card(pretrained: Pretrained, scores: pd.DataFrame | None = None) -> str:
+    """What somebody who finds the weights must know, in the form that the Hugging Face hub reads: Markdown after a header in YAML."""
+    model, train, seen, last = pretrained.preset.model, pretrained.preset.train, pretrained.trained_on, pretrained.history.iloc[-1]
+    parameters = sum(parameter.numel() for parameter in pretrained.encoder.parameters())
+    sources = ", ".join(sorted(set(seen["source"]) - {""})) or "not recorded"
+    table = "None were given when it was saved." if scores is None else "```\n" + scores.round(3).to_string(index=False) + "\n```"
+    return f"""---
+library_name: nuclr_lite
+tags:
+- neuroscience
+- self-supervised
+- neuron-identity
+---
+
+# A NuCLR encoder for {model.modality}
+
+One vector of {model.dim} numbers for each neuron, from its own activity and that of the population around it. {parameters:,} parameters. The method is that of Arora et al. 2025
+(arXiv 2512.01199), in the independent implementation nuclr_lite.
+
+```python
+import nuclr_lite as nl
+
+pretrained = nl.Pretrained.load("this folder")               # or nl.Pretrained.from_pretrained("owner/name")
+embedding = nl.embed(pretrained.encoder, recordings)
+```
+
+## Trained on
+
+{seen["animal_id"].nunique()} animals, {len(seen)} recordings, {seen["n_units"].sum():,} units, {seen["valid_s"].sum() / 3600:.2f} h of valid time; source: {sources}. No label was used. Which animals, recording by recording,
+is in `trained_on.csv`: scores on any of them are not *inductive*.
+
+## Recipe
+
+{train.steps:,} steps of {train.batch_size} pairs of windows, seed {train.seed}; a window is {model.window_s:g} s long, a sample {model.sample_s:g} s. All of it is in `preset.json`, how training went in `history.csv`: at the end
+a unit's nearest neighbour in the other view was itself in {last["retrieval_accuracy"]:.0%} of the cases (guessing: {last["retrieval_chance"]:.1%}), and the vectors used {last["rank_me"]:.1f} dimensions of {model.dim} (RankMe).
+
+## Scores
+
+{table}
+
+## Limits
+
+A vector depends on the company: on which units were recorded together, and how many. The encoder reads {model.modality} at {model.sample_s:g} s a sample and nothing else. What it was not trained on (other species, areas,
+probes, states) it has not been tested on, unless a score above says so.
+"""

@@ -1,4 +1,6 @@
 """Embedding: the mean over all windows, by unit, whatever the order and the batches."""
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -120,3 +122,32 @@ def test_units_table_lies_on_the_embedding_index(recordings):
     embedding, units = nl.embed(nl.NuCLR(TINY.model), recordings), nl.units_table(recordings)
     assert embedding.index.isin(units.index).all() and units.index.names == embedding.index.names
     assert units.loc[recordings[1].recording_id, "animal_id"].eq(recordings[1].animal_id).all()
+
+
+def test_five_thousand_units_in_pieces(encoder):
+    """A population of any size: the vectors are those of one pass, up to rounding."""
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 3, (5000, encoder.config.tokens_per_window, encoder.config.samples_per_token)).float()
+    sizes = torch.tensor([5000])
+    with torch.no_grad():
+        whole, pieces = encoder(tokens, sizes), encoder(tokens, sizes, units_at_once=300)
+    torch.testing.assert_close(pieces, whole, rtol=1e-5, atol=1e-6)
+
+
+PEAK = """
+import resource, sys, torch
+import nuclr_lite as nl
+torch.set_num_threads(1)
+model = nl.NuCLR(nl.ModelConfig()).eval()                       # the published size
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with torch.no_grad():
+    model(torch.zeros(5000, 10, 50), torch.tensor([5000]), units_at_once=int(sys.argv[1]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e6)
+"""
+
+
+@pytest.mark.slow
+def test_the_memory_for_five_thousand_units():
+    whole, pieces = (float(subprocess.run([sys.executable, "-c", PEAK, n], capture_output=True, text=True, check=True).stdout) for n in ("5000", "256"))
+    print(f"peak beside the libraries: {whole:.2f} GB in one pass, {pieces:.2f} GB in pieces of 256 units")
+    assert pieces < 0.7 and pieces < 0.6 * whole
