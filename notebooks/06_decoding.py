@@ -177,7 +177,7 @@ differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
 # A row in which NuCLR is worse stays in the table like any other. In this simulation identity *is* a correlation with the population, so the feature made by someone who
-# knows that is hard to beat. NuCLR was not told so. In the run shown here it finds nearly all of it for the cell type (0.94 against 0.98), and much less for the area (0.69 against 0.99). In real data nobody knows what to write down by hand.
+# knows that is hard to beat. NuCLR was not told so. In the run shown here it finds nearly all of it for the cell type (0.94 against 0.98), and much less for the area (0.66 against 0.99). In real data nobody knows what to write down by hand.
 #
 # ## 6 · Is it the label, or something that comes with it?
 #

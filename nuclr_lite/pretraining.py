@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import shutil
 import time
 import warnings
@@ -147,7 +148,11 @@ class _Run:
                     parts, places = [], []
                 if out_dir and (self.step % train.checkpoint_every == 0 or self.step == train.steps):
                     self.save(out_dir)
-        if self.skipped:
+        if self.n_processes > 1:                               # the history, which the first process kept
+            from accelerate.utils import broadcast_object_list
+
+            [self.rows] = broadcast_object_list([self.rows])
+        if self.skipped and self.accelerator.is_main_process:
             warnings.warn(f"{self.skipped} batches were skipped: no unit was in both views of a pair.", stacklevel=3)
 
     def _batches(self, workers: int):
@@ -315,7 +320,7 @@ def main(arguments=None):
     training = [recording for recording in recordings if recording.animal_id not in options.hold_out]
     preset = PRESETS[options.preset].with_(**{name: json.loads(value) for name, value in options.set})
     pretrained = pretrain(training, preset, options.out, options.resume, workers=options.workers, device="cpu" if options.cpu else None)
-    if len(pretrained.history):                               # the first process's
+    if os.environ.get("RANK", "0") == "0":                    # of several processes, the first
         print(f"{preset.train.steps} steps on {len(training)} recordings, {pretrained.seconds:.0f} s; {checkpoints_in(options.out)[-1]}")
 
 
