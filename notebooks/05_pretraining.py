@@ -480,8 +480,8 @@ late[["loss", "attraction", "repulsion", "retrieval_accuracy", "retrieval_chance
 # - **Both views are the same window.** The finest curves of all: everybody finds itself, from the first row on, and the loss is an eighth of the healthy one. Of course: a unit is recognised by the very same spikes. *Do*: distrust what is too good. Look at how views are drawn, and at recordings so short that
 #   two windows often overlap.
 #
-# **Retrieval alone says little.** Collapsed encoders find 5 to 7 % of the units where guessing finds 3 %: the nearest vector is still the nearest, however little it is nearer. Random weights find as many before any training, so "better than guessing" is no proof of learning.
-# And the run that lags (ten times the rate, with warm-up) finds 12 % in this table, more than the healthy one's 9 %. Watch the loss against its landmark, its parts, *and* RankMe.
+# **Retrieval alone says little.** Collapsed encoders find 5 to 6 % of the units where guessing finds 3 %: the nearest vector is still the nearest, however little it is nearer. Random weights find as many before any training, so "better than guessing" is no proof of learning.
+# And the run that lags (ten times the rate, with warm-up) finds 10 % in this table, more than the healthy one's 9 %. Watch the loss against its landmark, its parts, *and* RankMe.
 #
 # How much did the fine curves of the last column teach? Ask the honest question, with two different windows, in newly drawn batches of the same animals:
 
@@ -498,7 +498,7 @@ honest = {name: np.mean([watched(one, pairs)["retrieval_accuracy"] for pairs in 
 print({name: f"{found:.1%}" for name, found in honest.items()})
 
 # %% [markdown]
-# Nothing that this question can see: 100 % on its own question, and 5.6 % on the honest one, no more than random weights (6.2 %). The healthy run, which looked so modest, has 8.9 %. (40 batches, some 4,000 units: a standard error of about half a percentage point.)
+# Nothing that this question can see: 100 % on its own question, and 5.4 % on the honest one, no more than random weights (6.2 %). The healthy run, which looked so modest, has 8.9 %. (40 batches, some 4,000 units: a standard error of about half a percentage point.)
 
 # %%
 rows = late.set_axis(["good", "warmed", "attraction", "high", "no warm-up", "low", "same"])

@@ -143,7 +143,7 @@ pd.DataFrame(in_words).reindex(order).dropna(how="all")
 
 # %% [markdown]
 # The first two columns are of the same units; the third is of other animals, so that a part of the step to it may be that those are easier or harder. (Rows by hand, which
-# need no encoder, show how much: they don't care which animals an encoder saw. In the run shown here the hand-made coupling falls by 0.04 from the second column to the third, NuCLR by 0.02: nothing shows
+# need no encoder, show how much: they don't care which animals an encoder saw. In the run shown here the hand-made coupling falls by 0.04 from the second column to the third, NuCLR not at all: nothing shows
 # here that an unseen animal costs the encoder anything.) If the vectors meant something different in each animal, the second and third
 # columns would be at chance.
 #

@@ -186,7 +186,7 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 #
 # In the simulation a line shows only in how its cells go with each other: excitatory cells each mostly alone, Pvalb together, Sst together but each with a lag of its
 # own, Vip in two camps. The encoder is never asked to tell lines apart: its negatives are the *other cells of the same recording*, which are of the
-# same line. That the line can be read all the same is a by-product. Here the mean of the recording does about as well as single cells: what is read is how *populations* differ.
+# same line. That the line can be read all the same is a by-product. Here the mean of the recording does at least as well as single cells: what is read is how *populations* differ.
 # The same holds for any set, simulated or real, in which a recording has one label. What training improves most directly is what it trains, telling the cells
 # of one population apart: section 4.
 
