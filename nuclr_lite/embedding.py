@@ -15,7 +15,7 @@ from .views import Windows
 
 @torch.no_grad()
 def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: float | None = None,
-          units_per_batch: int = 2048) -> pd.DataFrame:
+          units_per_batch: int = 1024) -> pd.DataFrame:
     """Embed every unit of one or more recordings, in evaluation mode, where the encoder's weights are.
 
     Windows lie end to end from each valid interval's start, with one more that ends at its end where a

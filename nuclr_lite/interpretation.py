@@ -19,7 +19,7 @@ from .views import Windows
 
 
 def embed_among(encoder: NuCLR, recordings: Recording | list[Recording], n_others: int, hosts: list[Recording] | None = None, *, seed: int = 0,
-                grid_s: float | None = None, units_per_batch: int = 2048) -> pd.DataFrame:
+                grid_s: float | None = None, units_per_batch: int = 1024) -> pd.DataFrame:
     """Embed each unit as if only `n_others` other units had been recorded with it.
 
     Of its own population: the units of a recording are drawn into groups of n_others + 1, once for all windows, and a group is embedded by itself. (Where the last group is too small,
@@ -93,7 +93,7 @@ def _transplanted(windows: _WindowTokens, host: _WindowTokens, strangers: list[n
             yield np.concatenate([[row], np.full(len(others), -1)]), torch.cat([tokens[place[row]][None], host_tokens[others]])
 
 
-def influence(encoder: NuCLR, recording: Recording, n_windows: int = 10, *, grid_s: float | None = None, units_per_batch: int = 2048) -> pd.DataFrame:
+def influence(encoder: NuCLR, recording: Recording, n_windows: int = 10, *, grid_s: float | None = None, units_per_batch: int = 1024) -> pd.DataFrame:
     """How far each unit's vector moves when one other unit is taken out of the population: an ablation by neuron.
 
     n_windows : evenly spread over the valid time (all, if there are fewer). grid_s, units_per_batch : as for `embed`.
@@ -155,7 +155,7 @@ def attention_weights(module: SpatialAttention, x: Tensor, populations: Populati
     return scores.masked_fill(~there[..., None, :], -torch.inf).softmax(dim=-1) * there[..., :, None]
 
 
-def spatial_attention(encoder: NuCLR, recording: Recording, n_windows: int = 20, *, grid_s: float | None = None, units_per_batch: int = 2048) -> np.ndarray:
+def spatial_attention(encoder: NuCLR, recording: Recording, n_windows: int = 20, *, grid_s: float | None = None, units_per_batch: int = 1024) -> np.ndarray:
     """How much each unit attends to each other one, in each spatial layer and head.
 
     n_windows : evenly spread over the valid time (all, if there are fewer). grid_s, units_per_batch : as for `embed`.
