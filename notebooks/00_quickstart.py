@@ -326,15 +326,18 @@ def nearest_elsewhere(vectors, animals):
     ### END SOLUTION
 
 # %% tags=["check"]
-# Four units of two animals. The second dimension has large numbers; standardised, it weighs no more than the first.
-tiny = pd.DataFrame([[1.0, 320.0], [-1.0, 280.0], [-0.6, 320.0], [0.6, 280.0]])
-chosen = list(nearest_elsewhere(tiny, pd.Series(["A", "A", "B", "B"])))
-assert {*chosen[:2]} <= {2, 3} and {*chosen[2:]} <= {0, 1}, "units of A must choose among those of B, and the reverse"
-assert chosen != [3, 2, 1, 0], "that is what comes out without standardising the dimensions"
-assert chosen == [2, 3, 0, 1], f"units 0, 1, 2, 3 should choose 2, 3, 0, 1, not {chosen}"
+# Six units of two animals. The second dimension has large numbers; standardised, it weighs no more than the first.
+tiny = pd.DataFrame([[-5.0, 340.0], [2.0, 340.0], [1.0, 310.0], [-1.0, 260.0], [3.0, 310.0], [-2.0, 310.0]])
+chosen = np.asarray(nearest_elsewhere(tiny, pd.Series(list("AAABBB")))).tolist()
+among_the_others = {*chosen[:3]} <= {3, 4, 5} and {*chosen[3:]} <= {0, 1, 2}
+assert among_the_others, "units of A must choose among those of B, and the reverse"
+assert chosen != [5, 4, 3, 2, 1, 0], "standardise over all units, not within each animal"
+assert chosen != [5, 4, 4, 2, 1, 0], "not standardised (mean 0 and standard deviation 1), or not the cosine"
+assert chosen != [5, 4, 4, 2, 2, 2], "only centred (divide by the standard deviation, too), or not the cosine"
+assert chosen == [5, 4, 4, 2, 2, 0], f"units 0 to 5 should choose 5, 4, 4, 2, 2, 0, not {chosen}"
 labelled = embedding[units.loc[embedding.index, label_column].notna()]
 kinds, owners = (units.loc[labelled.index, name] for name in (label_column, "animal_id"))
-nearest = nearest_elsewhere(labelled, owners)
+nearest = np.asarray(nearest_elsewhere(labelled, owners))
 assert nearest.shape == (len(labelled),) and (owners.to_numpy()[nearest] != owners.to_numpy()).all()
 print("exercise 3: right")
 

@@ -687,7 +687,7 @@ def allowed_starts(start_s, intervals, window_s, reach_s):
     ### END SOLUTION
 
 
-# %% tags=["check"]
+# %%
 def redraw(recording, start_s, pair, seed, epoch, model, views, allowed):
     """Both views of one pair, from the pair's own generator: [(tokens, rows), (tokens, rows)]."""
     rng = generator_for(seed, epoch, "pair", recording.recording_id, int(pair))
@@ -697,15 +697,15 @@ def redraw(recording, start_s, pair, seed, epoch, model, views, allowed):
     return [spike_tokens(recording, start, model, kept_rows(recording.n_units, views.kept_share, rng))
             for start in starts]
 
-
+# %% tags=["check"]
 for start in (0.0, 5.0, 95.0, 125.0, 160.0, 229.9):
     low, high = allowed_starts(start, usable, 10.0, 30.0)
+    assert isinstance(low, np.ndarray) and isinstance(high, np.ndarray), "return two arrays: np.array(...) of a list"
     for second in np.arange(-20.0, 280.0, 0.25):
         inside = bool(((low <= second) & (second <= high)).any())
         wanted = is_allowed(second, start, usable, 10.0, 30.0)
         assert inside == wanted, f"first view at {start:g} s: your function says {inside} for {second:.1f} s"
 
-# %% tags=["check"]
 pairs.set_epoch(7)
 for index in range(8):
     plan = zip(*(column[4 * index : 4 * index + 4] for column in pairs.plan))       # four pairs a batch

@@ -87,8 +87,8 @@ encoder(tokens, sizes).shape                                 # (U, D)
 # %% [markdown]
 # ### Read-in
 #
-# A token $x$ is $P = 50$ spike counts, 1 s of one unit. The first step makes $D = 32$ numbers of it, by one **linear layer**, $x W^\top + b$, whose weights $W$ ($D$ rows of $P$) and bias $b$ are learned in training.
-# They are the *same* for all units and all tokens, so nothing in them can belong to "unit 7". Each row of $W$ is a pattern of 1 s; its dot product with the token, plus a bias, is one of the $D$ numbers.
+# A token $x$ is $P = 50$ spike counts, 1 s of one unit. The first step makes $D = 32$ numbers of it, by one **linear layer**, $x M^\top + b$, whose weights $M$ ($D$ rows of $P$) and bias $b$ are learned in training.
+# They are the *same* for all units and all tokens, so nothing in them can belong to "unit 7". Each row of $M$ is a pattern of 1 s; its dot product with the token, plus a bias, is one of the $D$ numbers.
 # In code, and from here on, `x` is what comes out.
 
 # %%
@@ -801,7 +801,8 @@ assert not torch.allclose(got, mirrored, atol=1e-4), "future and past are swappe
 unturned = rotary_read(q, k, v, angle, turn_values=False, turn_back=False)
 assert not torch.allclose(got, unturned, atol=1e-4), "the values must turn, too"
 assert "rotary_read" not in read_by_difference.__code__.co_names, "write it without rotary_read"
-assert_close(got, rotary_read(q, k, v, angle), msg=lambda text: f"it is not yet what rotary_read gives: {text}")
+assert_close(got, rotary_read(q, k, v, angle), msg=lambda text: "not yet what rotary_read gives (are the keys turned, by "
+             f"the same difference as the values? the scores divided by sqrt(C)? the softmax over j?): {text}")
 assert_close(read_by_difference(q, k, v, rotary_angles(10, periods, clock=17)), got)
 print("exercise 3: right")
 
@@ -837,7 +838,7 @@ with torch.no_grad():
 expected = caught[0][0]                                                   # (L, H, U, U)
 assert given is not None and given.shape == expected.shape, f"expected (tokens, heads, units, units): {tuple(expected.shape)}"
 assert_close(given.sum(dim=-1), torch.ones(given.shape[:-1]), msg="what a unit gives must sum to 1 over the units that it asks")
-assert_close(given, expected, msg=lambda text: f"not yet the module's weights (swapped? a block left out?): {text}")
+assert_close(given, expected, msg=lambda text: f"not yet the module's weights (swapped? a block or the norm left out?): {text}")
 print("exercise 4: right")
 
 # %% tags=["target"]

@@ -168,7 +168,7 @@ nl.plots.temperature_weights(cosines.detach(), weights, title="Who pushes: the s
 #
 # Now units 7, 8 and 9 on the circle, with $\tau = 0.5$ so that one can check it with a pocket calculator. (The picture has view 1 on the inner ring and view 2 on the outer one, so that they don't cover each other. It is one circle.)
 #
-# Unit 7 seen from view 1: its negatives are unit 8 in view 2 (cosine 0), and units 8 and 9 in its own view (cosines 0 and -1). So its repulsion is $\log\,(e^{0/0.5} + e^{0} + e^{-1})/5 = \log 0.474 = -0.747$. The cell does all four. Its comments
+# Unit 7 seen from view 1: its negatives are unit 8 in view 2 (cosine 0), and units 8 and 9 in its own view (cosines 0 and -1). So its repulsion is $\log\,[(e^{0/0.5} + e^{0} + e^{-1})/5] = \log 0.474 = -0.747$. The cell does all four. Its comments
 # list the negatives in the order of the terms; a prime, 8', means "in view 2".
 
 # %%
@@ -364,7 +364,7 @@ print("matched units:", [matched for _, matched in apart], "of", sum(matched for
 # %% [markdown]
 # ## 9 · Where the gradient pulls
 #
-# Training moves vectors against the gradient. On the circle one can see it. Four units in each view, three of them matched, and one stranger in each (grey). **Predict** where each point will go, then look at each part of the loss by itself:
+# Training moves vectors against the gradient. On the circle one can see it. Four units in each view, three of them matched, and one stranger in each (grey). **Predict** from the angles in the cell below (`degrees_1`, `degrees_2`) which way each point will go. Then run it, and look at each part of the loss by itself:
 
 # %%
 def downhill(angles_1, angles_2, ids_1, ids_2, temperature):
@@ -741,6 +741,9 @@ check_rows = torch.tensor(matched_rows(*names))                                 
 matrix = similarity_to_negatives(check_1, check_2, *check_rows.T, temperature)
 assert matrix.shape == (5, 12), f"the shape is {tuple(matrix.shape)}; expected (matched, other + own view) = (5, 12)"
 assert (matrix == -math.inf).sum(1).tolist() == [2] * 5, "a row has two forbidden columns: the match and itself"
+forbidden = torch.stack([check_rows[:, 1], 5 + check_rows[:, 0]], dim=1).sort(dim=1).values
+assert torch.equal((matrix == -math.inf).nonzero()[:, 1].view(5, 2), forbidden), \
+    "-inf in the wrong columns: the other view's columns come first; rows_own and rows_other say which"
 one_by_one = torch.stack([repulsion_of_one(check_1, check_2, i, j, temperature) for i, j in check_rows.tolist()])
 assert_close(matrix.logsumexp(1) - math.log(12), one_by_one,
              msg="a row differs from the loop: which similarities are divided by the temperature?")
@@ -788,7 +791,8 @@ for n1, n2, tau in ((7, 5, 0.2), (4, 9, 0.2), (7, 5, 0.5)):
     reference = bare_loss(tau, decoupled=False)(x1, x2, *names, sizes_1, sizes_2).total
     gradients = [torch.autograd.grad(loss, (x1, x2)) for loss in (mine, reference)]
     assert_close(*gradients, atol=1e-5, rtol=1e-4, msg="the gradient differs: is the unit itself out, the match in, "
-                                                       "and the own view not divided by the temperature?")
+                                                       "and the own view not divided by the temperature? "
+                                                       "Is target the match's column, the result the mean of both directions?")
     offset = info_nce_offset(n1, n2, tau)
     assert abs((reference - mine).item() - offset) < 1e-4, f"the offset is another for {n1} and {n2} units at {tau}"
 print("exercise 4: right")
