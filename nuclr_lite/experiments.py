@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -157,8 +158,10 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
         if work is _cell and rows:
             data["common"] = _common_units(experiment, cells, data, out_dir)
         tasks = (delayed(work)(experiment, row, data, out_dir, threads) for row in rows)
-        for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(rows), desc=f"{experiment.name}: {what}s", unit=what, disable=not rows):
-            pass
+        with warnings.catch_warnings():                        # joblib replaces a worker that has grown or waited long, and says so each time
+            warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
+            for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(rows), desc=f"{experiment.name}: {what}s", unit=what, disable=not rows):
+                pass
     _write(folder / "provenance.json", json.dumps(provenance(experiment, data), indent=1))
     scores, folds = [], []
     for row in cells.to_dict("records"):
