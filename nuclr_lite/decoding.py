@@ -1,9 +1,8 @@
 """Decoding: read a label from frozen features, on held-out units or held-out animals.
 
-The probe is the paper's: standardised features, logistic regression. Scores are computed once, over the pooled
-predictions of all folds (an animal may have a single class, and a per-fold F1 would then mean nothing);
-intervals come from resampling animals (within labels, where an animal has one), because the units of an animal are not independent. They leave out the luck
-of one training run, and with few animals they are rough.
+The probe is the paper's: standardised features, logistic regression. Scores are computed once, over the pooled predictions of all folds (an animal may have a single class, and a
+per-fold F1 would then mean nothing); intervals come from resampling animals (within labels, where an animal has one), because the units of an animal are not independent. They leave
+out the luck of one training run, and with few animals they are rough.
 """
 from __future__ import annotations
 
@@ -90,8 +89,7 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
     x, y, animal = features.to_numpy(dtype=np.float64), labels.to_numpy(), groups.to_numpy()
     folds = list(_folds(y, animal, protocol, test_groups, n_folds, seed))
     classes = sorted(set(y))
-    if classifier is None:
-        classifier = probe()
+    classifier = probe() if classifier is None else classifier
     takes_groups = _takes_groups(classifier)
     pieces = []
     for fold, (train, test) in enumerate(folds):
