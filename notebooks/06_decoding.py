@@ -15,7 +15,7 @@
 # to put an honest interval around the score, and
 # to build the table that a sceptical reader asks for: baselines that could win, controls, differences with intervals.
 #
-# **Needs** nothing but this repository. **Takes** about 11 minutes on a laptop (2 cores) the first time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with
+# **Needs** nothing but this repository. **Takes** about 13 minutes on a laptop (2 cores) the first time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with
 # `07_zero_shot`, `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
 #
 # A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if the most frequent class

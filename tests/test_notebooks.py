@@ -39,6 +39,13 @@ def test_runs_at_smoke(source, tmp_path, runs_dir):
     assert f'href="{source.stem}.ipynb"' in page and "data:image/png" in page and "profile = &#x27;smoke&#x27;" in page
 
 
+@pytest.mark.slow
+def test_the_quickstart_trains_where_it_is_asked_to(tmp_path):
+    executed = run.execute(NOTEBOOKS / "00_quickstart.py", {"profile": "smoke", "encoder_from": "training"}, tmp_path)
+    said = "".join(output.get("text", "") for cell in nbformat.read(executed, as_version=4).cells for output in cell.get("outputs", []))
+    assert re.search(r"40 steps on 5 recordings \(\d+ s\)", said) and "never seen by the encoder: animal0-005" in said
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_unknown_parameter_fails_loudly(source, tmp_path):
     with pytest.raises(ValueError, match="has no parameter profil; it has .*profile"):
