@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import nuclr_lite as nl
+from nuclr_lite.model import Populations
 from nuclr_lite.pretrained import build
 from nuclr_lite.sources.simulated import SPIKES
 
@@ -98,10 +99,9 @@ def seconds(work, device) -> float:
 
 def padded(encoder, tokens, sizes):
     """The work of an encoder that pads every population to the widest (the numbers are another matter: here the padding takes part)."""
-    widest = int(sizes.max())
-    full = tokens.new_zeros(len(sizes) * widest, *tokens.shape[1:])
-    rows = torch.cat([torch.arange(size) + at * widest for at, size in enumerate(sizes.tolist())]).to(tokens.device)
-    return encoder(full.index_copy(0, rows, tokens), torch.full_like(sizes, widest)).index_select(0, rows)
+    populations = Populations(sizes, tokens.device)
+    vectors = encoder(populations.pad(tokens).flatten(0, 1), torch.full((populations.count,), populations.widest))
+    return populations.unpad(vectors.unflatten(0, (populations.count, populations.widest)))
 
 
 def step_times(encoder, loss, batch, device, repeats: int = 5) -> pd.DataFrame:

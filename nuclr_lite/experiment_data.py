@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from .recording import Recording
+from .sources.folder import saved_in
 from .storage import atomic_directory
 
 
@@ -33,7 +34,7 @@ def prepare(experiment, out_dir: Path) -> dict:
         dataset = folder.name
         if sorted(folder.glob("*.nwb")):
             folder = _converted(folder, out_dir)
-    paths = sorted(header.parent for header in folder.glob("*/recording.json"))
+    paths = saved_in(folder)
     if not paths:
         raise ValueError(f"{experiment.name}: there is no saved recording and no NWB file in {folder}; save some with Recording.save(folder / name).")
     headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]

@@ -118,7 +118,7 @@ def build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
 
 def what_was_seen(recordings: list[Recording]) -> pd.DataFrame:
     """The table `Pretrained.trained_on`."""
-    return pd.DataFrame([{"recording_id": str(recording.recording_id), "animal_id": str(recording.animal_id), "n_units": recording.n_units, "valid_s": round(recording.valid_s, 3),
+    return pd.DataFrame([{"recording_id": recording.recording_id, "animal_id": recording.animal_id, "n_units": recording.n_units, "valid_s": round(recording.valid_s, 3),
                           "source": str(recording.provenance.get("source", ""))} for recording in recordings])
 
 

@@ -32,6 +32,11 @@ def relative_error(ours, expected) -> float:
     return float(np.linalg.norm(ours - expected) / np.linalg.norm(expected))
 
 
+def gradients_of(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """A copy of each parameter's gradient, by group and place."""
+    return {f"{g}.{i}": parameter.grad.clone() for g, group in enumerate(optimizer.param_groups) for i, parameter in enumerate(group["params"])}
+
+
 def randomise(module: torch.nn.Module, seed: int = 0):
     """Draw every parameter anew, LayerNorms and biases included, always the same; evaluation mode."""
     generator = torch.Generator().manual_seed(seed)

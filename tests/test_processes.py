@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import nuclr_lite as nl
-from helpers import TINY, relative_error
+from helpers import TINY, gradients_of, relative_error
 
 # Four pairs a batch and no dropout: two processes take two pairs each.
 PRESET = TINY.with_(steps=4, batch_size=4, dropout=0.0, min_units=2)
@@ -25,9 +25,10 @@ from safetensors.torch import save_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from nuclr_lite import pretraining
 import os
+from helpers import gradients_of
 def look(optimizer, args, kwargs):
     if not os.path.exists(sys.argv[1]) and os.environ["RANK"] == "0":
-        save_file({f"{g}.{i}": p.grad.clone() for g, group in enumerate(optimizer.param_groups) for i, p in enumerate(group["params"])}, sys.argv[1])
+        save_file(gradients_of(optimizer), sys.argv[1])
 register_optimizer_step_pre_hook(look)
 pretraining.main(sys.argv[2:])
 """
@@ -63,7 +64,7 @@ def test_two_processes_equal_one(batch_size, recordings, saved, tmp_path):
 
     def look(optimizer, args, kwargs):
         if not gradients:
-            gradients.update({f"{g}.{i}": p.grad.clone() for g, group in enumerate(optimizer.param_groups) for i, p in enumerate(group["params"])})
+            gradients.update(gradients_of(optimizer))
 
     handle = register_optimizer_step_pre_hook(look)
     try:

@@ -6,6 +6,11 @@ from pathlib import Path
 from ..recording import Recording
 
 
+def saved_in(folder: Path) -> list[Path]:
+    """The saved recordings of a folder, by name."""
+    return sorted(header.parent for header in folder.glob("*/recording.json"))
+
+
 def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
     """All recordings of a folder, in the order of their names.
 
@@ -20,7 +25,7 @@ def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
     FileNotFoundError : the folder holds neither.
     """
     folder = Path(folder)
-    saved = sorted(header.parent for header in folder.glob("*/recording.json"))
+    saved = saved_in(folder)
     if saved:
         return [Recording.load(path, verify) for path in saved]
     if sorted(folder.glob("*.nwb")):
