@@ -3,28 +3,32 @@
     python benchmarks/gpu.py --out results/gpu                     # one GPU: about 8 minutes
     python benchmarks/gpu.py --device cpu --preset quick --pairs 4 --steps 5 --warm-up 5 --out /tmp/gpu      # to see that it runs
 
-Writes one CSV a question into --out and prints them: `correctness` (outputs, loss and gradients against the CPU in float32), `step` (forward and backward of one batch: ours, a plain loop over populations,
-everything padded to the widest population; medians of pairs timed in turn), `training` (timed steps after a warm-up, memory, the share of what the device's own matrix products reach; the whole recipe is *projected* from
+Writes one CSV a question into --out and prints them: `correctness` (outputs, loss and gradients against the CPU in float32; how often the CPU waits for the GPU within a step), `step` (forward and backward of one batch: ours, a plain loop over populations,
+everything padded to the widest population, on a GPU also torch.compile; medians of pairs timed in turn), `split` (data, forward, backward, optimiser, each waited for), `training` (timed steps after a warm-up, memory, the share of what the device's own matrix products reach; the whole recipe is *projected* from
 them). Recordings are simulated, 20 to 150 units each, as on a probe of the Allen set.
 """
 from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
+from accelerate.utils import send_to_device
 from plain import plain_forward
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 import nuclr_lite as nl
 from nuclr_lite.model import Populations
 from nuclr_lite.pretrained import build
 from nuclr_lite.sources.simulated import SPIKES
+from nuclr_lite.steps import Steps
 
 
 def main():
@@ -43,13 +47,16 @@ def main():
     preset = nl.PRESETS[options.preset].with_(dropout=0.0)
     preset = preset.with_(batch_size=options.pairs) if options.pairs else preset
     recordings = nl.simulate_recordings(options.recordings, config=replace(SPIKES, n_units=(20, 150)))
-    batch = nl.PairedViews(recordings, preset.model, preset.views, preset.train.batch_size)[0]
+    views = nl.PairedViews(recordings, preset.model, preset.views, preset.train.batch_size)
+    batch = views[0]
     torch.manual_seed(0)
     encoder, loss = build(preset)
     options.out.mkdir(parents=True, exist_ok=True)
+    small = nl.PairedViews(recordings, preset.model, preset.views, 4)[0]
     machine = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
-    for name, table in {"correctness": correctness(encoder, loss, nl.PairedViews(recordings, preset.model, preset.views, 4)[0], options.device),
+    for name, table in {"correctness": correctness(encoder, loss, small, options.device).assign(waits=waits(encoder, loss, Steps(views)[0], options.device)),
                         "step": step_times(encoder, loss, batch, options.device),
+                        "split": split(encoder, loss, views, options),
                         "training": training(recordings, preset, batch, options)}.items():
         table.assign(device=machine, torch=torch.__version__).to_csv(options.out / f"{name}.csv", index=False, float_format="%.6g")
         print(f"{name} ({machine})", table.to_string(index=False, float_format="%.4g"), sep="\n", flush=True)
@@ -87,6 +94,23 @@ def correctness(encoder, loss, batch, device) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def waits(encoder, loss, step, device) -> float:
+    """How often the CPU waits for the GPU in forward and backward of a step whose tensors are there; 0 is the aim (without a GPU: not a number)."""
+    if device != "cuda":
+        return float("nan")
+    step = send_to_device(step, device)
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with torch.autocast(device, torch.bfloat16):
+                total = loss(*encoder(step.tokens, step.populations).split(step.units), step.pairing).total
+            total.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in caught)
+
+
 def seconds(work, device) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
@@ -99,14 +123,16 @@ def seconds(work, device) -> float:
 
 def padded(encoder, tokens, sizes):
     """The work of an encoder that pads every population to the widest (the numbers are another matter: here the padding takes part)."""
-    populations = Populations(sizes, tokens.device)
-    vectors = encoder(populations.pad(tokens).flatten(0, 1), torch.full((populations.count,), populations.widest))
-    return populations.unpad(vectors.unflatten(0, (populations.count, populations.widest)))
+    populations = Populations.of(sizes, tokens.device)
+    vectors = encoder(populations.pad(tokens).flatten(0, 1), torch.full(populations.occupied.shape[:1], populations.occupied.shape[1]))
+    return populations.unpad(vectors.unflatten(0, populations.occupied.shape))
 
 
 def step_times(encoder, loss, batch, device, repeats: int = 5) -> pd.DataFrame:
     """Forward and backward of one batch, three ways in turn; medians, and ratios of each pair to ours."""
     ways = {"ours": None, "plain loop": lambda *views: plain_forward(encoder, *views), "padded": lambda *views: padded(encoder, *views)}
+    if device == "cuda":
+        ways["compiled"] = torch.compile(encoder, dynamic=True)
     rows = []
     for precision in ("float32", "bf16"):
         for forward in ways.values():                              # warm up
@@ -116,6 +142,32 @@ def step_times(encoder, loss, batch, device, repeats: int = 5) -> pd.DataFrame:
         rows += [{"precision": precision, "way": name, "seconds": times[name].median(), "units_per_s": units / times[name].median(),
                   "over_ours": (times[name] / times["ours"]).median()} for name in ways]
     return pd.DataFrame(rows)
+
+
+def split(encoder, loss, views, options, steps: int = 20) -> pd.DataFrame:
+    """Where the time of a step goes when each part is waited for: medians over steps."""
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *loss.parameters()], lr=1e-6, fused=True)
+    loader = iter(DataLoader(Steps(views), batch_size=None, sampler=[k % len(views) for k in range(steps + 2)], num_workers=options.workers, pin_memory=options.device == "cuda"))
+    rows = []
+    for _ in range(steps + 2):
+        made = {}
+
+        def data():
+            made["step"] = send_to_device(next(loader), options.device, non_blocking=True)
+
+        def forward():
+            step = made["step"]
+            with torch.autocast(options.device, torch.bfloat16, enabled=options.device == "cuda"):
+                made["total"] = loss(*encoder(step.tokens, step.populations).split(step.units), step.pairing).total
+
+        def update():
+            optimizer.step()
+            optimizer.zero_grad()
+
+        parts = {"data": data, "forward": forward, "backward": lambda: made["total"].backward(), "optimiser": update}
+        rows.append({name: seconds(part, options.device) for name, part in parts.items()})
+    medians = pd.DataFrame(rows[2:]).median()                  # the first two warm up
+    return pd.DataFrame([medians.add_suffix("_s").to_dict() | {"data_share": medians["data"] / medians.sum()}])
 
 
 def operations(preset, batch) -> float:

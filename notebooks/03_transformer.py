@@ -413,11 +413,11 @@ spatial = made(SpatialAttention, config, seed)
 mine = made(AskTheOthers, config, seed + 1)
 mine.load_state_dict(spatial.state_dict())
 with torch.no_grad():
-    assert_close(mine(x, sizes), spatial(x, Populations(sizes, "cpu")))
+    assert_close(mine(x, sizes), spatial(x, Populations.of(sizes)))
     for _ in range(n_trials):                                                       # populations of any size
         some = torch.randint(1, 9, (4,), generator=generator)                       # (N,)
         y = torch.randn(int(some.sum()), 10, config.dim, generator=generator)       # (U, L, D)
-        assert_close(mine(y, some), spatial(y, Populations(some, "cpu")))
+        assert_close(mine(y, some), spatial(y, Populations.of(some)))
 
 # %% [markdown]
 # ### The order of units: a proof
@@ -475,7 +475,7 @@ assert error[0].max() < 1e-5 < 1e-3 < error[1].max()
 terrible = x.clone()
 terrible[sizes[0]:] = torch.nan                                           # the whole second population
 with torch.no_grad():
-    for attention, who in ((mine, sizes), (spatial, Populations(sizes, "cpu"))):
+    for attention, who in ((mine, sizes), (spatial, Populations.of(sizes))):
         before, after = attention(x, who)[: sizes[0]], attention(terrible, who)[: sizes[0]]
         assert torch.equal(before, after)                                 # promise 3: not a single bit
 

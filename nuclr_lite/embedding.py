@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed, effective_n_jobs
 
 from .model import NuCLR
 from .progress import progress
@@ -15,7 +16,7 @@ from .views import Windows
 
 @torch.no_grad()
 def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: float | None = None,
-          units_per_batch: int = 1024) -> pd.DataFrame:
+          units_per_batch: int = 1024, n_jobs: int = 1) -> pd.DataFrame:
     """Embed every unit of one or more recordings, in evaluation mode, where the encoder's weights are.
 
     Windows lie end to end from each valid interval's start, with one more that ends at its end where a
@@ -27,6 +28,8 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     grid_s : windows start on multiples of this, s. Pass the `views.grid_s` of the training: the encoder doesn't carry it.
     units_per_batch : about how many units of all windows together pass through the encoder at once; lower it to use less memory. A larger population passes in
         pieces wherever its units don't meet.
+    n_jobs : processes that embed a recording each, as joblib counts them (-1: one a core), on the CPU. Cores are divided among them. A recording opened with
+        `Recording.load` is a memory map, and costs nothing to hand over.
 
     Returns
     -------
@@ -35,7 +38,7 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
 
     Raises
     ------
-    TypeError : not an encoder. ValueError : another modality; no interval holds a window; two recordings share an id.
+    TypeError : not an encoder. ValueError : another modality; no interval holds a window; two recordings share an id; several processes for an encoder on a GPU.
     """
     if not isinstance(encoder, NuCLR):
         raise TypeError(f"embed needs a NuCLR encoder, not {type(encoder).__name__}; of what pretrain returns, pass `.encoder`.")
@@ -43,12 +46,14 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     ids = [recording.recording_id for recording in recordings]
     if len(set(ids)) < len(ids):
         raise ValueError("two recordings share an id, their units could not be told apart; give every recording its own.")
+    if n_jobs != 1 and next(encoder.parameters()).is_cuda:
+        raise ValueError(f"n_jobs is {n_jobs} and the encoder is on a GPU, which does one thing at a time; leave n_jobs at 1, or move the encoder: encoder.cpu().")
     columns = [f"e{i:03d}" for i in range(encoder.config.dim)]
-    was_training = encoder.training
+    was_training, threads = encoder.training, torch.get_num_threads()
     encoder.eval()
     try:
-        tables = [_embed_one(encoder, recording, grid_s, units_per_batch, columns)
-                  for recording in progress(recordings, desc="embed", unit="recording", leave=False)]
+        tasks = (delayed(_embed_one)(encoder, recording, grid_s, units_per_batch, columns, max(1, threads // effective_n_jobs(n_jobs))) for recording in recordings)
+        tables = list(progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(recordings), desc="embed", unit="recording", leave=False))
     finally:
         encoder.train(was_training)
     table = pd.concat(tables)
@@ -58,7 +63,9 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     return table
 
 
-def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: int, columns: list[str]) -> pd.DataFrame:
+@torch.no_grad()
+def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: int, columns: list[str], threads: int) -> pd.DataFrame:
+    torch.set_num_threads(threads)
     windows = Windows(recording, encoder.config, grid_s)
     starts = windows.tile()
     if not len(starts):
@@ -75,7 +82,7 @@ def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: in
             continue
         tokens = torch.from_numpy(np.concatenate([tokens for tokens, _ in views])).to(device)
         sizes = torch.tensor([len(rows) for _, rows in views])
-        embedding = encoder(tokens, sizes, units_per_batch).double().cpu().numpy()
+        embedding = encoder(tokens, sizes, units_per_batch).cpu().double().numpy()
         np.add.at(total, rows, embedding)
         present += np.bincount(rows, minlength=len(present))
     seen = present > 0

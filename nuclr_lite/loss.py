@@ -26,7 +26,7 @@ class LossParts(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Where the units that both views share lie. All tensors are on the CPU; M matched units."""
+    """Where the units that both views share lie, on the CPU; M matched units."""
 
     row_1: Tensor           # (M,) row in view 1
     row_2: Tensor           # (M,) row in view 2
@@ -63,13 +63,38 @@ def match_units(ids_1: Tensor, ids_2: Tensor, sizes_1: Tensor, sizes_2: Tensor) 
     return Matches(row_1, order_2[slot[row_1]], population_1[row_1])
 
 
-def match_embeddings(embedding_1: Tensor, embedding_2: Tensor, ids_1: Tensor, ids_2: Tensor, sizes_1: Tensor, sizes_2: Tensor) -> Matches:
-    """`match_units`, after a look whether there is one vector a unit."""
-    matches = match_units(ids_1, ids_2, sizes_1, sizes_2)
-    for view, embedding, ids in ((1, embedding_1, ids_1), (2, embedding_2, ids_2)):
-        if len(embedding) != len(ids):
-            raise ValueError(f"embedding_{view} has {len(embedding)} rows for {len(ids)} unit ids; give one row a unit.")
-    return matches
+class Pairing(NamedTuple):
+    """What ids and sizes say about two views: who is whom, and where everybody stands when populations are set side by side (empty ones too).
+
+    Index tensors and nothing else: made on the CPU, by the process that prepares data where there is one, and then sent to the device.
+    """
+
+    n_matched: int                  # M
+    n_populations: int              # those with a matched unit
+    row_1: Tensor                   # (M,) row in view 1
+    row_2: Tensor                   # (M,) row in view 2
+    population: Tensor              # (M,) which population
+    slot_1: Tensor                  # (M,) which of the population's units in view 1
+    slot_2: Tensor                  # (M,) and in view 2
+    populations_1: Populations      # of view 1, N by W1
+    populations_2: Populations      # of view 2, N by W2
+
+    @classmethod
+    def of(cls, ids_1: Tensor, ids_2: Tensor, sizes_1: Tensor, sizes_2: Tensor, device: torch.device | str = "cpu") -> Pairing:
+        """Arguments as of `match_units`."""
+        row_1, row_2, population = match_units(ids_1, ids_2, sizes_1, sizes_2)
+        slot_1, slot_2 = (row - (sizes.cumsum(0) - sizes)[population] for row, sizes in ((row_1, sizes_1), (row_2, sizes_2)))
+        tensors = (tensor.to(device, non_blocking=True) for tensor in (row_1, row_2, population, slot_1, slot_2))
+        return cls(len(row_1), len(population.unique()), *tensors, *(Populations.of(sizes, device, keep_empty=True) for sizes in (sizes_1, sizes_2)))
+
+
+def paired(embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor | Pairing, *rest: Tensor | None) -> Pairing:
+    """The `Pairing` that an objective was given, or that of the ids and sizes it was given, after a look whether there is one vector a unit."""
+    pairing = unit_ids_1 if isinstance(unit_ids_1, Pairing) else Pairing.of(unit_ids_1, *rest, device=embedding_1.device)
+    for view, embedding, populations in ((1, embedding_1, pairing.populations_1), (2, embedding_2, pairing.populations_2)):
+        if len(embedding) != len(populations.rows):
+            raise ValueError(f"embedding_{view} has {len(embedding)} rows for {len(populations.rows)} unit ids; give one row a unit.")
+    return pairing
 
 
 def projector(dim: int) -> nn.Sequential:
@@ -108,96 +133,70 @@ class ContrastiveLoss(nn.Module):
         self.decoupled = decoupled
         self.projector = projector(dim)
 
-    def forward(self, embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor, unit_ids_2: Tensor,
-                population_sizes_1: Tensor, population_sizes_2: Tensor) -> LossParts:
+    def forward(self, embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor | Pairing, unit_ids_2: Tensor | None = None,
+                population_sizes_1: Tensor | None = None, population_sizes_2: Tensor | None = None) -> LossParts:
         """Means over all matched units of the batch, which weights each population by its matches.
 
         Parameters
         ----------
         embedding_1, embedding_2 : (U1, D), (U2, D) encoder outputs.
         unit_ids_1, unit_ids_2 : (U1,), (U2,) int64 on the CPU, unique within a population.
-        population_sizes_1, population_sizes_2 : (N,) int64 on the CPU.
+        population_sizes_1, population_sizes_2 : (N,) int64 on the CPU. In place of the four, a `Pairing` on the embeddings' device.
         """
-        matches = match_embeddings(embedding_1, embedding_2, unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
+        pairing = paired(embedding_1, embedding_2, unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
         z1, z2 = self.projector(embedding_1), self.projector(embedding_2)
-        if not len(matches.row_1):                                  # nothing to learn from, and no 0/0 either
+        if not pairing.n_matched:                                   # nothing to learn from, and no 0/0 either
             nothing = 0.0 * (z1.sum() + z2.sum())
             return LossParts(nothing, nothing, nothing)
         with torch.autocast(z1.device.type, enabled=False):         # similarities need full precision
             z1, z2 = F.normalize(z1.float(), dim=-1), F.normalize(z2.float(), dim=-1)
-            device = z1.device
-            row_1, row_2 = (rows.to(device, non_blocking=True) for rows in (matches.row_1, matches.row_2))
-            cosine = (z1.index_select(0, row_1) * z2.index_select(0, row_2)).sum(-1)        # (M,)
+            cosine = (z1.index_select(0, pairing.row_1) * z2.index_select(0, pairing.row_2)).sum(-1)        # (M,)
             attraction = (1 - cosine.mean()) / self.temperature
 
-            one, other = (z1, population_sizes_1, matches.row_1), (z2, population_sizes_2, matches.row_2)
-            repulsion = (self._repulsion(one, other, matches.population)
-                         + self._repulsion(other, one, matches.population)) / 2
+            one, other = (z1, pairing.populations_1, pairing.slot_1), (z2, pairing.populations_2, pairing.slot_2)
+            repulsion = (self._repulsion(one, other, pairing) + self._repulsion(other, one, pairing)) / 2
         return LossParts(attraction + repulsion, attraction, repulsion)
 
-    def _repulsion(self, own, other, population: Tensor) -> Tensor:
+    def _repulsion(self, own, other, pairing: Pairing) -> Tensor:
         """One direction: matched units of view `own` against everybody else in both views."""
-        (z_own, sizes_own, row_own), (z_other, sizes_other, row_other) = own, other
-        device = z_own.device
-        matched = len(row_own)
-        # Whether there is any negative depends on the sizes alone: take those units out beforehand,
-        # since the gradient of an empty log-sum-exp is not a number.
-        units = sizes_own + sizes_other                                                     # (N,)
-        keep = units[population] > 2
-        population, row_own, row_other = population[keep], row_own[keep], row_other[keep]
-        if not len(population):
-            return 0.0 * z_own.sum()
-        start_own, start_other = sizes_own.cumsum(0) - sizes_own, sizes_other.cumsum(0) - sizes_other
-        own_slot, other_slot = row_own - start_own[population], row_other - start_other[population]
-        padded_own, width_own = _side_by_side(z_own, sizes_own)                             # (N, W1, D)
-        padded_other, width_other = _side_by_side(z_other, sizes_other)                     # (N, W2, D)
-
-        anchor = torch.arange(len(population))
-        absent = torch.cat([torch.arange(width_other) >= sizes_other[population, None],
-                            torch.arange(width_own) >= sizes_own[population, None]], dim=1)  # (M, W2 + W1)
-        absent[anchor, other_slot] |= self.decoupled                # its own match
-        absent[anchor, width_other + own_slot] = True               # itself
-        index = (population * width_own + own_slot).to(device, non_blocking=True)
-
+        (z_own, of_own, slot_own), (z_other, of_other, slot_other) = own, other
+        padded_own, padded_other = of_own.pad(z_own), of_other.pad(z_other)                 # (N, W1, D), (N, W2, D)
+        width_own, width_other, population = padded_own.shape[1], padded_other.shape[1], pairing.population
         across = torch.bmm(padded_own, padded_other.mT) / self.temperature                  # (N, W1, W2)
         within = torch.bmm(padded_own, padded_own.mT)                                       # (N, W1, W1)
         if self.scale_within_view:
             within = within / self.temperature
-        similarity = torch.cat([across, within], dim=2).flatten(0, 1).index_select(0, index)  # (M, W2 + W1)
-        similarity = similarity.masked_fill(absent.to(device, non_blocking=True), float("-inf"))
-        log_units = units[population].float().log().to(device, non_blocking=True)
-        return (similarity.logsumexp(dim=1) - log_units).sum() / matched
+        similarity = torch.cat([across, within], dim=2).flatten(0, 1).index_select(0, population * width_own + slot_own)    # (M, W2 + W1)
 
-
-def _side_by_side(packed: Tensor, sizes: Tensor) -> tuple[Tensor, int]:
-    """(U, D) -> (N, W, D), empty populations kept so that their index stays."""
-    populations = Populations(sizes, packed.device, keep_empty=True)
-    return populations.pad(packed), populations.widest
+        present = torch.cat([of_other.occupied, of_own.occupied], dim=1).index_select(0, population)                        # (M, W2 + W1)
+        units = present.sum(dim=1)                                                          # (M,) in both views
+        if self.decoupled:
+            present.scatter_(1, slot_other[:, None], False)                                 # its own match
+        present.scatter_(1, (width_other + slot_own)[:, None], False)                       # itself
+        # A unit without any negative repels nobody; the gradient of an empty log-sum-exp would not be a number.
+        lonely = units <= 2
+        summed = similarity.masked_fill(~(present | lonely[:, None]), float("-inf")).logsumexp(dim=1)
+        return torch.where(lonely, 0.0, summed - units.float().log()).sum() / pairing.n_matched
 
 
 @torch.no_grad()
-def retrieval_accuracy(embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor, unit_ids_2: Tensor,
-                       population_sizes_1: Tensor, population_sizes_2: Tensor) -> tuple[Tensor, float]:
+def retrieval_accuracy(embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor | Pairing, unit_ids_2: Tensor | None = None,
+                       population_sizes_1: Tensor | None = None, population_sizes_2: Tensor | None = None) -> tuple[Tensor, float]:
     """How often a unit's nearest neighbour (cosine) among its population in view 2 is itself.
 
     Same arguments as `ContrastiveLoss`. Returns the share of the matched units for which it is
     (a scalar tensor), and the share that guessing would reach (the mean of 1 / units in view 2).
     """
-    matches = match_units(unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
-    if not len(matches.row_1):
+    pairing = paired(embedding_1, embedding_2, unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
+    if not pairing.n_matched:
         return embedding_1.new_tensor(float("nan")), float("nan")
-    device = embedding_1.device
-    padded, width = _side_by_side(F.normalize(embedding_2.float(), dim=-1), population_sizes_2)     # (N, W2, D)
-    anchors, width_1 = _side_by_side(F.normalize(embedding_1.float(), dim=-1), population_sizes_1)  # (N, W1, D)
-    start_1 = population_sizes_1.cumsum(0) - population_sizes_1
-    at = matches.population * width_1 + matches.row_1 - start_1[matches.population]
-    sizes = population_sizes_2[matches.population]                                                  # (M,)
-    similarity = torch.bmm(anchors, padded.mT).flatten(0, 1).index_select(0, at.to(device))         # (M, W2)
-    absent = torch.arange(width) >= sizes[:, None]
-    nearest = similarity.masked_fill(absent.to(device), float("-inf")).argmax(dim=1)
-    start = population_sizes_2.cumsum(0) - population_sizes_2
-    itself = (matches.row_2 - start[matches.population]).to(device)
-    return (nearest == itself).float().mean(), float((1 / sizes).mean())
+    anchors = pairing.populations_1.pad(F.normalize(embedding_1.float(), dim=-1))                   # (N, W1, D)
+    padded = pairing.populations_2.pad(F.normalize(embedding_2.float(), dim=-1))                    # (N, W2, D)
+    at = pairing.population * anchors.shape[1] + pairing.slot_1
+    similarity = torch.bmm(anchors, padded.mT).flatten(0, 1).index_select(0, at)                    # (M, W2)
+    present = pairing.populations_2.occupied.index_select(0, pairing.population)
+    nearest = similarity.masked_fill(~present, float("-inf")).argmax(dim=1)
+    return (nearest == pairing.slot_2).float().mean(), float((1 / present.sum(dim=1)).mean())
 
 
 @torch.no_grad()

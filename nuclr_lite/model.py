@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,35 +75,37 @@ class ModelConfig:
         return cls(**json.loads(text))
 
 
-class Populations:
-    """Where each population's units lie in a packed tensor, and how to set them side by side.
+class Populations(NamedTuple):
+    """Where each population's units lie in a packed tensor, and how to set them side by side. Index tensors and nothing else.
 
-    The index tensors are made on the CPU from `sizes` and then sent to `device`, so that a GPU
-    never has to wait for a size to come back.
-
-    Parameters
-    ----------
-    sizes : (N,) int64 tensor on the CPU, units per population.
-    device : where the packed tensors live.
-    keep_empty : give populations without a unit their place in the padded tensor.
+    Made from sizes on the CPU and then sent to a device, or in a process that prepares data, so that a GPU never waits for a size to come back.
     """
 
-    def __init__(self, sizes: Tensor, device: torch.device, keep_empty: bool = False):
+    rows: Tensor            # (U,) place of each unit in N*W
+    occupied: Tensor        # (N, W) bool: whether there is a unit
+    is_even: bool           # all populations are as large as the widest
+
+    @classmethod
+    def of(cls, sizes: Tensor, device: torch.device | str = "cpu", keep_empty: bool = False) -> Populations:
+        """Of populations with `sizes` units, (N,) int64 on the CPU. keep_empty : give those without a unit their place in the padded tensor."""
+        if bool((sizes < 0).any()):
+            raise ValueError(f"a population has {int(sizes.min())} units; give the number of units of each population.")
         if not keep_empty:                                        # attention over nobody is not a number
             sizes = sizes[sizes > 0]
-        self.count = len(sizes)
-        self.widest = int(sizes.max()) if self.count else 0
-        slot = torch.arange(self.widest)                          # (W,)
-        occupied = slot < sizes[:, None]                          # (N, W)
-        self.rows = occupied.flatten().nonzero().squeeze(1).to(device, non_blocking=True)   # (U,) into N*W
-        # Populations of equal size need no mask, and attention without one is faster.
-        self.key_mask = None if bool(occupied.all()) else occupied.to(device, non_blocking=True)
+        slot = torch.arange(int(sizes.max()) if len(sizes) else 0)                          # (W,)
+        occupied = slot < sizes[:, None]                                                    # (N, W)
+        rows = occupied.flatten().nonzero().squeeze(1)
+        return cls(rows.to(device, non_blocking=True), occupied.to(device, non_blocking=True), bool(occupied.all()))
+
+    @property
+    def key_mask(self) -> Tensor | None:
+        """`occupied`, or None where it would mask nothing: attention without a mask is faster."""
+        return None if self.is_even else self.occupied
 
     def pad(self, packed: Tensor) -> Tensor:
         """(U, ...) -> (N, W, ...), zeros where a population has no further unit."""
-        padded = packed.new_zeros((self.count * self.widest, *packed.shape[1:]))
-        padded = padded.index_copy(0, self.rows, packed)
-        return padded.unflatten(0, (self.count, self.widest))
+        padded = packed.new_zeros((self.occupied.numel(), *packed.shape[1:]))
+        return padded.index_copy(0, self.rows, packed).unflatten(0, tuple(self.occupied.shape))
 
     def unpad(self, padded: Tensor) -> Tensor:
         """(N, W, ...) -> (U, ...), the inverse of `pad`."""
@@ -266,14 +269,14 @@ class NuCLR(nn.Module):
         self.spatiotemporal = nn.ModuleList(
             SpatioTemporalBlock(config) for _ in range(config.spatiotemporal_layers))
 
-    def forward(self, tokens: Tensor, population_sizes: Tensor, units_at_once: int | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, population_sizes: Tensor | Populations, units_at_once: int | None = None) -> Tensor:
         """Embed every unit of every population.
 
         Parameters
         ----------
         tokens : (U, L, P) float. Spike counts, or dF/F divided by its 99th percentile; the units of
             a population follow one another.
-        population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations.
+        population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations. Or what was made of it, on the device of the tokens.
         units_at_once : layers in which units don't meet take so many units at a time, which changes nothing but the memory needed (for evaluation: with dropout
             it draws differently). Attention over a population sees all of it, through fused kernels whose memory grows with the units, not with their square.
 
@@ -285,10 +288,10 @@ class NuCLR(nn.Module):
         if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
             raise ValueError(f"tokens have shape {tuple(tokens.shape)}; this encoder reads (units, "
                              f"{expected[0]} tokens, {expected[1]} samples). Cut the windows with nl.views.")
-        if int(population_sizes.sum()) != len(tokens) or bool((population_sizes < 0).any()):
-            raise ValueError(f"population_sizes sum to {int(population_sizes.sum())} but there are "
+        populations = population_sizes if isinstance(population_sizes, Populations) else Populations.of(population_sizes, tokens.device)
+        if len(populations.rows) != len(tokens):
+            raise ValueError(f"population_sizes sum to {len(populations.rows)} but there are "
                              f"{len(tokens)} units; give the number of units of each population, in order.")
-        populations = Populations(population_sizes, tokens.device)
         x = self.read_in(tokens)                                           # (U, L, D)
         for block in self.temporal:
             x = _in_pieces(block, x, units_at_once)

@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import time
 import warnings
 from pathlib import Path
@@ -24,18 +23,18 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from .loss import ContrastiveLoss, match_units, rank_me, retrieval_accuracy
+from .checkpoints import make_writable, read_checkpoint, write_checkpoint
+from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
-from .pretrained import Pretrained, build, checkpoints_in, what_was_seen, write_model
+from .pretrained import Pretrained, build, checkpoints_in, what_was_seen
 from .progress import progress
 from .recording import Recording, as_list
 from .sources.folder import read_folder
-from .storage import atomic_directory
+from .steps import Step, Steps
 from .vicreg import VICReg
-from .views import Batch, PairedViews
+from .views import PairedViews
 
-KEPT_CHECKPOINTS = 2
 CHECKED_EVERY = 50             # steps: reading a loss makes a GPU wait, so it is not done each time
 
 
@@ -50,7 +49,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     ----------
     recordings : list of Recording, all of the preset's modality. Hold animals out by leaving them off the list.
     preset : a `Preset`, or the name of one in `PRESETS`.
-    out_dir : where checkpoints go, as `checkpoint-<step>`. None: none are written.
+    out_dir : where checkpoints go, as `checkpoint-<step>`; the two newest are kept, and the one with the lowest loss (`checkpoints.best_checkpoint`). None: none are written.
     resume : go on from the newest checkpoint in `out_dir`, to the same numbers as without the break; from
         the beginning if there is none.
     workers : processes that cut views; the result doesn't depend on it.
@@ -61,6 +60,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     FileExistsError : `out_dir` holds checkpoints and `resume` is False.
     ValueError : recordings that don't fit the preset; a checkpoint of another run.
     FloatingPointError : the loss stopped being finite: at which step, in which recordings. The last checkpoint stays.
+    OSError : a checkpoint can't be written. Those before it stay whole.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
@@ -75,6 +75,8 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
         raise FileExistsError(f"{out_dir} holds {checkpoints[-1].name} of an earlier run; pass resume=True to go on with it, or choose another folder.")
     if resume and out_dir is None:
         raise ValueError("resume=True needs out_dir, the folder with the checkpoints.")
+    if out_dir is not None:
+        make_writable(out_dir)
 
     # The generators of torch are global; what they were is put back when training ends.
     with torch.random.fork_rng():
@@ -160,19 +162,21 @@ class _Run:
 
         `epoch` and `batch` point at the next one. A batch in which no unit is in both views teaches nothing and is skipped.
         """
-        found_any = False
+        from accelerate.utils import send_to_device
+
+        found_any, device = False, self.accelerator.device
         while True:
             self.views.set_epoch(self.epoch)
             rest = range(self.batch, len(self.views))
             for self.batch, batch in zip((index + 1 for index in rest),
-                                         DataLoader(self.views, batch_size=None, sampler=rest, num_workers=workers)):
-                matched = torch.tensor([len(match_units(batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2).row_1), len(batch.sizes_1)])
+                                         DataLoader(Steps(self.views), batch_size=None, sampler=rest, num_workers=workers, pin_memory=device.type == "cuda")):
+                matched = torch.tensor([batch.pairing.n_matched, len(batch.pairing.populations_1.occupied)])
                 everywhere = matched.clone()
                 if self.counting:
                     torch.distributed.all_reduce(everywhere, group=self.counting)
                 found_any |= bool(everywhere[1])
                 if everywhere[0]:
-                    yield batch, float(matched[0] / everywhere[0])
+                    yield send_to_device(batch, device, non_blocking=True), float(matched[0] / everywhere[0])
                     continue
                 self.skipped += 1
                 if found_any and self.skipped > max(100, 10 * self.step):
@@ -183,14 +187,14 @@ class _Run:
                 raise ValueError(f"no pair of views has {self.preset.views.min_units} active units in both; lower views.min_units, or use more active units.")
             self.epoch, self.batch = self.epoch + 1, 0
 
-    def _update(self, batch: Batch, share: float):
+    def _update(self, batch: Step, share: float):
         """One optimiser step. Seeded by its number (and the process's), so that dropout is the same after a resume."""
         train = self.preset.train
         torch.manual_seed((((train.seed << 32) + self.step) * self.n_processes + self.process) % 2**63)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, train, self.warmup)
         with self.accelerator.autocast():
-            parts = self.loss(*self._encode(self.encoder, batch), batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
+            parts = self.loss(*self.encoder(batch.tokens, batch.populations).split(batch.units), batch.pairing)
         self.optimizer.zero_grad()
         # A process's loss is a mean over its own matched units, and gradients are averaged over processes: so weighted, the result is that of the mean over all units.
         self.accelerator.backward(parts.total * (share * self.n_processes))
@@ -198,11 +202,6 @@ class _Run:
             self.accelerator.clip_grad_norm_(module.parameters(), train.gradient_clip)
         self.optimizer.step()
         return parts
-
-    def _encode(self, encoder, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Both views, (U1, D) and (U2, D), in one pass: populations don't see each other, and one large pass is quicker than two."""
-        tokens, sizes = torch.cat([batch.tokens_1, batch.tokens_2]), torch.cat([batch.sizes_1, batch.sizes_2])
-        return encoder(tokens.to(self.accelerator.device, non_blocking=True), sizes).split([len(batch.tokens_1), len(batch.tokens_2)])
 
     def _check(self, since: torch.Tensor, places: list[tuple[int, int]], out_dir: Path | None):
         """Stop at a loss that is not finite; since (steps, 3) are the losses of the last steps, places their epochs and batches."""
@@ -215,16 +214,16 @@ class _Run:
         raise FloatingPointError(f"the loss is {float(since[first, 0])} at step {self.step - len(since) + first + 1}; lower learning_rate, or look for extreme values in what that step saw: {', '.join(seen)}. "
                                  + (f"The last checkpoint, {kept[0].name}, is from before." if kept else "There is no checkpoint from before."))
 
-    def _log(self, means: list[float], batch: Batch):
+    def _log(self, means: list[float], batch: Step):
         if not self.accelerator.is_main_process:
             return
         encoder, _ = self.modules()
         encoder.eval()
         with torch.no_grad():
-            one, two = self._encode(encoder, batch)
+            one, two = encoder(batch.tokens, batch.populations).split(batch.units)
             if not torch.isfinite(one).all():
                 raise FloatingPointError(f"the encoder's output stopped being finite by step {self.step}; lower learning_rate.")
-            found, chance = retrieval_accuracy(one, two, batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2)
+            found, chance = retrieval_accuracy(one, two, batch.pairing)
             rank = rank_me(one)
         encoder.train()
         self.rows.append({"step": self.step, "epoch": self.epoch,
@@ -233,37 +232,21 @@ class _Run:
                           "retrieval_accuracy": float(found), "retrieval_chance": chance})
 
     def save(self, out_dir: Path):
-        from safetensors.torch import save_file
-
         if not self.accelerator.is_main_process:
             return
         encoder, loss = self.modules()
-        with atomic_directory(out_dir / f"checkpoint-{self.step:08d}", overwrite=True) as folder:
-            write_model(folder, Pretrained(encoder, self.history, loss, self.preset, trained_on=self.seen))
-            state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
-                     for index, entry in self.optimizer.state_dict()["state"].items() for name, value in entry.items()}
-            save_file(state, folder / "optimizer.safetensors")
-            place = {"step": self.step, "epoch": self.epoch, "batch": self.batch, "recordings": self.fingerprint}
-            (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
-        for old in checkpoints_in(out_dir)[:-KEPT_CHECKPOINTS]:
-            shutil.rmtree(old)
+        since = [row["loss"] for row in self.rows if row["step"] > self.step - self.preset.train.checkpoint_every]
+        place = {"step": self.step, "epoch": self.epoch, "batch": self.batch, "recordings": self.fingerprint, "loss": sum(since) / len(since)}
+        write_checkpoint(out_dir, Pretrained(encoder, self.history, loss, self.preset, trained_on=self.seen), self.optimizer, place)
 
     def restore(self, checkpoint: Path):
-        from safetensors.torch import load_file
-
-        place = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-        preset = (checkpoint / "preset.json").read_text(encoding="utf-8")
-        if Preset.from_json(preset) != self.preset:
+        saved, state, place = read_checkpoint(checkpoint)
+        if saved.preset != self.preset:
             raise ValueError(f"{checkpoint} was made with another preset; pass that one (Pretrained.load(...).preset) to resume, or choose another out_dir.")
         if place["recordings"] != self.fingerprint:
             raise ValueError(f"{checkpoint} was made with other recordings; pass the same ones to resume, or choose another out_dir.")
-        saved = Pretrained.load(checkpoint)
         for module, kept in zip(self.modules(), (saved.encoder, saved.loss)):
             module.load_state_dict(kept.state_dict())
-        state: dict[int, dict] = {}
-        for name, value in load_file(checkpoint / "optimizer.safetensors").items():
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step, self.epoch, self.batch = place["step"], place["epoch"], place["batch"]
         self.rows = saved.history.to_dict("records")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .loss import LossParts, match_embeddings, projector
+from .loss import LossParts, Pairing, paired, projector
 
 INVARIANCE, VARIANCE, COVARIANCE = 25.0, 25.0, 1.0
 
@@ -30,22 +30,21 @@ class VICReg(nn.Module):
         super().__init__()
         self.projector = projector(dim)
 
-    def forward(self, embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor, unit_ids_2: Tensor,
-                population_sizes_1: Tensor, population_sizes_2: Tensor) -> LossParts:
+    def forward(self, embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor | Pairing, unit_ids_2: Tensor | None = None,
+                population_sizes_1: Tensor | None = None, population_sizes_2: Tensor | None = None) -> LossParts:
         """Same arguments as `ContrastiveLoss`: encoder outputs (U1, D), (U2, D); ids (U1,), (U2,) and sizes (N,) int64 on the CPU."""
-        matches = match_embeddings(embedding_1, embedding_2, unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
+        pairing = paired(embedding_1, embedding_2, unit_ids_1, unit_ids_2, population_sizes_1, population_sizes_2)
         z1, z2 = self.projector(embedding_1), self.projector(embedding_2)
         with torch.autocast(z1.device.type, enabled=False):                       # variances need full precision
-            z1, z2 = (z.float().index_select(0, rows.to(z.device, non_blocking=True)) for z, rows in ((z1, matches.row_1), (z2, matches.row_2)))
-            used, population = matches.population.unique(return_inverse=True)
-            free = len(population) - len(used)                                    # degrees of freedom of the pooled covariance
+            z1, z2 = z1.float().index_select(0, pairing.row_1), z2.float().index_select(0, pairing.row_2)
+            free = pairing.n_matched - pairing.n_populations                      # degrees of freedom of the pooled covariance
             if free < 1:                                                          # no population with two matched units: nothing varies
                 nothing = 0.0 * (z1.sum() + z2.sum())
                 return LossParts(nothing, nothing, nothing)
-            counts = torch.bincount(population).to(z1.device, non_blocking=True)
-            population = population.to(z1.device, non_blocking=True)
+            counts = (pairing.populations_1.occupied.new_zeros(len(pairing.populations_1.occupied), dtype=z1.dtype)
+                      .index_add(0, pairing.population, torch.ones_like(pairing.population, dtype=z1.dtype)).clamp(min=1))
             attraction = INVARIANCE * F.mse_loss(z1, z2)
-            repulsion = sum(_spread(z, population, counts, free) for z in (z1, z2))
+            repulsion = sum(_spread(z, pairing.population, counts, free) for z in (z1, z2))
         return LossParts(attraction + repulsion, attraction, repulsion)
 
 

@@ -151,3 +151,12 @@ def test_the_memory_for_five_thousand_units():
     whole, pieces = (float(subprocess.run([sys.executable, "-c", PEAK, n], capture_output=True, text=True, check=True).stdout) for n in ("5000", "256"))
     print(f"peak beside the libraries: {whole:.2f} GB in one pass, {pieces:.2f} GB in pieces of 256 units")
     assert pieces < 0.7 and pieces < 0.6 * whole
+
+
+def test_several_processes_give_what_one_gives(encoder, tmp_path):
+    made = [spikes(n_units=5 + k, name=f"r{k}", seed=k) for k in range(3)]
+    saved = [nl.Recording.load(recording.save(tmp_path / recording.recording_id)) for recording in made]
+    threads = torch.get_num_threads()
+    alone = nl.embed(encoder, saved)
+    pd.testing.assert_frame_equal(nl.embed(encoder, saved, n_jobs=2), alone, rtol=1e-6, atol=1e-7)
+    assert torch.get_num_threads() == threads

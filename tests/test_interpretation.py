@@ -228,7 +228,7 @@ def test_who_never_meets_has_no_influence_and_units_apart_none_at_all(encoder):
 def test_weights_are_those_of_the_module():
     """Rows sum to 1, and weights times values, through the last layer, are what the module gives; with populations of different sizes."""
     module, sizes = randomise(SpatialAttention(TINY.model)), torch.tensor([3, 5])
-    x, populations = torch.randn(8, 4, 16, generator=torch.Generator().manual_seed(0)), Populations(sizes, torch.device("cpu"))
+    x, populations = torch.randn(8, 4, 16, generator=torch.Generator().manual_seed(0)), Populations.of(sizes)
     weights = interpretation.attention_weights(module, x, populations)
     assert weights.shape == (2, 4, 2, 5, 5)
     np.testing.assert_allclose(weights.sum(dim=-1)[1], 1, rtol=1e-5)

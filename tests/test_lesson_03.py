@@ -53,7 +53,7 @@ def test_the_parts(config, sizes, clock):
     assert_close(ours(x), theirs(x), **close)
     assert_close(ours(x, clock=clock), theirs(x), **close)
     ours, theirs = pair("AskTheOthers", model.SpatialAttention, config)
-    assert_close(ours(x, torch.tensor(sizes)), theirs(x, model.Populations(torch.tensor(sizes), "cpu")), **close)
+    assert_close(ours(x, torch.tensor(sizes)), theirs(x, model.Populations.of(torch.tensor(sizes))), **close)
     qkv = lesson["split_heads"](ours.qkv(ours.norm(x)), config.heads)
     assert_close(ours.out(lesson["join_heads"](lesson["padded_read"](*qkv, torch.tensor(sizes)))), ours(x, torch.tensor(sizes)), **close)
     ours, theirs = pair("ThinkItOver", model.FeedForward, config)

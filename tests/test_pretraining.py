@@ -1,6 +1,8 @@
 """Pretraining: the recipe, and that a break changes nothing."""
+import errno
 import math
 import os
+import pkgutil
 import random
 import signal
 import subprocess
@@ -18,6 +20,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 import nuclr_lite as nl
 from helpers import TINY, TINY_CALCIUM, spikes
 from nuclr_lite import pretrained
+from nuclr_lite.checkpoints import best_checkpoint
 
 # 29 pairs (or so) an epoch of 8: 3 batches; 7 steps are two epochs and a bit.
 ONE = TINY.with_(steps=7)
@@ -279,10 +282,44 @@ def checkpoint_names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_last_two_checkpoints_are_kept(recording, whole, tmp_path):
+def test_the_two_newest_checkpoints_and_the_best_are_kept(recording, whole, tmp_path):
     nl.pretrain([recording], ONE.with_(checkpoint_every=2), tmp_path / "run")
-    assert checkpoint_names(tmp_path / "run") == ["checkpoint-00000006", "checkpoint-00000007"]
+    loss = whole.history["loss"].to_numpy()                                        # a row a step
+    since = {"checkpoint-00000002": loss[:2].mean(), "checkpoint-00000004": loss[2:4].mean(), "checkpoint-00000006": loss[4:6].mean(), "checkpoint-00000007": loss[6]}
+    best = min(since, key=since.get)
+    assert best not in ("checkpoint-00000006", "checkpoint-00000007")              # or this tests nothing
+    assert checkpoint_names(tmp_path / "run") == sorted([best, "checkpoint-00000006", "checkpoint-00000007"])
+    assert best_checkpoint(tmp_path / "run").name == best
     assert_same(nl.Pretrained.load(tmp_path / "run"), replace(whole, preset=None))                 # the newest
+
+
+@pytest.mark.parametrize("where", ["safetensors.torch.save_file", "os.fsync"])
+def test_a_full_disk_leaves_the_checkpoint_before(where, recording, whole, tmp_path, monkeypatch):
+    writes, write = [], pkgutil.resolve_name(where)
+
+    def full(*args, **kwargs):
+        writes.append(1)
+        if len(checkpoint_names(tmp_path)) > 1:                                    # the first checkpoint and what is being written
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(*args, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the checkpoint of step 2 can't be written to .*No space left on device.*; make room.*checkpoint-00000001 is whole"):
+        patch.setattr(where, full)
+        nl.pretrain([recording], ONE, tmp_path)
+    assert checkpoint_names(tmp_path) == ["checkpoint-00000001"] and len(writes) > 1
+    assert_same(nl.pretrain([recording], ONE, tmp_path, resume=True), whole)
+
+
+def test_a_folder_that_can_not_be_written_is_told_before_training(recording, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("nuclr_lite.pretraining._Run", None)                       # training would call it
+    with pytest.raises(OSError, match="checkpoints can't be written to .*; choose another out_dir"):
+        nl.pretrain([recording], ONE, tmp_path / "file" / "run")
+
+
+def test_no_checkpoint_is_best_where_there_is_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
+        best_checkpoint(tmp_path)
 
 
 def test_an_existing_run_is_not_overwritten(recording, tmp_path):

@@ -1,0 +1,81 @@
+"""Checkpoints of a training: all that going on needs, written whole or not at all."""
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .pretrained import Pretrained, checkpoints_in, write_model
+from .storage import atomic_directory
+
+NEWEST_KEPT = 2
+
+
+def make_writable(out_dir: Path):
+    """Make the folder and write to it, so that a training that couldn't keep anything ends before it begins. OSError says what to do."""
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out_dir):
+            pass
+    except OSError as error:
+        raise OSError(f"checkpoints can't be written to {out_dir} ({error}); choose another out_dir, or allow writing there.") from error
+
+
+def write_checkpoint(out_dir: Path, pretrained: Pretrained, optimizer: torch.optim.Optimizer, place: dict):
+    """Write `checkpoint-<step>`, and remove what is neither among the newest nor the best.
+
+    place : step, epoch, batch, recordings (their fingerprint), loss (mean since the checkpoint before).
+
+    Raises
+    ------
+    OSError : it can't be written (a full disk, a folder without permission); the checkpoints before stay whole.
+    """
+    from safetensors.torch import save_file
+
+    try:
+        with atomic_directory(out_dir / f"checkpoint-{place['step']:08d}", overwrite=True) as folder:
+            write_model(folder, pretrained)
+            state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
+                     for index, entry in optimizer.state_dict()["state"].items() for name, value in entry.items()}
+            save_file(state, folder / "optimizer.safetensors")
+            (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
+    except Exception as error:                                     # safetensors has a class of its own for a full disk
+        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+            raise
+        kept = checkpoints_in(out_dir)
+        raise OSError(f"the checkpoint of step {place['step']} can't be written to {out_dir} ({error}); make room, or allow writing, and go on with resume=True: "
+                      + (f"{kept[-1].name} is whole." if kept else "there is none from before.")) from error
+    best = best_checkpoint(out_dir)
+    for old in checkpoints_in(out_dir)[:-NEWEST_KEPT]:
+        if old != best:
+            shutil.rmtree(old)
+
+
+def read_checkpoint(checkpoint: Path) -> tuple[Pretrained, dict[int, dict[str, Tensor]], dict]:
+    """The model, the optimiser's state and the place that `write_checkpoint` was given."""
+    from safetensors.torch import load_file
+
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in load_file(checkpoint / "optimizer.safetensors").items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    return Pretrained.load(checkpoint), state, _place(checkpoint)
+
+
+def best_checkpoint(out_dir: str | Path) -> Path:
+    """The checkpoint before which the loss was lowest (mean since the one before it). It says nothing about labels, and with a rate that falls to 0 it is mostly the last.
+
+    Raises FileNotFoundError where there is none.
+    """
+    checkpoints = checkpoints_in(Path(out_dir))
+    if not checkpoints:
+        raise FileNotFoundError(f"{out_dir} holds no checkpoint; give the folder that pretrain(out_dir=...) wrote.")
+    return min(checkpoints, key=lambda checkpoint: _place(checkpoint)["loss"])
+
+
+def _place(checkpoint: Path) -> dict:
+    return json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
