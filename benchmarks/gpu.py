@@ -19,10 +19,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 from accelerate.utils import send_to_device
+from cost import operations
 from plain import plain_forward
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 import nuclr_lite as nl
 from nuclr_lite.model import Populations
@@ -170,15 +169,6 @@ def split(encoder, loss, views, options, steps: int = 20) -> pd.DataFrame:
     return pd.DataFrame([medians.add_suffix("_s").to_dict() | {"data_share": medians["data"] / medians.sum()}])
 
 
-def operations(preset, batch) -> float:
-    """Floating-point operations of one step's encoder, forward and backward, counted without computing anything. (The objective adds about a hundredth.)"""
-    with torch.device("meta"):
-        encoder, _ = build(preset)
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):      # the counter doesn't know every fused attention
-        encoder(*both_views(batch, "meta")).sum().backward()
-    return float(counter.get_total_flops())
-
-
 def ceiling(device, dtype) -> float:
     """Floating-point operations a second of the device's own product of two large matrices, the best of ten."""
     n = 8192 if device == "cuda" else 1024
@@ -193,7 +183,7 @@ def training(recordings, preset, batch, options) -> pd.DataFrame:
     short, long = (nl.pretrain(recordings, preset.with_(steps=steps), workers=options.workers, device=device) for steps in (options.warm_up, options.warm_up + options.steps))
     step_s = (long.seconds - short.seconds) / options.steps
     precision = torch.bfloat16 if options.device == "cuda" else torch.float32
-    counted, best = operations(preset, batch), ceiling(options.device, precision)
+    counted, best = operations(preset, *both_views(batch, "cpu")), ceiling(options.device, precision)
     memory = torch.cuda.max_memory_allocated() / 1e9 if options.device == "cuda" else float("nan")
     recipe = nl.PRESETS[options.preset].train.steps
     return pd.DataFrame([{"pairs": preset.train.batch_size, "units_a_batch": len(batch.tokens_1) + len(batch.tokens_2), "timed_steps": options.steps, "step_s": step_s,

@@ -526,7 +526,7 @@ for speed in (20e12, 100e12):
 assert round(flop_a_step * full.train.steps / 1e15) == 295
 
 # %% [markdown]
-# 5.9 TFLOP a step (a TFLOP is $10^{12}$ additions or multiplications), $295 \cdot 10^{15}$ of them a seed, that is, in one whole training: **projected** from a count of operations (`benchmarks/published_cost.py`, `results/README.md`), since no GPU was at hand to measure on. On a laptop
+# 5.9 TFLOP a step (a TFLOP is $10^{12}$ additions or multiplications), $294 \cdot 10^{15}$ of them a seed, that is, in one whole training: **projected** from a count of operations (`benchmarks/cost.py`, `results/README.md`), since no GPU was at hand to measure on. On a laptop
 # it is out of reach. On a GPU, once the recordings are converted, it is these three lines:
 # ```python
 # recordings = [nl.Recording.load(path) for path in sorted(Path("data/processed/allen").iterdir())]

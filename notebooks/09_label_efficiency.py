@@ -15,7 +15,7 @@
 # so how many does the classifier on top of it still need, against features that had no pretraining?
 # And how to compare two methods on the same animals, with an interval.
 #
-# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 12 without; on a GPU: not timed yet. Run again, it finds what it computed in
+# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 7 without; on a GPU: not timed yet. Run again, it finds what it computed in
 # `runs/` and takes seconds.
 #
 # **The claim** (Arora et al. 2025): one eighth of the labels beats the baselines with all of them. It was made for real recordings; here we test the same sentence on *simulated* ones, as a number.
@@ -37,6 +37,7 @@ modality = "spikes"            # "spikes" or "calcium"
 label_column = "cell_type"     # what to decode
 runs_dir = "../runs"           # where results are kept; a run that was stopped goes on from there
 jobs = 0                       # processes; 0: one for each core
+encoder_seeds = 0              # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, one at "laptop"
 scores_csv = ""                # also write the table of all results here; "": nowhere
 seed = 0                       # of the draws in the exercises; the encoders have their own seeds
 
@@ -57,15 +58,16 @@ from nuclr_lite import comparison, experiments, methods
 # %%
 shares = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}, label_shares=(0.25,), draws=1),
-        "laptop": dict(n_animals=20, n_held_out=6, changes={}, label_shares=shares, draws=3, seeds=(0, 1)),
+        "laptop": dict(n_animals=20, n_held_out=6, changes={}, label_shares=shares, draws=4),
         "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}, label_shares=(1 / 32, *shares),
-                     draws=20, seeds=(0, 1, 2, 3, 4))}[profile]
+                     draws=20)}[profile]
+size["seeds"] = tuple(range(encoder_seeds or (5 if profile == "full" else 1)))
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
 baselines = methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
 
 # %%
 experiment = experiments.Experiment(
-    name=f"label-efficiency-{modality}-{label_column}-{profile}", label=label_column, source=source,
+    name=f"label-efficiency-{modality}-{label_column}-{profile}-{len(size['seeds'])}", label=label_column, source=source,
     modality=modality, preset="quick" if modality == "spikes" else "quick-calcium",
     encoders=encoders, baselines=baselines, **size)
 cells = experiment.cells()
@@ -88,7 +90,7 @@ print(f"all labels: {labelled} units of {len(recordings) - len(held_out)} record
 # %% [markdown]
 # ## 2 · The curve
 #
-# Means over seeds of the encoder and draws of the labels; bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, the coupling made by hand, and the best of the rest, which look at a unit alone; the table
+# Means over draws of the labels (and seeds of the encoder, if `encoder_seeds` asks for several); bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, the coupling made by hand, and the best of the rest, which look at a unit alone; the table
 # below has everything.
 
 # %%
@@ -106,8 +108,8 @@ wide.round(3)
 # %% [markdown]
 # ## 3 · One eighth against all
 #
-# The claim is about a *difference*, so we put an interval on the difference: the same animals and seeds are drawn for both methods, again and again. An animal in which everything is easy
-# then cancels. The row *NuCLR* compares it with itself, given all labels. A difference is called significant if 0 lies outside the 95 % interval; six animals and two seeds are few, and the interval is as wide as it is for a reason.
+# The claim is about a *difference*, so we put an interval on the difference: the same animals are drawn for both methods, again and again. An animal in which everything is easy
+# then cancels. The row *NuCLR* compares it with itself, given all labels. A difference is called significant if 0 lies outside the 95 % interval; six animals are few, and one encoder says nothing about the next; the interval is as wide as it is for a reason.
 
 # %%
 eighth = min(rows["share"], key=lambda share: abs(share - 1 / 8))
@@ -217,7 +219,7 @@ nl.plots.labels_needed(wide.loc["NuCLR"], others[drawn], needed[drawn],
                        title=f"{label_column}, held-out animals ({where})")
 
 # %% [markdown]
-# A line without a square is passed at no share; a square at the left edge means: at this share or a smaller one. The squares are read off means. Whether a method is *passed*, given these few animals and seeds, only the interval of the difference says: section 3.
+# A line without a square is passed at no share; a square at the left edge means: at this share or a smaller one. The squares are read off means. Whether a method is *passed*, given these few animals, only the interval of the difference says: section 3.
 
 # %% [markdown]
 # ## What you should have seen

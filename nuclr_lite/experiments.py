@@ -149,18 +149,21 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     cells = experiment.cells()
     todo = [row for row in cells.to_dict("records") if not cell_folder(experiment, out_dir, row).exists()]
     threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
-    # First the encoders, each once; then features, each once; then everything that is read off them.
+    # Encoders and features that need none, each once; then the encoders' features; then everything that is read off them. Encoders come first, as they take longest.
     vectors = {_feature_id(experiment, row, data): row for row in todo}
     vectors = {name: row for name, row in vectors.items() if not (out_dir / "features" / name).exists()}
     encoders = {_encoder_id(experiment, row, data): row for row in vectors.values() if experiment.encoder_of(row["method"])}
     encoders = {name: row for name, row in encoders.items() if not (out_dir / "encoders" / name).exists()}
-    for work, rows, what in ((_train, [*encoders.values()], "encoder"), (_describe, [*vectors.values()], "feature set"), (_cell, todo, "cell")):
-        if work is _cell and rows:
+    from_encoder = [row for row in vectors.values() if experiment.encoder_of(row["method"])]
+    without = [row for row in vectors.values() if not experiment.encoder_of(row["method"])]
+    for works, what in (([(_train, row) for row in encoders.values()] + [(_describe, row) for row in without], "encoders and features without"),
+                        ([(_describe, row) for row in from_encoder], "features of encoders"), ([(_cell, row) for row in todo], "cells")):
+        if what == "cells" and works:
             data["common"] = _common_units(experiment, cells, data, out_dir)
-        tasks = (delayed(work)(experiment, row, data, out_dir, threads) for row in rows)
+        tasks = (delayed(work)(experiment, row, data, out_dir, threads) for work, row in works)
         with warnings.catch_warnings():                        # joblib replaces a worker that has grown or waited long, and says so each time
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
-            for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(rows), desc=f"{experiment.name}: {what}s", unit=what, disable=not rows):
+            for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(works), desc=f"{experiment.name}: {what}", disable=not works):
                 pass
     _write(folder / "provenance.json", json.dumps(provenance(experiment, data), indent=1))
     scores, folds = [], []

@@ -15,7 +15,7 @@ def test_the_gpu_script_runs_on_a_cpu(tmp_path):
     done = subprocess.run([sys.executable, str(BENCHMARKS / "gpu.py"), *small, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     tables = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
-    assert tables.keys() == {"correctness", "step", "training"}
+    assert tables.keys() == {"correctness", "step", "split", "training"}
     exact = tables["correctness"].set_index("precision").loc["float32", ["vectors", "loss", "gradients"]]
     assert (exact.astype(float) < 1e-6).all()
     assert (tables["step"]["seconds"] > 0).all() and tables["training"]["tflop_a_step"].iloc[0] > 0
