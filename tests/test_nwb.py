@@ -1,4 +1,5 @@
 """NWB files, written here with pynwb as different laboratories would, come in as recordings; bad ones are refused with the remedy."""
+import gc
 import re
 import socket
 import sys
@@ -645,6 +646,35 @@ def test_connection_lost_while_data_are_read(tmp_path):
             server.faults = [None] * good + [fault] * 9
             with pytest.raises(ValueError, match=r"/a\.nwb: can't be read as NWB .* or the connection failed; try again"):
                 read_nwb(f"{server.url}/a.nwb")
+
+
+def test_garbage_collection_in_another_thread_does_not_stop_the_reading(tmp_path, monkeypatch):
+    """HDF5 objects that are collected while HDF5 waits for the network would wait for HDF5."""
+    pytest.importorskip("aiohttp", reason="reading over the network needs aiohttp")
+    monkeypatch.setattr("nuclr_lite.sources.nwb_opening.SILENCE_S", 3.0)
+    path = write(with_spikes(), tmp_path / "a.nwb")
+    thresholds = gc.get_threshold()
+    gc.set_threshold(10**8)
+    cycles = []
+    for _ in range(5):
+        cycles.append([h5py.File(path)["units"]])
+        cycles[-1].append(cycles[-1])
+
+    class CollectsWhileItAnswers(type(path)):
+        def read_bytes(self):
+            if any(request.range for request in server.log):
+                cycles.clear()
+                gc.set_threshold(10)
+                assert len([[] for _ in range(1000)]) == 1000                       # so many new objects start the collector, if it is on
+            return path.read_bytes()
+
+    try:
+        with Server(files={"/a.nwb": path}) as server:
+            server.files["/a.nwb"] = CollectsWhileItAnswers(path)
+            assert read_nwb(f"{server.url}/a.nwb")[0].n_units == 3
+        assert not cycles and gc.isenabled()
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def test_s3_and_names_in_addresses(tmp_path, monkeypatch):

@@ -33,7 +33,8 @@ def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tu
     modality : 'spikes' or 'calcium'. None: whichever the file holds.
     label_columns : columns of the units (or ROI) table to keep. None: all with one value a unit, also `electrode_group` (its name)
         and `electrode_location`, where a unit's electrodes agree on one; of ROIs also `imaging_plane` (its name) and
-        `imaging_plane_location`. A column `unit_id` becomes `unit_id_in_file`; Suite2p's `iscell`, `is_cell` and `cell_probability`.
+        `imaging_plane_location` (believe it only if you know who wrote it: Suite2p's own NWB files all say V1). A column `unit_id`
+        becomes `unit_id_in_file`; Suite2p's `iscell`, `is_cell` and `cell_probability`.
     animal : None: the file's subject_id. The name of a column that is constant within the file: its value. Else the id itself.
     probe_column : a column such as 'electrode_group': one recording for each of its values (spikes only). None: one a file.
     series : which RoiResponseSeries, by name or 'container/name'. None: the one inside a DfOverF, or else the only one. Several names,

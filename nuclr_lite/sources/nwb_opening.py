@@ -1,6 +1,7 @@
 """An NWB file opened for reading, on disk or at an address."""
 from __future__ import annotations
 
+import gc
 import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ def _opened(file: Path | str):
     else:
         shown, remedy, passed_on = file, "it is truncated or not NWB; download it again", (PermissionError,)
     with ExitStack() as closing:
+        if is_address(file):
+            closing.enter_context(_without_garbage_collection())
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Ignoring cached namespace")      # an older NWB version, and read all the same
@@ -81,6 +84,19 @@ def _remote(address: str, shown: str, closing: ExitStack):
     if not stream.seekable():
         raise ValueError("the server doesn't give parts of a file")
     return closing.enter_context(h5py.File(closing.enter_context(stream), "r"))
+
+
+@contextmanager
+def _without_garbage_collection():
+    """While HDF5 waits for the network it holds its lock. Were Python's collector to start in the network's thread just then, and to meet
+    an HDF5 object there, it would wait for that lock: a standstill, until the timeout."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _network():
