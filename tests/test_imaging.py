@@ -156,9 +156,10 @@ def test_pickles_damage_and_misfits(tmp_path):
     refused("flat", ValueError, r"F\.npy: has shape \(1000,\)", F=np.ones(1000))
     refused("texts", ValueError, r"Fneu\.npy: is an array \(4, 1000\) of <U1", Fneu=np.full((4, 1000), "x"))
     refused("no iscell", ValueError, "no iscell.npy.*keep=None", iscell=None)
-    (plane / "Fneu.npy").write_bytes((plane / "F.npy").read_bytes()[:9000])
-    with pytest.raises(ValueError, match=r"Fneu\.npy: can't be read as a plain array"):
-        read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
+    for content in ((plane / "F.npy").read_bytes()[:9000], b"", pickle.dumps(Attack())):
+        (plane / "Fneu.npy").write_bytes(content)
+        with pytest.raises(ValueError, match=r"Fneu\.npy: can't be read as a plain array"):
+            read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
     raw = fluorescence()[0]
     raw[2, 500] = np.nan
     refused("nan", ValueError, "of unit 2 is NaN", F=raw)

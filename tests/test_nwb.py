@@ -453,11 +453,11 @@ def test_a_file_that_suite2p_wrote(tmp_path):
     table = rois(nwbfile, range(5))
     table.add_column("iscell", "two columns - iscell & probcell", data=np.array([[1, 0.9], [0, 0.2], [1, 0.8], [0, 0.1], [1, 0.7]]))
     for k, name in enumerate(["Fluorescence", "Deconvolved"]):
-        planes = [traces_of(table, ramp(n_rois=len(rows)) + 100 * k, f"plane{i}", rows) for i, rows in enumerate([[0, 1, 2], [3, 4]])]
+        planes = [traces_of(table, ramp(n_rois=len(rows)) + 100 * k, f"plane{i}", rows) for i, rows in [(10, [3, 4]), (9, [0, 1, 2])]]
         nwbfile.processing["ophys"].add(Fluorescence(roi_response_series=planes, name=name))
     path = write(nwbfile, tmp_path / "a.nwb")
     first, second = read_nwb(path, series="Deconvolved", keep="is_cell")
-    assert (first.recording_id, second.recording_id) == ("a-plane0", "a-plane1")
+    assert (first.recording_id, second.recording_id) == ("a-plane9", "a-plane10")
     assert first.units["cell_probability"].to_dict() == {0: 0.9, 2: 0.8} and second.units["cell_probability"].to_dict() == {4: 0.7}
     np.testing.assert_array_equal(first.traces, ramp()[:, [0, 2]] + 100)
 

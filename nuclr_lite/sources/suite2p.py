@@ -126,7 +126,7 @@ def _read_plane(plane: Path, name: str, animal_id, rate, signal, keep, neuropil_
             neuropil = _array(plane / "Fneu.npy", *fluorescence.shape)[kept].T
             corrected = raw - np.float32(neuropil_coefficient) * neuropil
         baseline = running_baseline(corrected, rate)
-        too_low = (baseline < SMALLEST_BASELINE * np.median(raw, axis=0)).any(axis=0) | (baseline <= 0).any(axis=0)
+        too_low = (baseline <= SMALLEST_BASELINE * np.maximum(np.median(raw, axis=0), 0)).any(axis=0)
         if too_low.all():
             raise ValueError(f"{plane}: no cell has a baseline well above zero (F - {neuropil_coefficient:g} Fneu), so that dF/F means nothing; "
                              "use signal='spks', or a smaller neuropil_coefficient.")
