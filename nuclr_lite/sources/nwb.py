@@ -44,8 +44,9 @@ def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tu
 
     Returns
     -------
-    list[Recording], in order of file name. recording_id is the file's name without .nwb (at an address that has none: the
-    file's identifier), with '-' and the probe or plane where they make several recordings of a file; units are indexed by the table's id; times are in s on the file's clock; `.epochs` is the file's epochs table.
+    list[Recording], in order of file name. recording_id is the file's name without .nwb (at an address that has none: the file's
+    identifier), with '-' and the probe or plane where they make several recordings of a file; units are indexed by the table's id;
+    times are in s on the file's clock; `.epochs` is the file's epochs table.
 
     Raises
     ------
