@@ -1,4 +1,7 @@
 """NWB files, written here with pynwb as different laboratories would, come in as recordings; bad ones are refused with the remedy."""
+import gc
+import re
+import socket
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nuclr_lite as nl
+from allen_server import Fault, Server
 from helpers import shared
 from nuclr_lite.intervals import covered
 from nuclr_lite.sources.nwb import read_nwb
+from nuclr_lite.sources.nwb_opening import name_in, without_secrets
 
 pynwb = pytest.importorskip("pynwb")
 from pynwb.epoch import TimeIntervals
@@ -212,6 +217,43 @@ def test_no_units_and_no_spikes(tmp_path):
         read_nwb(write(with_spikes(trains=[[1.0], [np.nan]]), tmp_path / "c.nwb"))
 
 
+def test_one_electrode_a_unit_without_an_index(tmp_path):
+    """As some exporters write it: `electrodes` is a plain reference into the electrodes table."""
+    nwbfile = new_file()
+    group = nwbfile.create_electrode_group("probe", "d", "cortex", nwbfile.create_device("Neuropixels"))
+    for location in ("VISp", "CA1"):
+        nwbfile.add_electrode(location=location, group=group)
+    path = write(with_spikes(nwbfile, electrodes=[[1], [0], [1]]), tmp_path / "a.nwb")
+    with h5py.File(path, "r+") as file:
+        del file["units/electrodes_index"]
+    [recording] = read_nwb(path)
+    assert recording.units["electrode_location"].tolist() == ["CA1", "VISp", "CA1"]
+
+
+def test_float32_and_unsorted_times(tmp_path):
+    path = write(with_spikes(), tmp_path / "a.nwb")
+    with h5py.File(path, "r+") as file:
+        times, attributes = file["units/spike_times"][:], dict(file["units/spike_times"].attrs)
+        times[[0, 1]] = times[[1, 0]]
+        del file["units/spike_times"]
+        file["units"].create_dataset("spike_times", data=times.astype(np.float32)).attrs.update(attributes)
+        file["units/spike_times_index"].attrs["target"] = file["units/spike_times"].ref
+    with pytest.warns(UserWarning, match="a: sorted the spike times of 1 units that were not in order"):
+        [recording] = read_nwb(path)
+    assert recording.times.dtype == np.float64
+    np.testing.assert_array_equal(recording.spike_times(0), TRAINS[0])
+    np.testing.assert_array_equal(recording.intervals, [[0.5, 99.5]])
+
+
+def test_unicode(tmp_path):
+    path = write(with_spikes(new_file("souris_é"), **{"aire corticale": ["V1é", "皮层", "V1é"]}), tmp_path / "séance 1.nwb")
+    [recording] = read_nwb(path, keep="`aire corticale` == 'V1é'")
+    assert (recording.recording_id, recording.animal_id) == ("séance 1", "souris_é")
+    assert recording.units["aire corticale"].to_dict() == {0: "V1é", 2: "V1é"}
+    again = nl.Recording.load(recording.save(tmp_path / "saved"))
+    assert again.units.equals(recording.units) and again.animal_id == "souris_é"
+
+
 # Valid time and epochs
 
 def test_intervals_from_tables(tmp_path):
@@ -297,7 +339,8 @@ def test_calcium_with_a_rate(tmp_path):
     assert (recording.sampling_rate_hz, recording.start_s) == (10.0, 2.0)
     np.testing.assert_array_equal(recording.traces, ramp())
     np.testing.assert_array_equal(recording.intervals, [[2.0, 7.0]])
-    assert recording.units.index.tolist() == [10, 11, 12] and list(recording.units) == ["region", "snr"]          # no pixel_mask
+    assert recording.units.index.tolist() == [10, 11, 12] and list(recording.units) == [
+        "region", "snr", "imaging_plane", "imaging_plane_location"]                # no pixel_mask
     assert recording.units["region"].tolist() == columns["region"]
     assert recording.epochs.values.tolist() == [[2, 4, "running"]]
     assert recording.provenance["series"] == "ophys/DfOverF/traces"
@@ -355,6 +398,68 @@ def test_which_series(tmp_path):
     assert read_nwb(path, series="Fluorescence/traces")[0].traces[0, 0] == 0
     with pytest.raises(ValueError, match=r"dff\.nwb: there are 2 series of traces called 'traces'"):
         read_nwb(path, series="traces")
+
+
+def with_planes() -> pynwb.NWBFile:
+    """Two planes of two and three ROIs, the second in another area and half a frame later; ramps that begin at 0 and 1000."""
+    from pynwb.ophys import OpticalChannel
+
+    nwbfile = new_file()
+    device, series = nwbfile.create_device("microscope"), []
+    segmentation = ImageSegmentation()
+    nwbfile.create_processing_module("ophys", "calcium").add(segmentation)
+    for i, location in enumerate(["VISp", "VISl"]):
+        channel = OpticalChannel(name="channel", description="green", emission_lambda=510.0)
+        plane = nwbfile.create_imaging_plane(name=f"depth{i}", optical_channel=channel, description="a plane", device=device,
+                                             excitation_lambda=920.0, indicator="GCaMP6f", location=location)
+        table = segmentation.create_plane_segmentation(name=f"rois{i}", description="cells", imaging_plane=plane)
+        table.add_column("good", "a label")
+        for k in range(2 + i):
+            table.add_roi(pixel_mask=[(k, k, 1.0)], good=k > 0)
+        series.append(traces_of(table, ramp(n_rois=2 + i) + 1000 * i, f"traces{i}", rate=10.0, starting_time=0.05 * i))
+    nwbfile.processing["ophys"].add(DfOverF(roi_response_series=series))
+    nwbfile.processing["ophys"].add(Fluorescence(roi_response_series=traces_of(table, ramp() + 5000, "raw")))
+    return nwbfile
+
+
+def test_several_planes(tmp_path):
+    path = write(with_planes(), tmp_path / "planes.nwb")
+    with pytest.raises(ValueError, match=r"several series.*series='name' one of .*DfOverF/traces0.*container.*one recording each"):
+        read_nwb(path)
+    for series in ("DfOverF", "ophys/DfOverF", ["traces0", "traces1"], ("DfOverF/traces0", "DfOverF")):
+        first, second = read_nwb(path, series=series)
+        assert (first.recording_id, second.recording_id) == ("planes-depth0", "planes-depth1")
+        assert first.units["imaging_plane"].tolist() == ["depth0"] * 2 and second.units["imaging_plane"].tolist() == ["depth1"] * 3
+        assert second.units["imaging_plane_location"].tolist() == ["VISl"] * 3
+        np.testing.assert_array_equal(second.traces, ramp() + 1000)
+        assert (first.start_s, second.start_s) == (0.0, 0.05) and second.provenance["series"] == "ophys/DfOverF/traces1"
+    [alone] = read_nwb(path, series="traces1", keep="good", label_columns="imaging_plane_location")
+    assert alone.recording_id == "planes" and list(alone.units) == ["imaging_plane_location"]
+    np.testing.assert_array_equal(alone.traces, ramp()[:, 1:] + 1000)
+    assert [r.n_units for r in read_nwb(path, series="DfOverF", keep="good")] == [1, 2]
+    # One plane, two signals: told apart by the series' names.
+    assert [r.recording_id for r in read_nwb(path, series=["raw", "traces1"])] == ["planes-raw", "planes-traces1"]
+    for series, problem in [("OverF", "0 series of traces called 'OverF'"), (["traces0", "nothing"], "0 series of traces called 'nothing'"),
+                            ([], "no series chosen")]:
+        with pytest.raises(ValueError, match=problem):
+            read_nwb(path, series=series)
+    with pytest.raises(ValueError, match=r"planes\.nwb: ophys/DfOverF/traces0: keep=.* holds for none of its 2 units"):
+        read_nwb(path, series="DfOverF", keep="imaging_plane == 'depth1'")
+
+
+def test_a_file_that_suite2p_wrote(tmp_path):
+    """All planes in one ROI table, series called by the plane, `iscell` of two columns."""
+    nwbfile = new_file()
+    table = rois(nwbfile, range(5))
+    table.add_column("iscell", "two columns - iscell & probcell", data=np.array([[1, 0.9], [0, 0.2], [1, 0.8], [0, 0.1], [1, 0.7]]))
+    for k, name in enumerate(["Fluorescence", "Deconvolved"]):
+        planes = [traces_of(table, ramp(n_rois=len(rows)) + 100 * k, f"plane{i}", rows) for i, rows in [(10, [3, 4]), (9, [0, 1, 2])]]
+        nwbfile.processing["ophys"].add(Fluorescence(roi_response_series=planes, name=name))
+    path = write(nwbfile, tmp_path / "a.nwb")
+    first, second = read_nwb(path, series="Deconvolved", keep="is_cell")
+    assert (first.recording_id, second.recording_id) == ("a-plane9", "a-plane10")
+    assert first.units["cell_probability"].to_dict() == {0: 0.9, 2: 0.8} and second.units["cell_probability"].to_dict() == {4: 0.7}
+    np.testing.assert_array_equal(first.traces, ramp()[:, [0, 2]] + 100)
 
 
 def test_timestamps_without_gaps(tmp_path):
@@ -433,7 +538,7 @@ def test_both_or_neither(tmp_path):
     with pytest.raises(ValueError, match=r"both\.nwb: holds both spikes and calcium traces; choose with modality="):
         read_nwb(both)
     assert list(read_nwb(both, modality="spikes")[0].units) == ["area"]
-    assert list(read_nwb(both, modality="calcium")[0].units) == ["region"]
+    assert list(read_nwb(both, modality="calcium")[0].units)[0] == "region"
     with pytest.raises(ValueError, match=r"neither\.nwb: holds no spikes and no calcium; looked for a units table.*RoiResponseSeries"):
         read_nwb(write(new_file(), tmp_path / "neither.nwb"))
     one = write(with_spikes(), tmp_path / "one.nwb")
@@ -487,6 +592,105 @@ def test_pynwb_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynwb", None)
     with pytest.raises(ImportError, match="pip install pynwb"):
         read_nwb(path)
+
+
+# Over the network, from a server on this machine
+
+def test_from_an_address(tmp_path):
+    pytest.importorskip("aiohttp", reason="reading over the network needs aiohttp")
+    rng = np.random.default_rng(0)
+    nwbfile = with_spikes(area=["V1", "LM", "V1"], observed=[[[0, 100]]] * 3)
+    nwbfile.add_acquisition(pynwb.TimeSeries(name="raw", data=rng.integers(-999, 999, 12_000_000, dtype=np.int16), unit="V", rate=3e4))
+    path = write(nwbfile, tmp_path / "sub-1_ses 2.nwb")
+    [expected] = read_nwb(path)
+    with Server(files={"/sub-1/sub-1_ses 2.nwb?signature=hunter2": path, "/api/assets/0d3a/download/": path}) as server:
+        [recording] = read_nwb(f"{server.url}/sub-1/sub-1_ses%202.nwb?signature=hunter2")
+        assert (recording.recording_id, recording.animal_id) == ("sub-1_ses 2", "mouse7") and recording.units.equals(expected.units)
+        assert "hunter2" not in repr(recording.provenance) and recording.provenance["file"].endswith("/sub-1/sub-1_ses%202.nwb")
+        np.testing.assert_array_equal(recording.times, expected.times)
+        # The raw data, most of the file, are left where they are.
+        spans = [re.fullmatch(r"bytes=(\d+)-(\d+)", request.range).groups() for request in server.log if request.range]
+        assert path.stat().st_size > 23_000_000 and 0 < sum(int(stop) - int(start) for start, stop in spans) < 8_000_000
+        assert read_nwb(f"{server.url}/api/assets/0d3a/download/")[0].recording_id == "test-0001"          # no name: the identifier
+
+
+def test_address_that_fails(tmp_path):
+    pytest.importorskip("aiohttp", reason="reading over the network needs aiohttp")
+    path = write(with_spikes(), tmp_path / "a.nwb")
+    cannot = r"/a\.nwb: can't be read as NWB \(.*\): it is truncated or not NWB, or the connection failed; try again, or download"
+    with Server(files={"/a.nwb": path, "/a.nwb?signature=hunter2": path}) as server:
+        with pytest.raises(FileNotFoundError, match=r"/b\.nwb: nothing there; check the address"):
+            read_nwb(f"{server.url}/b.nwb")
+        for fault in (Fault(status=403), Fault(status=500), Fault(page=True), Fault(drop=True, after=1000), Fault(truncate=True, after=1000)):
+            server.faults = [None, *[fault] * 9]                                    # the first request asks for the size only
+            with pytest.raises(ValueError, match=cannot) as raised:
+                read_nwb(f"{server.url}/a.nwb?signature=hunter2")
+            assert "hunter2" not in str(raised.value)
+        server.faults = []
+        assert read_nwb(f"{server.url}/a.nwb")[0].n_units == 3                      # and no harm done
+    with socket.socket() as free, pytest.raises(ValueError, match=cannot):          # nobody listens
+        free.bind(("127.0.0.1", 0))
+        read_nwb(f"http://127.0.0.1:{free.getsockname()[1]}/a.nwb")
+    with pytest.raises(ValueError, match="'ftp://x/a.nwb'.*https://.*s3://"):
+        read_nwb("ftp://x/a.nwb")
+
+
+def test_connection_lost_while_data_are_read(tmp_path):
+    pytest.importorskip("aiohttp", reason="reading over the network needs aiohttp")
+    path = write(with_traces(np.random.default_rng(0).random((150_000, 3))), tmp_path / "a.nwb")
+    with Server(files={"/a.nwb": path}) as server:
+        read_nwb(f"{server.url}/a.nwb")
+        n_requests = len(server.log)
+        assert n_requests >= 4
+        for good, fault in [(1, Fault(ignore_range=True)), (n_requests - 1, Fault(status=500)), (n_requests - 1, Fault(drop=True, after=1000))]:
+            server.faults = [None] * good + [fault] * 9
+            with pytest.raises(ValueError, match=r"/a\.nwb: can't be read as NWB .* or the connection failed; try again"):
+                read_nwb(f"{server.url}/a.nwb")
+
+
+def test_garbage_collection_in_another_thread_does_not_stop_the_reading(tmp_path, monkeypatch):
+    """HDF5 objects that are collected while HDF5 waits for the network would wait for HDF5."""
+    pytest.importorskip("aiohttp", reason="reading over the network needs aiohttp")
+    monkeypatch.setattr("nuclr_lite.sources.nwb_opening.SILENCE_S", 3.0)
+    path = write(with_spikes(), tmp_path / "a.nwb")
+    thresholds = gc.get_threshold()
+    gc.set_threshold(10**8)
+    cycles = []
+    for _ in range(5):
+        cycles.append([h5py.File(path)["units"]])
+        cycles[-1].append(cycles[-1])
+
+    class CollectsWhileItAnswers(type(path)):
+        def read_bytes(self):
+            if any(request.range for request in server.log):
+                cycles.clear()
+                gc.set_threshold(10)
+                assert len([[] for _ in range(1000)]) == 1000                       # so many new objects start the collector, if it is on
+            return path.read_bytes()
+
+    try:
+        with Server(files={"/a.nwb": path}) as server:
+            server.files["/a.nwb"] = CollectsWhileItAnswers(path)
+            assert read_nwb(f"{server.url}/a.nwb")[0].n_units == 3
+        assert not cycles and gc.isenabled()
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def test_s3_and_names_in_addresses(tmp_path, monkeypatch):
+    """No bucket can be had here: what is asked for, not whether Amazon answers."""
+    web = pytest.importorskip("fsspec.implementations.http", reason="reading over the network needs fsspec and aiohttp")
+    asked = []
+    (tmp_path / "x").write_bytes(b"no NWB")
+    monkeypatch.setattr(web.HTTPFileSystem, "open", lambda self, address, *args, **options: asked.append(address) or (tmp_path / "x").open("rb"))
+    with pytest.raises(ValueError, match="s3://bucket/blobs/a b/c.nwb: can't be read"):
+        read_nwb("s3://bucket/blobs/a b/c.nwb")
+    assert asked == ["https://bucket.s3.amazonaws.com/blobs/a%20b/c.nwb"]
+    assert [name_in(f"https://host/{end}") for end in ("a/sub%201.nwb?x=1", "download/", "", ".nwb")] == ["sub 1", None, None, None]
+    assert without_secrets("https://me:word@host/a.nwb?signature=x") == "https://host/a.nwb"
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(ImportError, match=r"from an address needs .*pip install 'fsspec\[http\]'; or download"):
+        read_nwb("https://host/a.nwb")
 
 
 # Real files (shared folder)

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ..recording import Recording
-from .nwb import _first_line, _kept, _on_grid
+from .nwb import _kept
+from .nwb_opening import _first_line
+from .nwb_traces import _on_grid
 
 PIPELINE = "processing/brain_observatory_pipeline"
 DFF, SEGMENTATION = f"{PIPELINE}/DfOverF/imaging_plane_1", f"{PIPELINE}/ImageSegmentation"

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,14 @@ from ..intervals import covered, without
 from ..progress import progress
 from ..recording import Recording
 from ..tables import tidy_units
+from .nwb_opening import _first_line, _opened, is_address, name_in, without_secrets
+from .nwb_traces import _choose, _frames, _imaging_plane, _in_order, _place
 
 
 def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tuple[str, ...] | None = None, animal: str | None = None,
-             probe_column: str | None = None, series: str | None = None, intervals_from: str | None = None,
+             probe_column: str | None = None, series: str | Sequence[str] | None = None, intervals_from: str | None = None,
              keep: str | None = None) -> list[Recording]:
-    """The recordings in an NWB file, or in all .nwb files of a folder.
+    """The recordings in an NWB file, in all .nwb files of a folder, or in a file at an address.
 
     Spikes come from the units table; valid is the time that the `obs_intervals` of all units share or, where there are none, from
     the first to the last spike. Calcium comes from a RoiResponseSeries; with timestamps, frames are placed on a regular grid, and
@@ -26,73 +28,57 @@ def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tu
 
     Parameters
     ----------
-    path : a file or a folder. modality : 'spikes' or 'calcium'. None: whichever the file holds.
+    path : a file, a folder, or an address: 'https://...' (such as DANDI gives for each of its files) or 's3://...' in a public bucket.
+        Of a file at an address only the parts are fetched that are read, and nothing is kept; to read it often, download it.
+    modality : 'spikes' or 'calcium'. None: whichever the file holds.
     label_columns : columns of the units (or ROI) table to keep. None: all with one value a unit, also `electrode_group` (its name)
-        and `electrode_location`, where a unit's electrodes agree on one. A column `unit_id` becomes `unit_id_in_file`.
+        and `electrode_location`, where a unit's electrodes agree on one; of ROIs also `imaging_plane` (its name) and
+        `imaging_plane_location` (believe it only if you know who wrote it: Suite2p's own NWB files all say V1). A column `unit_id`
+        becomes `unit_id_in_file`; Suite2p's `iscell`, `is_cell` and `cell_probability`.
     animal : None: the file's subject_id. The name of a column that is constant within the file: its value. Else the id itself.
     probe_column : a column such as 'electrode_group': one recording for each of its values (spikes only). None: one a file.
-    series : which RoiResponseSeries, by name or 'container/name'. None: the one inside a DfOverF, or else the only one.
+    series : which RoiResponseSeries, by name or 'container/name'. None: the one inside a DfOverF, or else the only one. Several names,
+        or the name of a container such as 'DfOverF': one recording for each series, as a rule an imaging plane.
     intervals_from : 'epochs', 'trials' or another table of intervals in the file: only its rows are valid time.
     keep : which units: a pandas expression over the columns, such as "quality == 'good' and depth > 100".
 
     Returns
     -------
-    list[Recording], in order of file name. recording_id is the file's name without .nwb, with '-' and the probe if there is a
-    probe_column; units are indexed by the table's id; times are in s on the file's clock; `.epochs` is the file's epochs table.
+    list[Recording], in order of file name. recording_id is the file's name without .nwb (at an address that has none: the file's
+    identifier), with '-' and the probe or plane where they make several recordings of a file; units are indexed by the table's id;
+    times are in s on the file's clock; `.epochs` is the file's epochs table.
 
     Raises
     ------
-    FileNotFoundError : nothing at `path`, or no .nwb file in the folder. ImportError : pynwb is not installed.
-    ValueError : naming the file and the remedy: truncated or not NWB; neither or both modalities; no subject_id; a column, series
+    FileNotFoundError : nothing at `path`, or no .nwb file in the folder. ImportError : pynwb, or fsspec for an address, is not installed.
+    ValueError : naming the file and the remedy: truncated, not NWB, or a broken connection; neither or both modalities; no subject_id; a column, series
         or table that isn't there; no time that is valid for all units; and what `Recording` itself refuses.
     """
     if modality not in (None, "spikes", "calcium"):
         raise ValueError(f"modality is {modality!r}; use 'spikes', 'calcium', or None for whichever the file holds.")
-    path = Path(path)
+    files = [path] if is_address(path) else _files_at(Path(path))
+    recordings = []
+    for file in progress(files, desc="read NWB", unit="file", leave=False, disable=len(files) == 1):
+        with _opened(file) as nwbfile:
+            shown, name = (without_secrets(file), name_in(file) or nwbfile.identifier) if is_address(file) else (file, file.stem)
+            recordings += _read_file(nwbfile, shown, name, modality, label_columns, animal, probe_column, series, intervals_from, keep)
+    return recordings
+
+
+def _files_at(path: Path) -> list[Path]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: nothing there; check the path, or download the file first.")
     # Names that begin with a dot are what macOS leaves on other systems' disks.
     files = sorted(file for file in path.glob("*.nwb") if file.is_file() and file.name[0] != ".") if path.is_dir() else [path]
     if not files:
         raise FileNotFoundError(f"{path}: there is no .nwb file in this folder; give the folder that holds them, or one file.")
-    recordings = []
-    for file in progress(files, desc="read NWB", unit="file", leave=False, disable=len(files) == 1):
-        with _opened(file) as nwbfile:
-            recordings += _read_file(nwbfile, file, modality, label_columns, animal, probe_column, series, intervals_from, keep)
-    return recordings
+    return files
 
 
-@contextmanager
-def _opened(file: Path):
-    """The NWBFile, open; ValueError where it, or later its data, can't be read."""
-    try:
-        from pynwb import NWBHDF5IO
-    except ImportError as error:
-        raise ImportError("reading NWB files needs pynwb, which is not installed: pip install pynwb") from error
-    broken = "{}: can't be read as NWB ({}): it is truncated or not NWB; download it again."
-    with ExitStack() as closing:
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Ignoring cached namespace")      # an older NWB version, and read all the same
-                nwbfile = closing.enter_context(NWBHDF5IO(str(file), "r", load_namespaces=True)).read()
-        except PermissionError:
-            raise
-        except Exception as error:        # h5py and hdmf raise all sorts here
-            raise ValueError(broken.format(file, _first_line(error))) from error
-        try:
-            yield nwbfile
-        except OSError as error:          # damaged data are met only when they are read
-            raise ValueError(broken.format(file, _first_line(error))) from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:200]
-
-
-def _read_file(nwbfile, file, modality, label_columns, animal, probe_column, series, intervals_from, keep) -> list[Recording]:
+def _read_file(nwbfile, file, name, modality, label_columns, animal, probe_column, series, intervals_from, keep) -> list[Recording]:
     from pynwb.ophys import RoiResponseSeries
 
-    candidates = {_place(item): item for item in nwbfile.objects.values() if isinstance(item, RoiResponseSeries)}
+    candidates = _in_order({_place(item): item for item in nwbfile.objects.values() if isinstance(item, RoiResponseSeries)})
     held = {"spikes": nwbfile.units is not None and "spike_times" in nwbfile.units.colnames, "calcium": bool(candidates)}
     if modality is None and all(held.values()):
         raise ValueError(f"{file}: holds both spikes and calcium traces; choose with modality='spikes' or modality='calcium'.")
@@ -104,29 +90,31 @@ def _read_file(nwbfile, file, modality, label_columns, animal, probe_column, ser
     if value is not None:
         raise ValueError(f"{file}: {other}={value!r} means nothing for {modality}; leave it out, or choose the other modality.")
 
-    if modality == "spikes":
-        table, rows = nwbfile.units, np.arange(len(nwbfile.units))
-    else:
-        place = _choose(candidates, series, file)
-        table, rows = candidates[place].rois.table, np.asarray(candidates[place].rois.data[:])
-    labels = _one_value_columns(table, rows, file)
-    kept = _kept(labels, keep, file)
-    labels = labels.iloc[kept]
-    shown = [label_columns] if isinstance(label_columns, str) else list(labels.columns if label_columns is None else label_columns)
-    for name in shown + [probe_column] * (probe_column is not None):
-        if name not in labels.columns:
-            raise ValueError(f"{file}: no column {name!r} that has one value a unit; there are {list(labels.columns)}.")
-    provenance = {"source": "nwb", "file": file.name, "identifier": nwbfile.identifier, "session_description": nwbfile.session_description,
+    provenance = {"source": "nwb", "file": file.name if isinstance(file, Path) else file, "identifier": nwbfile.identifier,
+                  "session_description": nwbfile.session_description,
                   "subject": {name: str(getattr(nwbfile.subject, name)) for name in ("species", "genotype", "sex", "age")
                               if getattr(nwbfile.subject, name, None)}}
-    common = dict(animal_id=_animal_id(nwbfile, labels, animal, file), epochs=_epochs(nwbfile, file))
+    epochs = _epochs(nwbfile, file)
 
     if modality == "calcium":
-        traces, rate, start_s, valid = _frames(candidates[place], len(rows), f"{file}: {place}")
-        return [Recording.from_traces(traces if keep is None else traces[:, kept], rate, labels[shown],
-                                      _restrict(valid, nwbfile, intervals_from, file), recording_id=file.stem, start_s=start_s,
-                                      provenance=provenance | {"series": place}, **common)]
+        recordings = []
+        for place, plane in _choose(candidates, series, file).items():
+            rois = candidates[place].rois
+            rows = np.asarray(rois.data[:])
+            where = f"{file}: {place}" if plane else file
+            labels = _one_value_columns(rois.table, rows, where, _imaging_plane(candidates[place]))
+            kept, labels, shown = _chosen_units(labels, keep, label_columns, None, where)
+            traces, rate, start_s, valid = _frames(candidates[place], len(rows), f"{file}: {place}")
+            recordings.append(Recording.from_traces(
+                traces if keep is None else traces[:, kept], rate, labels[shown], _restrict(valid, nwbfile, intervals_from, file),
+                recording_id=name + (f"-{plane}" if plane else ""), start_s=start_s, animal_id=_animal_id(nwbfile, labels, animal, where),
+                provenance=provenance | {"series": place}, epochs=epochs))
+        return recordings
 
+    table = nwbfile.units
+    labels = _one_value_columns(table, np.arange(len(table)), file, {})
+    kept, labels, shown = _chosen_units(labels, keep, label_columns, probe_column, file)
+    animal_id = _animal_id(nwbfile, labels, animal, file)
     trains = _ragged(table["spike_times"])
     observed = _ragged(table["obs_intervals"]) if "obs_intervals" in table.colnames else None
     probes = _text(labels[probe_column]) if probe_column else pd.Series("", index=labels.index)
@@ -146,38 +134,36 @@ def _read_file(nwbfile, file, modality, label_columns, animal, probe_column, ser
             valid = np.array([[-np.inf, np.inf]])
         recordings.append(Recording.from_spike_trains(
             [trains[i] for i in members], labels[shown].iloc[of_probe], _restrict(valid, nwbfile, intervals_from, file),
-            recording_id=file.stem + (f"-{probe}" if probe_column else ""), probe_id=probe or None, provenance=provenance, **common))
+            recording_id=name + (f"-{probe}" if probe_column else ""), probe_id=probe or None, animal_id=animal_id,
+            provenance=provenance, epochs=epochs))
     return recordings
 
 
-def _place(item) -> str:
-    """'module/container/name' of something in the file (which itself has no parent)."""
-    return "" if item.parent is None else f"{_place(item.parent)}/{item.name}".lstrip("/")
+def _chosen_units(labels: pd.DataFrame, keep, label_columns, probe_column, where) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
+    """Positions of the units to keep, their labels, and the names of the columns to show."""
+    kept = _kept(labels, keep, where)
+    shown = [label_columns] if isinstance(label_columns, str) else list(labels.columns if label_columns is None else label_columns)
+    for name in shown + [probe_column] * (probe_column is not None):
+        if name not in labels.columns:
+            raise ValueError(f"{where}: no column {name!r} that has one value a unit; there are {list(labels.columns)}.")
+    return kept, labels.iloc[kept], shown
 
 
-def _choose(candidates: dict, wanted: str | None, file) -> str:
-    """The place of the RoiResponseSeries to read."""
-    if wanted is not None:
-        found = [place for place in candidates if f"/{place}".endswith(f"/{wanted}")]
-    else:
-        found = [place for place, item in candidates.items() if type(item.parent).__name__ == "DfOverF"] or list(candidates)
-    if len(found) != 1:
-        what = "several series of traces" if wanted is None else f"{len(found)} series of traces called {wanted!r}"
-        raise ValueError(f"{file}: there are {what}; choose with series='name' one of {sorted(candidates)}.")
-    return found[0]
-
-
-def _one_value_columns(table, rows, file) -> pd.DataFrame:
-    """The columns of `table` that hold one number or text a row, at `rows`, indexed by the table's id."""
+def _one_value_columns(table, rows, file, more: dict[str, str]) -> pd.DataFrame:
+    """The columns of `table` that hold one number or text a row, at `rows`, indexed by the table's id; `more`: texts for all rows."""
     from hdmf.common import DynamicTableRegion, VectorIndex
 
     columns = {}
     for name in table.colnames:
         column = table[name]
-        if name == "electrodes" and isinstance(column, VectorIndex) and "location" in column.target.table.colnames:
-            locations = np.asarray(column.target.table["location"].data[:])
+        region = column.target if isinstance(column, VectorIndex) else column
+        if name == "electrodes" and isinstance(region, DynamicTableRegion) and "location" in region.table.colnames:
+            locations = np.asarray(region.table["location"].data[:])
             places = [set(locations[electrodes]) for electrodes in _ragged(column)]
             columns["electrode_location"] = np.array([place.pop() if len(place) == 1 else None for place in places], dtype=object)[rows]
+        if name == "iscell" and column.data.shape[1:] == (2,):
+            iscell = column.data[:][rows]
+            columns |= {"is_cell": iscell[:, 0] > 0, "cell_probability": iscell[:, 1]}
         if isinstance(column, (VectorIndex, DynamicTableRegion)) or len(column.data.shape) != 1:
             continue
         values = column.data[:]
@@ -188,6 +174,7 @@ def _one_value_columns(table, rows, file) -> pd.DataFrame:
         if is_plain and (values.dtype.kind != "O" or all(isinstance(value, (str, bytes)) for value in values)):
             # tidy_units would take a column `unit_id` for the index, which here is the table's own id.
             columns[name if name != "unit_id" else "unit_id_in_file"] = values[rows]
+    columns |= {name: [text] * len(rows) for name, text in more.items() if name not in columns}
     ids = table.id[:][rows]
     return tidy_units(pd.DataFrame(columns, index=ids), len(ids), str(file))
 
@@ -222,50 +209,6 @@ def _animal_id(nwbfile, labels: pd.DataFrame, animal: str | None, file) -> str:
         raise ValueError(f"{file}: column {animal!r} has the values {list(values[:5])}, and one animal a file is needed; "
                          "choose the units of one with keep='...', or give animal='an id'.")
     return values[0]
-
-
-def _frames(series, n_rois: int, where: str):
-    """Traces (frames, ROIs) float32, frames a second, when frame 0 begins (s), and the (K, 2) intervals that have frames, s."""
-    traces = np.asarray(series.data, dtype=np.float32)
-    traces = traces.reshape(len(traces), -1)           # one ROI may be stored flat
-    if traces.shape[1] != n_rois and len(traces) == n_rois:
-        warnings.warn(f"{where} is stored as (ROIs, frames), against the standard; it was transposed.", stacklevel=2)
-        traces = traces.T
-    if traces.shape[1] != n_rois:
-        raise ValueError(f"{where} has shape {series.data.shape} for {n_rois} ROIs; (frames, ROIs) is needed: write the file again.")
-    if (series.conversion, series.offset) != (1.0, 0.0):
-        traces = traces * np.float32(series.conversion) + np.float32(series.offset)
-    if series.rate is None:
-        return _on_grid(traces, np.asarray(series.timestamps, dtype=np.float64), where)
-    if not series.rate > 0:
-        raise ValueError(f"{where} has a rate of {series.rate} Hz; write the file again with the true rate, or with timestamps.")
-    start_s = float(series.starting_time or 0.0)
-    return traces, float(series.rate), start_s, np.array([[start_s, start_s + len(traces) / series.rate]])
-
-
-def _on_grid(traces: np.ndarray, timestamps: np.ndarray, where: str):
-    """As `_frames`: frame i of the result begins at timestamps[0] + i / rate; frames that are missing are NaN."""
-    steps = np.diff(timestamps)
-    if len(timestamps) != len(traces) or len(steps) == 0 or not (steps > 0).all() or not np.isfinite(timestamps).all():
-        raise ValueError(f"{where} needs one timestamp a frame, in seconds, each later than the one before; it has {len(timestamps)} for "
-                         f"{len(traces)} frames, {int((~(steps > 0)).sum())} of them not later: write the file again.")
-    is_gap = steps > 1.5 * np.median(steps)
-    # The median step finds the gaps, the mean gives the rate: of times rounded to 1 ms, the median may be off by a percent.
-    rate = float(1 / steps[~is_gap].mean())
-    gaps = np.flatnonzero(is_gap) + 1
-    grid_starts, intervals, free = [], [], 0
-    for first, stop in zip(np.r_[0, gaps], np.r_[gaps, len(traces)]):
-        # A stretch begins on the nearest frame of the grid; within it, frames follow each other whatever their jitter.
-        grid_starts.append(max(free, round((timestamps[first] - timestamps[0]) * rate)))
-        free = grid_starts[-1] + stop - first
-        intervals.append([timestamps[0] + grid_starts[-1] / rate, timestamps[0] + free / rate])
-    if free > 100 * len(traces):
-        raise ValueError(f"{where} has {len(traces)} frames in {timestamps[-1] - timestamps[0]:g} s at {rate:g} Hz, nearly all of it gaps; "
-                         "check that its timestamps are all in seconds and on one clock.")
-    grid = np.full((free, traces.shape[1]), np.nan, dtype=np.float32)
-    for at, part in zip(grid_starts, np.split(traces, gaps)):
-        grid[at : at + len(part)] = part
-    return grid, rate, float(timestamps[0]), covered(np.array(intervals))
 
 
 def _ragged(column) -> list[np.ndarray]:

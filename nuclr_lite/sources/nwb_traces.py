@@ -1,0 +1,97 @@
+"""Calcium traces in an NWB file: which series to read, and its frames on a regular grid."""
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..intervals import covered
+
+
+def _place(item) -> str:
+    """'module/container/name' of something in the file (which itself has no parent)."""
+    return "" if item.parent is None else f"{_place(item.parent)}/{item.name}".lstrip("/")
+
+
+def _in_order(candidates: dict) -> dict:
+    """By place, plane10 after plane9: pynwb has no order."""
+    return {place: candidates[place] for place in sorted(candidates, key=lambda place: [
+        (int(digits or 0), text) for text, digits in re.findall(r"(\D*)(\d*)", place)])}
+
+
+def _choose(candidates: dict, wanted: str | Sequence[str] | None, file) -> dict[str, str]:
+    """{place: name of its plane} of the RoiResponseSeries to read; the name is '' where it is but one."""
+    if wanted is None:
+        chosen = [place for place, item in candidates.items() if type(item.parent).__name__ == "DfOverF"] or list(candidates)
+        problem = "several series of traces" if len(chosen) > 1 else None
+    else:
+        chosen, problem = [], None
+        for name in [wanted] if isinstance(wanted, str) else wanted:
+            called = [place for place in candidates if f"/{place}".endswith(f"/{name}")]
+            found = called or [place for place in candidates if f"/{place.rpartition('/')[0]}".endswith(f"/{name}")]
+            if len(called) > 1 or not found:
+                problem = f"{len(called)} series of traces called {name!r}"
+            chosen += [place for place in found if place not in chosen]
+    if problem or not chosen:
+        raise ValueError(f"{file}: there are {problem or 'no series chosen'}; choose with series='name' one of {sorted(candidates)}. "
+                         "Several names, or that of a container that holds several, give one recording each.")
+    return dict(zip(chosen, _plane_names([candidates[place] for place in chosen]) if len(chosen) > 1 else [""]))
+
+
+def _plane_names(series: list) -> list[str]:
+    """What tells the series apart, in words: their imaging planes, or else their own names, or else their places."""
+    planes = [_imaging_plane(item).get("imaging_plane") for item in series]
+    own, places = [item.name for item in series], [_place(item).replace("/", "-") for item in series]
+    return next(names for names in (planes, own, places) if None not in names and len(set(names)) == len(names))
+
+
+def _imaging_plane(series) -> dict[str, str]:
+    """Columns for the units: where the series was imaged."""
+    plane = getattr(series.rois.table, "imaging_plane", None)
+    return {} if plane is None else {"imaging_plane": plane.name, "imaging_plane_location": plane.location}
+
+
+def _frames(series, n_rois: int, where: str):
+    """Traces (frames, ROIs) float32, frames a second, when frame 0 begins (s), and the (K, 2) intervals that have frames, s."""
+    traces = np.asarray(series.data, dtype=np.float32)
+    traces = traces.reshape(len(traces), -1)           # one ROI may be stored flat
+    if traces.shape[1] != n_rois and len(traces) == n_rois:
+        warnings.warn(f"{where} is stored as (ROIs, frames), against the standard; it was transposed.", stacklevel=2)
+        traces = traces.T
+    if traces.shape[1] != n_rois:
+        raise ValueError(f"{where} has shape {series.data.shape} for {n_rois} ROIs; (frames, ROIs) is needed: write the file again.")
+    if (series.conversion, series.offset) != (1.0, 0.0):
+        traces = traces * np.float32(series.conversion) + np.float32(series.offset)
+    if series.rate is None:
+        return _on_grid(traces, np.asarray(series.timestamps, dtype=np.float64), where)
+    if not series.rate > 0:
+        raise ValueError(f"{where} has a rate of {series.rate} Hz; write the file again with the true rate, or with timestamps.")
+    start_s = float(series.starting_time or 0.0)
+    return traces, float(series.rate), start_s, np.array([[start_s, start_s + len(traces) / series.rate]])
+
+
+def _on_grid(traces: np.ndarray, timestamps: np.ndarray, where: str):
+    """As `_frames`: frame i of the result begins at timestamps[0] + i / rate; frames that are missing are NaN."""
+    steps = np.diff(timestamps)
+    if len(timestamps) != len(traces) or len(steps) == 0 or not (steps > 0).all() or not np.isfinite(timestamps).all():
+        raise ValueError(f"{where} needs one timestamp a frame, in seconds, each later than the one before; it has {len(timestamps)} for "
+                         f"{len(traces)} frames, {int((~(steps > 0)).sum())} of them not later: write the file again.")
+    is_gap = steps > 1.5 * np.median(steps)
+    # The median step finds the gaps, the mean gives the rate: of times rounded to 1 ms, the median may be off by a percent.
+    rate = float(1 / steps[~is_gap].mean())
+    gaps = np.flatnonzero(is_gap) + 1
+    grid_starts, intervals, free = [], [], 0
+    for first, stop in zip(np.r_[0, gaps], np.r_[gaps, len(traces)]):
+        # A stretch begins on the nearest frame of the grid; within it, frames follow each other whatever their jitter.
+        grid_starts.append(max(free, round((timestamps[first] - timestamps[0]) * rate)))
+        free = grid_starts[-1] + stop - first
+        intervals.append([timestamps[0] + grid_starts[-1] / rate, timestamps[0] + free / rate])
+    if free > 100 * len(traces):
+        raise ValueError(f"{where} has {len(traces)} frames in {timestamps[-1] - timestamps[0]:g} s at {rate:g} Hz, nearly all of it gaps; "
+                         "check that its timestamps are all in seconds and on one clock.")
+    grid = np.full((free, traces.shape[1]), np.nan, dtype=np.float32)
+    for at, part in zip(grid_starts, np.split(traces, gaps)):
+        grid[at : at + len(part)] = part
+    return grid, rate, float(timestamps[0]), covered(np.array(intervals))
