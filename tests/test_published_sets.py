@@ -112,7 +112,7 @@ def test_steinmetz_folders(tmp_path, recordings):
     with pytest.raises(FileNotFoundError, match="no session in it"):
         steinmetz.read_steinmetz(tmp_path)
     (tmp_path / "Cori_2016-12-14.tar").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=r"its 1 \.tar files are still packed: for f in \*\.tar"):
+    with pytest.raises(FileNotFoundError, match=r"it holds 1 packed files: unpack them, .*figshare\.unpack\('.*Cori_2016-12-14\.tar'\)"):
         steinmetz.read_steinmetz(tmp_path)
     steinmetz_tree(tmp_path / "b", recordings[:1], "Muller_2017-01-07")
     steinmetz_tree(tmp_path / "a", recordings[:2])
@@ -699,6 +699,24 @@ def test_brainsets_bad_files(tmp_path, recordings, calcium_recordings):
     changed(lambda file: file.__delitem__("units"), r"isn't temporaldata\.Data with a group `units`")
     changed(lambda file: file["spikes"].__delitem__("unit_index"), "timestamps .* and unit_index .* are needed")
     changed(lambda file: file.attrs.__delitem__("object"), r"isn't temporaldata\.Data")
+
+
+def test_brainsets_file_without_its_writer(tmp_path, recordings):
+    """The layout by hand, as files of older versions have it: only the groups that matter, texts as ASCII bytes."""
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["object"] = "Data"
+        for name, kind in [("units", "ArrayDict"), ("spikes", "IrregularTimeSeries"), ("spikes/domain", "Interval"), ("subject", "Data"), ("train_domain", "Interval")]:
+            file.create_group(name).attrs["object"] = kind
+        file["subject"].attrs["id"] = "m"
+        file["units/id"] = np.array([f"u{i}" for i in range(12)], dtype="S")
+        file["units/unit_id"] = np.arange(12)
+        file["spikes/timestamps"], file["spikes/unit_index"] = recordings[0].times, recordings[0].unit_rows
+        file["spikes/domain/start"], file["spikes/domain/end"] = recordings[0].intervals.T
+        file["train_domain/start"], file["train_domain/end"] = [0.0], [1.0]
+    [recording] = brainsets.read_brainsets(tmp_path)
+    assert recording.recording_id == "old" and recording.units["unit_id_in_file"].tolist() == list(range(12)) and not len(recording.epochs)
+    same_spikes(recording, recordings[0], [f"u{i}" for i in range(12)], recordings[0].units.index)
+    np.testing.assert_array_equal(recording.intervals, recordings[0].intervals)
 
 
 def test_what_was_read_trains_an_encoder(tmp_path, recordings):

@@ -1,6 +1,7 @@
-"""What the published data sets share: ALF files (object.attribute.npy, one row a unit, spike or channel), and from them to spike trains.
+"""What the published data sets share: from ALF files (object.attribute.npy, one row a unit, spike or channel) to spike trains.
 
-ALF, the naming of the Open Neurophysiology Environment: spikes.times.npy and spikes.clusters.npy have one entry a spike, clusters.* one a unit.
+ALF, the naming of the Open Neurophysiology Environment: spikes.times.npy and spikes.clusters.npy have one entry a spike,
+clusters.* one a unit.
 """
 from __future__ import annotations
 
@@ -36,12 +37,14 @@ def required(folder: Path, name: str, holds: str) -> Path:
     """As `newest`; FileNotFoundError, naming the file and what it should hold, if there is none."""
     file = newest(folder, name)
     if file is None:
-        raise FileNotFoundError(f"{folder / name}: missing; it should hold {holds}. Unpack or download this folder again, or check the path.")
+        raise FileNotFoundError(f"{folder / name}: missing; it should hold {holds}. Unpack or download this folder again, "
+                                "or check the path.")
     return file
 
 
 def load_npy(file: Path, holds: str) -> np.ndarray:
-    """The array of a .npy file, whatever its shape; ValueError, naming the file and what it should hold, if it is damaged or not .npy."""
+    """The array of a .npy file, whatever its shape; ValueError, naming the file and what it should hold, if it is damaged or not
+    .npy."""
     try:
         array = np.load(file, allow_pickle=False)
         if not isinstance(array, np.ndarray):
@@ -49,20 +52,22 @@ def load_npy(file: Path, holds: str) -> np.ndarray:
     except PermissionError:
         raise
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{file}: can't be read as .npy ({str(error).splitlines()[0][:150]}); it should hold {holds}. It is truncated or "
-                         "something else: unpack or download it again.") from error
+        raise ValueError(f"{file}: can't be read as .npy ({str(error).splitlines()[0][:150]}); it should hold {holds}. It is "
+                         "truncated or something else: unpack or download it again.") from error
     return array
 
 
 def read_npy(file: Path, holds: str, length: int | None = None, columns: int | None = None) -> np.ndarray:
-    """The array of a .npy file: (n,), also where it is stored as (n, 1); or (n, columns). ValueError for another shape, and as `load_npy`."""
+    """The array of a .npy file: (n,), also where it is stored as (n, 1); or (n, columns). ValueError for another shape, and as
+    `load_npy`."""
     array = load_npy(file, holds)
     if columns is None and array.ndim <= 2 and array.size == array.shape[0 if array.ndim else slice(0)]:
         array = array.reshape(-1)
     expected = ("n" if length is None else length, *([] if columns is None else [columns]))
     if array.ndim != len(expected) or length not in (None, len(array)) or columns not in (None, array.shape[-1]):
         raise ValueError(f"{file}: has shape {array.shape} instead of ({', '.join(map(str, expected))}{',' * (columns is None)}); "
-                         f"it should hold {holds}. Its neighbours are of another session or revision, or it is damaged: download the folder again.")
+                         f"it should hold {holds}. Its neighbours are of another session or revision, or it is damaged: download "
+                         "the folder again.")
     return array
 
 
@@ -96,7 +101,8 @@ def trains_of(times: np.ndarray, clusters: np.ndarray, wanted) -> list[np.ndarra
 
 
 def valid_time(trains: list[np.ndarray], probe_times: np.ndarray, where) -> np.ndarray:
-    """(K, 2), s: from the first to the last spike of `trains`, without silences of the whole probe longer than 1 s, and 1 s on either side of them.
+    """(K, 2), s: from the first to the last spike of `trains`, without silences of the whole probe longer than 1 s, and 1 s on
+    either side of them.
 
     Parameters
     ----------

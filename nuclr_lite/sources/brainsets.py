@@ -1,7 +1,9 @@
-"""Recordings from the .h5 files of brainsets and torch_brain (temporaldata.Data saved to HDF5): what was prepared for the authors' code opens here. Needs h5py alone.
+"""Recordings from the .h5 files of brainsets and torch_brain (temporaldata.Data saved to HDF5): what was prepared for the authors'
+code opens here. Needs h5py alone.
 
-The layout (temporaldata's `to_hdf5`): each group names its class in the attribute `object`. `units` is an ArrayDict, one row a unit, with `id`; `spikes` an IrregularTimeSeries with `timestamps`
-(s), `unit_index` (the row in units) and an Interval `domain` (`start`, `end`); calcium an Irregular- or RegularTimeSeries with `df_over_f` (frames, units). `session` and `subject` have an
+The layout (temporaldata's `to_hdf5`): each group names its class in the attribute `object`. `units` is an ArrayDict, one row a
+unit, with `id`; `spikes` an IrregularTimeSeries with `timestamps` (s), `unit_index` (the row in units) and an Interval `domain`
+(`start`, `end`); calcium an Irregular- or RegularTimeSeries with `df_over_f` (frames, units). `session` and `subject` have an
 attribute `id`. Texts are stored as ASCII bytes.
 """
 from __future__ import annotations
@@ -21,26 +23,31 @@ from .nwb import _on_grid
 SERIES = ("IrregularTimeSeries", "RegularTimeSeries")
 
 
-def read_brainsets(path: str | Path, *, modality: str | None = None, probe_column: str | None = None, animal: str | None = None) -> list[Recording]:
+def read_brainsets(path: str | Path, *, modality: str | None = None, probe_column: str | None = None,
+                   animal: str | None = None) -> list[Recording]:
     """The recordings in a processed .h5 file, or in all of a folder.
 
-    Valid time is the data's `domain` within that of its spikes or traces. (Files of the authors' `*_probes` sets hold one probe each, and their domain has no silences in it.)
+    Valid time is the data's `domain` within that of its spikes or traces. (Files of the authors' `*_probes` sets hold one probe
+    each, and their domain has no silences in it.)
 
     Parameters
     ----------
     path : a file or a folder. modality : 'spikes' or 'calcium'. None: whichever the file holds.
-    probe_column : a column of `units` such as 'probe_id' or 'pid': one recording for each of its values (spikes only). None: one a file.
+    probe_column : a column of `units` such as 'probe_id' or 'pid': one recording for each of its values (spikes only). None: one a
+        file.
     animal : None: the id of the file's `subject`.
 
     Returns
     -------
-    list[Recording], in order of file name. recording_id is the id of the file's `session` (without one, the file's name), with '-' and the probe if there is a probe_column; units are
-    indexed by their `id`, with every column of `units` that has one value a unit; `.epochs` has the file's other Intervals (trials, stimuli) by name.
+    list[Recording], in order of file name. recording_id is the id of the file's `session` (without one, the file's name), with '-'
+    and the probe if there is a probe_column; units are indexed by their `id`, with every column of `units` that has one value a
+    unit; `.epochs` has the file's other Intervals (trials, stimuli) by name.
 
     Raises
     ------
-    FileNotFoundError : nothing at `path`, or no .h5 file in the folder. ValueError : naming the file and the remedy: damaged, or not temporaldata; neither or both modalities; no animal; a series
-        that doesn't fit its units; and what `Recording` itself refuses.
+    FileNotFoundError : nothing at `path`, or no .h5 file in the folder. ValueError : naming the file and the remedy: damaged, or
+        not temporaldata; neither or both modalities; no animal; a series that doesn't fit its units; and what `Recording` itself
+        refuses.
     """
     if modality not in (None, "spikes", "calcium"):
         raise ValueError(f"modality is {modality!r}; use 'spikes', 'calcium', or None for whichever the file holds.")
@@ -49,7 +56,8 @@ def read_brainsets(path: str | Path, *, modality: str | None = None, probe_colum
         raise FileNotFoundError(f"{path}: nothing there; check the path, or prepare the data with brainsets first.")
     files = sorted(file for file in path.glob("*.h5") if file.is_file() and file.name[0] != ".") if path.is_dir() else [path]
     if not files:
-        raise FileNotFoundError(f"{path}: there is no .h5 file in this folder; give the folder of processed files of one brainset, or one file.")
+        raise FileNotFoundError(f"{path}: there is no .h5 file in this folder; give the folder of processed files of one brainset, "
+                                "or one file.")
     return [recording for file in progress(files, desc="read brainsets", unit="file", leave=False, disable=len(files) == 1)
             for recording in _read_file(file, modality, probe_column, animal)]
 
@@ -71,13 +79,15 @@ def _read_file(path: Path, modality: str | None, probe_column: str | None, anima
 def _recordings(file, path: Path, modality, probe_column, animal) -> list[Recording]:
     kinds = {name: _text(item.attrs.get("object")) for name, item in file.items() if hasattr(item, "keys")}
     if _text(file.attrs.get("object")) != "Data" or kinds.get("units") != "ArrayDict":
-        raise ValueError(f"{path}: isn't temporaldata.Data with a group `units` (ArrayDict); it has {kinds or 'no group'}. Prepare it with brainsets, or use another source.")
+        raise ValueError(f"{path}: isn't temporaldata.Data with a group `units` (ArrayDict); it has {kinds or 'no group'}. Prepare "
+                         "it with brainsets, or use another source.")
     calcium = [name for name, kind in kinds.items() if kind in SERIES and "df_over_f" in file[name]]
     held = {"spikes": kinds.get("spikes") == "IrregularTimeSeries", "calcium": bool(calcium)}
     if modality is None and all(held.values()):
         raise ValueError(f"{path}: holds both spikes and calcium traces; choose with modality='spikes' or modality='calcium'.")
     if not (held[modality] if modality else any(held.values())):
-        raise ValueError(f"{path}: holds no {modality or 'spikes and no calcium'}; looked for `spikes` (timestamps, unit_index) and for a time series with df_over_f among {kinds}.")
+        raise ValueError(f"{path}: holds no {modality or 'spikes and no calcium'}; looked for `spikes` (timestamps, unit_index) "
+                         f"and for a time series with df_over_f among {kinds}.")
     modality = modality or ("spikes" if held["spikes"] else "calcium")
     if modality == "calcium" and len(calcium) > 1:
         raise ValueError(f"{path}: holds df_over_f in {calcium}; keep one of them in the file.")
@@ -88,10 +98,10 @@ def _recordings(file, path: Path, modality, probe_column, animal) -> list[Record
     session, subject = (_text(file[name].attrs.get("id")) if name in file else None for name in ("session", "subject"))
     if animal is None and not subject:
         raise ValueError(f"{path}: has no subject id; give animal='an id'.")
-    skipped = {"domain", "train_domain", "valid_domain", "test_domain"}
-    epochs = epochs_table({name: np.stack([file[name]["start"][:], file[name]["end"][:]], axis=1) for name, kind in kinds.items() if kind == "Interval" and name not in skipped}, path)
-    common = dict(animal_id=animal or subject, epochs=epochs, provenance={"source": "brainsets", "file": path.name,
-                  "brainset": _text(file["brainset"].attrs.get("id")) if "brainset" in file else None, "absolute_start": float(file.attrs.get("absolute_start", 0.0))})
+    epochs = epochs_table({name: np.stack([file[name]["start"][:], file[name]["end"][:]], axis=1)
+                           for name, kind in kinds.items() if kind == "Interval" and not name.endswith("domain")}, path)
+    brainset = _text(file["brainset"].attrs.get("id")) if "brainset" in file else None
+    common = dict(animal_id=animal or subject, epochs=epochs, provenance={"source": "brainsets", "file": path.name, "brainset": brainset})
     recording_id = session or path.stem
     whole = _domain(file, path)
     if modality == "spikes":
@@ -107,10 +117,12 @@ def _recordings(file, path: Path, modality, probe_column, animal) -> list[Record
 
 def _spikes(group, units: pd.DataFrame, whole, probe_column, recording_id: str, common: dict, path: Path) -> list[Recording]:
     if not {"timestamps", "unit_index"} <= set(group):
-        raise ValueError(f"{path}: `spikes` has {sorted(group)}, and timestamps (s) and unit_index (the row in units) are needed; prepare it again.")
+        raise ValueError(f"{path}: `spikes` has {sorted(group)}, and timestamps (s) and unit_index (the row in units) are needed; "
+                         "prepare it again.")
     times, rows = group["timestamps"][:].astype(np.float64), group["unit_index"][:].astype(np.int64)
     if len(times) != len(rows) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(units)):
-        raise ValueError(f"{path}: `spikes` has {len(times)} timestamps and {len(rows)} unit_index for {len(units)} units; they don't belong together: prepare it again.")
+        raise ValueError(f"{path}: `spikes` has {len(times)} timestamps and {len(rows)} unit_index for {len(units)} units; they "
+                         "don't belong together: prepare it again.")
     valid = _both(_domain(group, path), whole, path)
     trains = trains_of(times, rows, np.arange(len(units)))
     if probe_column is None:

@@ -21,7 +21,8 @@ _ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar|zip)$", re.IGNORECASE)
 
 
 def download_article(article_id: int, folder: str | Path, *, names: str = "*", confirm: bool = True, api: str = API) -> list[Path]:
-    """Download the files of an article, resumed and checked as `downloads.download` does; what is there already and whole is not downloaded again.
+    """Download the files of an article, resumed and checked as `downloads.download` does; what is there already and whole is not
+    downloaded again.
 
     Says the article's title, licence and size first.
 
@@ -35,7 +36,8 @@ def download_article(article_id: int, folder: str | Path, *, names: str = "*", c
 
     Raises
     ------
-    DownloadError : figshare doesn't answer, knows no such article, or a file could not be had whole. ValueError : no file has such a name. What `confirm_size` raises.
+    DownloadError : figshare doesn't answer, knows no such article, or a file could not be had whole. ValueError : no file has such
+        a name. What `confirm_size` raises.
     """
     folder = Path(folder).expanduser()
     article = _ask(f"{api}/{article_id}")
@@ -54,7 +56,8 @@ def download_article(article_id: int, folder: str | Path, *, names: str = "*", c
 
 
 def unpack(archive: str | Path, folder: str | Path | None = None) -> Path:
-    """Unpack a .zip, .tar, .tar.gz or .tgz, and the archives in it, each into a folder of its name; returns the folder, which is whole or absent.
+    """Unpack a .zip, .tar, .tar.gz or .tgz, and the archives in it, each into a folder of its name; returns the folder, which is
+    whole or absent.
 
     Parameters
     ----------
@@ -62,7 +65,8 @@ def unpack(archive: str | Path, folder: str | Path | None = None) -> Path:
 
     Raises
     ------
-    FileExistsError : the folder is there already. ValueError : no archive, a damaged one, or one with a member that would leave its folder. OSError with errno ENOSPC : no room.
+    FileExistsError : the folder is there already. ValueError : no archive, a damaged one, or one with a member that would leave
+        its folder. OSError with errno ENOSPC : no room.
     """
     archive = Path(archive).expanduser()
     if not _ARCHIVE.search(archive.name):
@@ -70,7 +74,7 @@ def unpack(archive: str | Path, folder: str | Path | None = None) -> Path:
     folder = archive.with_name(_ARCHIVE.sub("", archive.name)) if folder is None else Path(folder).expanduser()
     with atomic_directory(folder) as partial:
         _extract(archive, partial, archive)
-        while inner := sorted(file for file in partial.rglob("*") if _ARCHIVE.search(file.name) and file.is_file() and not file.name.startswith("._")):
+        while inner := [file for file in partial.rglob("*") if _ARCHIVE.search(file.name) and file.is_file() and file.name[:2] != "._"]:
             for file in inner:
                 into = file.with_name(_ARCHIVE.sub("", file.name))
                 into.mkdir(exist_ok=True)
@@ -86,7 +90,8 @@ def _ask(url: str):
         answer.raise_for_status()
         return answer.json()
     except (requests.RequestException, ValueError) as error:
-        raise DownloadError(f"{url}: figshare gave no usable answer ({str(error).splitlines()[0][:200]}); check the article's number and the network, and try again.") from error
+        raise DownloadError(f"{url}: figshare gave no usable answer ({str(error).splitlines()[0][:200]}); check the article's "
+                            "number and the network, and try again.") from error
 
 
 def _md5_check(file: dict):
@@ -106,7 +111,7 @@ def _extract(archive: Path, into: Path, whole: Path) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                outside = [name for name in opened.namelist() if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name.split("/")[0]]
+                outside = [name for name in opened.namelist() if re.search(r"^[/\\]|^[^/]*:|(^|[/\\])\.\.([/\\]|$)", name)]
                 if outside:
                     raise ValueError(f"its member {outside[0]!r} would leave the folder")
                 check_disk(into, sum(member.file_size for member in opened.infolist()), f"unpacking {archive.name}")
@@ -116,5 +121,6 @@ def _extract(archive: Path, into: Path, whole: Path) -> None:
                 check_disk(into, sum(member.size for member in opened), f"unpacking {archive.name}")
                 opened.extractall(into, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{whole}: can't be unpacked ({archive.name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}); nothing was. "
+        raise ValueError(f"{whole}: can't be unpacked ({archive.name}: "
+                         f"{str(error).splitlines()[0][:200] if str(error) else type(error).__name__}); nothing was. "
                          "Download it again, or look at it by hand.") from error
