@@ -341,6 +341,10 @@ def test_ibl_download_from_a_stand_in(tmp_path, recordings):
     folder = ibl.download_insertion(EID, tmp_path / "cache", "probe01", one=one)
     assert folder.name == "probe01" and ibl.read_insertion(folder, regions=False).n_units == 12
     assert len(ibl.find_insertions(tmp_path / "cache")) == 2
+    for name in ("channels.brainLocationIds_ccf_2017.npy", "channels.mlapdv.npy"):  # where the alignment to the atlas may have put them
+        (probe / "pykilosort" / name).rename(probe / name)
+    one = StandInOne(tmp_path / "server", tmp_path / "other cache")
+    assert {"atlas_id", "ml_um"} <= set(ibl.read_insertion(ibl.download_insertion(EID, tmp_path, "probe01", one=one), regions=False).units)
     with pytest.raises(ValueError, match="nobody: the server knows no such insertion"):
         ibl.download_insertion("nobody", tmp_path / "cache", one=one)
     with pytest.raises(ValueError, match=r"no spikes\.times\.npy of probe00 sorted by 'ks4'; there is \['iblsorter', 'pykilosort'\]"):
@@ -559,6 +563,14 @@ def test_unpacking_stays_in_its_folder(tmp_path):
             figshare.unpack(tmp_path / name, tmp_path / "here" / name)
     figshare.unpack(tmp_path / "absolute.tar", tmp_path / "here" / "absolute")      # tar strips the root: within the folder
     assert not outside.exists() and [p.name for p in (tmp_path / "here").iterdir()] == ["absolute"]
+    content = b"x"
+    for depth in range(7):
+        with zipfile.ZipFile(tmp_path / "russian.zip", "w") as file:
+            file.writestr("doll.zip" if depth else "doll.txt", content)
+        content = (tmp_path / "russian.zip").read_bytes()
+    with pytest.raises(ValueError, match="archives in archives, more than 5 deep"):
+        figshare.unpack(tmp_path / "russian.zip", tmp_path / "here" / "russian")
+    assert not (tmp_path / "here" / "russian").exists()
     with pytest.raises(ValueError, match=r"isn't a \.zip, \.tar"):
         figshare.unpack(outside)
 
@@ -656,6 +668,17 @@ def test_brainsets_calcium_with_an_hour_between(tmp_path, calcium_recordings):
     np.testing.assert_array_equal(recording.traces[second:], traces[half:])
     np.testing.assert_allclose(recording.intervals[:, 0], timestamps[[0, half]], atol=1 / rate)
     assert len(recording.intervals) == 2 and recording.valid_s == pytest.approx(len(traces) / rate, rel=1e-6)
+
+
+def test_brainsets_calcium_within_its_domain(tmp_path, calcium_recordings):
+    temporaldata = pytest.importorskip("temporaldata", reason="the writer of brainsets' files: pip install temporaldata")
+    expected = calcium_recordings[0]
+    domain = temporaldata.Interval(start=np.array([5.0, 65.0]), end=np.array([35.0, 200.0]))
+    [recording] = brainsets.read_brainsets(write_brainset(tmp_path / "a.h5", calcium=expected, domain=domain))
+    rate, n_frames = expected.sampling_rate_hz, len(expected.traces)
+    np.testing.assert_allclose(recording.intervals, [[5, 35], [65, 5 + n_frames / rate]], atol=1 / rate)
+    first = int(np.ceil((recording.intervals[1, 0] - 5) * rate - 1e-6))
+    np.testing.assert_array_equal(recording.traces[first:], expected.traces[first:])
 
 
 def test_brainsets_bad_files(tmp_path, recordings, calcium_recordings):

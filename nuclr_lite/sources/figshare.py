@@ -17,6 +17,7 @@ from .transfer import DownloadError, check_disk, import_requests
 
 API = "https://api.figshare.com/v2/articles"
 STEINMETZ, BUGEON = 9598406, 19448531               # Steinmetz et al. 2019; Bugeon et al. 2022
+DEPTH = 5                                           # of archives in archives
 _ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar|zip)$", re.IGNORECASE)
 
 
@@ -74,7 +75,10 @@ def unpack(archive: str | Path, folder: str | Path | None = None) -> Path:
     folder = archive.with_name(_ARCHIVE.sub("", archive.name)) if folder is None else Path(folder).expanduser()
     with atomic_directory(folder) as partial:
         _extract(archive, partial, archive)
-        while inner := [file for file in partial.rglob("*") if _ARCHIVE.search(file.name) and file.is_file() and file.name[:2] != "._"]:
+        for depth in range(DEPTH + 1):
+            inner = [file for file in partial.rglob("*") if _ARCHIVE.search(file.name) and file.is_file() and file.name[:2] != "._"]
+            if inner and depth == DEPTH:              # an archive may be made to hold itself
+                raise ValueError(f"{archive}: holds archives in archives, more than {DEPTH} deep; look at it by hand.")
             for file in inner:
                 into = file.with_name(_ARCHIVE.sub("", file.name))
                 into.mkdir(exist_ok=True)
