@@ -259,7 +259,7 @@ def analyzer():
     return analyzer
 
 
-@pytest.mark.filterwarnings("ignore:.*left out what has no one number or text a unit. gt_unit_locations:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*left out what has no one number or text a unit. gt_unit_locations:UserWarning", "ignore::DeprecationWarning:spikeinterface")
 def test_analyzer(analyzer, tmp_path):
     core = pytest.importorskip("spikeinterface.core", reason="spikeinterface is not installed")
     recording = from_spikeinterface(analyzer, animal_id="m", recording_id="s")
@@ -279,7 +279,7 @@ def test_analyzer(analyzer, tmp_path):
     np.testing.assert_allclose(again.intervals, recording.intervals)
 
 
-def test_phy_folder_that_spikeinterface_wrote(tmp_path):
+def test_phy_folder_that_spikeinterface_wrote(tmp_path, monkeypatch):
     """And SpikeInterface's own reader finds the same spikes in it."""
     core = pytest.importorskip("spikeinterface.core", reason="spikeinterface is not installed")
     exporters = pytest.importorskip("spikeinterface.exporters")
@@ -288,7 +288,8 @@ def test_phy_folder_that_spikeinterface_wrote(tmp_path):
     sorting.set_property("region", ["V1", "CA1", "V1"])
     analyzer = core.create_sorting_analyzer(sorting, recorded, sparse=False)
     analyzer.compute(["random_spikes", "templates"])
-    analyzer.compute("template_similarity", method="cosine")                            # the default compiles for 20 s
+    similarity = sys.modules["spikeinterface.postprocessing.template_similarity"]      # which numba would compile for 20 s
+    monkeypatch.setattr(similarity, "_compute_similarity_matrix", similarity._compute_similarity_matrix_numpy)
     exporters.export_to_phy(analyzer, tmp_path / "phy", compute_pc_features=False, compute_amplitudes=False, copy_binary=False, verbose=False,
                             additional_properties=["region"])
     recording = read_phy(tmp_path / "phy", animal_id="m", groups=("unsorted",))

@@ -70,15 +70,15 @@ def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: st
 def _segment(sorting, analyzer, segment: int):
     """The spike times of every unit in one segment, s, and its valid interval (start, stop), s, or None."""
     rate = sorting.get_sampling_frequency()
+    recording = sorting._recording
     if analyzer is not None and (analyzer.has_recording() or analyzer.has_temporary_recording()):
         recording = analyzer.recording
+    if recording is not None:
+        # Not get_unit_spike_train(return_times=True): it makes the times of all samples, for every unit anew.
         trains = {unit_id: recording.sample_index_to_time(sorting.get_unit_spike_train(unit_id, segment_index=segment), segment_index=segment)
                   for unit_id in sorting.unit_ids}
         return trains, (recording.get_start_time(segment_index=segment), recording.get_end_time(segment_index=segment) + 1 / rate)
     trains = {unit_id: sorting.get_unit_spike_train(unit_id, segment_index=segment, return_times=True) for unit_id in sorting.unit_ids}
-    if sorting.has_recording():
-        times = sorting.get_times(segment_index=segment)
-        return trains, (times[0], times[-1] + 1 / rate)
     if analyzer is not None:                                # one that was loaded without its recording still knows how long that was
         return trains, (0.0, analyzer.get_num_samples(segment) / rate)
     times = np.concatenate(list(trains.values()) or [np.empty(0)])
