@@ -52,9 +52,10 @@ def to_nwb(table: pd.DataFrame, source: str | Path, out: str | Path, *, recordin
     except ImportError as error:
         raise ImportError("writing NWB files needs pynwb, which is not installed: pip install pynwb") from error
     results = _of_recordings(table, recordings)
-    strangers = [name for name in _recording_ids(table if recordings is None else _chosen(table, recordings)) if name != source.stem and not str(name).startswith(f"{source.stem}-")]
-    if strangers:
-        warnings.warn(f"{source}: takes the results of recording {strangers[0]!r}, matched by unit id alone; check that it came from this file.", stacklevel=2)
+    for name in _recording_ids(table if recordings is None else _chosen(table, recordings)):
+        if name != source.stem and not str(name).startswith(f"{source.stem}-"):           # what read_nwb would have called it
+            warnings.warn(f"{source}: takes the results of recording {name!r}, matched by unit id alone; check that it came from this file.",
+                          stacklevel=2)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Ignoring cached namespace")
@@ -197,7 +198,8 @@ def _chosen(table: pd.DataFrame, recordings) -> pd.DataFrame:
     held = _recording_ids(table)
     unknown = [name for name in wanted if name not in held]
     if unknown or not wanted:
-        raise ValueError(f"the table has no recording {', '.join(map(repr, unknown)) or 'without a name'}; it has {', '.join(map(repr, held)) or 'no ids of recordings'}.")
+        raise ValueError(f"the table has no recording {', '.join(map(repr, unknown)) or 'without a name'}; "
+                         f"it has {', '.join(map(repr, held)) or 'no ids of recordings'}.")
     return table[table.index.get_level_values("recording_id").isin(wanted)]
 
 
@@ -218,10 +220,12 @@ def _of_recordings(table: pd.DataFrame, recordings) -> pd.DataFrame:
     if not held:
         return table
     if recordings is None and len(held) > 1:
-        raise ValueError(f"the table holds {len(held)} recordings ({', '.join(map(repr, held[:5]))}{', ...' * (len(held) > 5)}); say which ones belong here: recordings={held[0]!r}.")
+        raise ValueError(f"the table holds {len(held)} recordings ({', '.join(map(repr, held[:5]))}{', ...' * (len(held) > 5)}); "
+                         f"say which ones belong here: recordings={held[0]!r}.")
     table = table.droplevel("recording_id")
     if table.index.has_duplicates:
-        raise ValueError(f"unit {table.index[table.index.duplicated()][0]!r} is in several of the recordings; they can't all belong here: check recordings=...")
+        raise ValueError(f"unit {table.index[table.index.duplicated()][0]!r} is in several of the recordings; they can't all belong here: "
+                         "check recordings=...")
     return table
 
 
@@ -254,5 +258,6 @@ def _target(nwbfile, into: str | None, source: Path):
     if into is None and len(tables) == 1:
         return next(iter(tables.values()))
     if into not in tables:
-        raise ValueError(f"{source}: {'which table is meant is open' if into is None else f'there is no table {into!r}'}; choose with into= one of {sorted(tables)}.")
+        problem = "which table is meant is open" if into is None else f"there is no table {into!r}"
+        raise ValueError(f"{source}: {problem}; choose with into= one of {sorted(tables)}.")
     return tables[into]

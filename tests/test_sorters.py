@@ -333,6 +333,11 @@ def test_tsdframe():
     np.testing.assert_array_equal(recording.traces[:50], values[:50])
     np.testing.assert_array_equal(recording.traces[70:90], values[50:])
     assert np.isnan(recording.traces[50:70]).all()
+    times[21] -= 0.02                                       # the next epoch's first frame comes before the last one has ended
+    jittered = from_pynapple(nap().TsdFrame(t=times, d=values, columns=["x", "y", "z"], time_support=frame.time_support), animal_id="m", recording_id="f")
+    np.testing.assert_allclose(jittered.intervals, [[0, 2.08], [2.08, 5.0], [7.0, 9.0]])
+    gap = from_pynapple(nap().TsdFrame(t=times, d=values), animal_id="m", recording_id="f")                   # within the one epoch, frames are missing
+    np.testing.assert_allclose(gap.intervals, [[0, 5], [7, 9]])
     [whole] = from_pynapple(nap().TsdFrame(t=times[:50], d=values[:50]), animal_id="m", recording_id="f").intervals
     np.testing.assert_allclose(whole, [0, 5])
 

@@ -45,7 +45,8 @@ def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: st
         units = list(units)
         unknown = [unit_id for unit_id in units if unit_id not in labels.index]
         if unknown:
-            raise ValueError(f"{recording_id}: the sorting has no unit {unknown[0]!r} ({len(unknown)} of {len(units)} are unknown); its ids are in sorting.unit_ids.")
+            raise ValueError(f"{recording_id}: the sorting has no unit {unknown[0]!r} ({len(unknown)} of {len(units)} are unknown); "
+                             "its ids are in sorting.unit_ids.")
         labels = labels.loc[units]
 
     pieces: dict = {unit_id: [] for unit_id in labels.index}
@@ -185,7 +186,8 @@ def from_long_table(table: pd.DataFrame, *, unit: str = "unit_id", time: str = "
                              f"table.assign({name}=...).")
     for name in roles:
         if name != time and table[name].isna().any():
-            raise ValueError(f"{int(table[name].isna().sum())} rows have no value in {name!r} (first: row {int(table[name].isna().argmax())}); drop these rows, or fill them in.")
+            raise ValueError(f"{int(table[name].isna().sum())} rows have no value in {name!r} (first: row {int(table[name].isna().argmax())}); "
+                             "drop these rows, or fill them in.")
     if not pd.api.types.is_float_dtype(table[time]):
         raise ValueError(f"the times in {time!r} are {table[time].dtype}, not seconds; divide samples by the sampling rate "
                          f"(table[{time!r}] / 30000), or make whole seconds float.")
@@ -200,8 +202,8 @@ def from_long_table(table: pd.DataFrame, *, unit: str = "unit_id", time: str = "
         for name in (animal, probe) if probe is not None else (animal,):
             place[name] = rows[name].unique()
             if len(place[name]) > 1:
-                raise ValueError(f"{recording_id}: has {len(place[name])} values in {name!r} ({', '.join(map(str, place[name][:3]))}); a recording has one: "
-                                 f"give each its own {recording!r}.")
+                raise ValueError(f"{recording_id}: has {len(place[name])} values in {name!r} ({', '.join(map(str, place[name][:3]))}); "
+                                 f"a recording has one: give each its own {recording!r}.")
         if intervals is not None and recording_id not in intervals:
             raise ValueError(f"{recording_id}: `intervals` has none for it; add them, or pass None for first to last spike.")
         trains = {unit_id: train.to_numpy(dtype=np.float64) for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]}
@@ -222,5 +224,6 @@ def _constant(unit_of, name: str, must: bool) -> bool:
         return False
     if must and (counts > 1).any():
         recording_id, unit_id = counts.index[(counts > 1).argmax()]
-        raise ValueError(f"{recording_id}: unit {unit_id!r} has {counts.max()} values of the label {name!r}; a unit has one: correct the table, or leave the label out.")
+        raise ValueError(f"{recording_id}: unit {unit_id!r} has {counts.loc[(recording_id, unit_id)]} values of the label {name!r}; a unit has one: "
+                         "correct the table, or leave the label out.")
     return bool((counts == 1).all())

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -144,8 +145,9 @@ def _tables(folder: Path) -> pd.DataFrame:
             (_, second, lower), (rank, first, upper) = sorted([columns[name], (rank, file, column)], key=lambda found: found[0])
             both = upper.index[upper.notna()].intersection(lower.index[lower.notna()])
             differ = int((upper[both] != lower[both]).sum())
-            if differ and upper.dtype == object:               # of numbers, the summary has fewer digits
-                warnings.warn(f"{folder}: {first.name} and {second.name} disagree in {name!r} about {differ} clusters; {first.name} is used.", stacklevel=3)
+            if differ and not pd.api.types.is_numeric_dtype(upper):            # of numbers, the summary has fewer digits
+                warnings.warn(f"{folder}: {first.name} and {second.name} disagree in {name!r} about {differ} clusters; {first.name} is used.",
+                              stacklevel=3)
             columns[name] = (rank, first, upper.combine_first(lower))
     return pd.DataFrame({name: column for name, (_, _, column) in columns.items()}, index=None if columns else pd.Index([], dtype="int64"))
 
@@ -155,7 +157,7 @@ def _table(file: Path) -> pd.DataFrame:
     try:
         text = file.read_text(encoding="utf-8-sig")
         separator = "\t" if "\t" in text.partition("\n")[0] else ","            # old versions of Phy put tabs into .csv
-        table = pd.read_csv(file, sep=separator, encoding="utf-8-sig", low_memory=False)
+        table = pd.read_csv(StringIO(text), sep=separator, low_memory=False)
         table = table.rename(columns={} if "cluster_id" in table else {"id": "cluster_id"})         # as old versions of Phy had it
         if "cluster_id" not in table or not pd.api.types.is_integer_dtype(table["cluster_id"]) and len(table):
             raise ValueError("no column cluster_id of whole numbers")
