@@ -102,7 +102,7 @@ def _one_value(columns: dict, ids, recording_id: str) -> pd.DataFrame:
     """The columns that hold one number or one text a unit, indexed by unit id; a warning names the others."""
     held = {}
     for name, column in columns.items():
-        column = pd.Series(list(column), index=ids) if np.ndim(column) != 1 else pd.Series(np.asarray(column), index=ids)
+        column = pd.Series(list(column), index=ids) if np.ndim(column) != 1 else pd.Series(getattr(column, "array", column), index=ids)
         kinds = {"text" if isinstance(value, (str, bytes)) else "number" if np.isscalar(value) else "other"
                  for value in column[column.notna()]} if column.dtype == object else set()
         if len(kinds) < 2 and "other" not in kinds and column.dtype.kind in "biufO":
