@@ -1,0 +1,178 @@
+"""Recordings from Phy and Kilosort folders."""
+from __future__ import annotations
+
+import ast
+import warnings
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..recording import Recording
+
+
+def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = None, probe_id: str | None = None,
+             groups: tuple[str, ...] | None = ("good",), sampling_rate_hz: float | None = None, intervals=None,
+             epochs: pd.DataFrame | None = None) -> Recording:
+    """The recording in a folder that Kilosort wrote, or that was curated in Phy.
+
+    Units are the clusters that have spikes, by cluster id; merged and deleted ones, which only the tables still name, are not
+    among them. Every `cluster_*.tsv` becomes columns of the units table. Where two files give the same column, the file named
+    after it counts, then the others, then `cluster_info.tsv`. The column `group` is what a person decided in Phy; a cluster
+    that nobody judged has Kilosort's `KSLabel` there, or else 'unsorted'.
+
+    Parameters
+    ----------
+    folder : holds spike_times.npy (samples), spike_clusters.npy (or spike_templates.npy) and, usually, params.py, which is
+        read as text and never executed.
+    animal_id : the folder doesn't say. recording_id : None: the folder's name.
+    groups : which clusters: ('good',), ('good', 'mua'), ...; None: all, noise among them.
+    sampling_rate_hz : samples a second. None: `sample_rate` of params.py.
+    intervals : (K, 2), s; valid time. None: from the first to the last spike in the folder, all clusters together.
+    epochs : as in `Recording.from_spike_trains`. Times are in s; sample 0 is at 0 s.
+
+    Returns
+    -------
+    Recording; units are indexed by cluster id.
+
+    Raises
+    ------
+    FileNotFoundError : no such folder; no spike_times.npy; neither clusters nor templates.
+    ValueError : naming the file and the remedy: no sampling rate; times that aren't samples; arrays of different lengths or
+        shapes; damaged files; a table without cluster_id; no cluster in `groups`; and what `Recording` itself refuses.
+    """
+    folder = Path(folder)
+    times, clusters = _spikes(folder)
+    rate = _sampling_rate(folder, sampling_rate_hz)
+    order = np.argsort(clusters, kind="stable")
+    ids, first = np.unique(clusters[order], return_index=True)
+    trains = np.split(times[order] / rate, first[1:])
+    units = _tables(folder).reindex(ids)
+    units["group"] = _groups(units)
+    if groups is not None:
+        wanted = {groups} if isinstance(groups, str) else set(groups)
+        kept = np.flatnonzero(units["group"].isin(wanted))
+        if not len(kept):
+            counts = ", ".join(f"{name}: {n}" for name, n in units["group"].value_counts().items())
+            raise ValueError(f"{folder}: none of its {len(ids)} clusters is in groups={tuple(sorted(wanted))}; there are {counts}. "
+                             "Choose among these, or pass groups=None for all clusters.")
+        units, trains = units.iloc[kept], [trains[i] for i in kept]
+    if intervals is None:
+        intervals = [[times.min() / rate, times.max() / rate]]
+    name = folder.resolve().name
+    return Recording.from_spike_trains(
+        trains, units, intervals, recording_id=name if recording_id is None else recording_id, animal_id=animal_id, probe_id=probe_id,
+        epochs=epochs, provenance={"source": "phy", "folder": name, "sampling_rate_hz": rate})
+
+
+def cluster_ids(folder: Path) -> np.ndarray:
+    """The ids of the clusters that have spikes, in order."""
+    return np.unique(_spikes(folder)[1])
+
+
+def _spikes(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Sample and cluster of every spike, (S,) float64 and (S,) int64, in the files' order."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; give the one that holds spike_times.npy.")
+    files = [folder / "spike_times.npy", folder / "spike_clusters.npy"]
+    if not files[1].is_file():
+        files[1] = folder / "spike_templates.npy"           # what Phy shows until somebody merges or splits
+    for file, what in zip(files, ("spike_times.npy", "spike_clusters.npy nor spike_templates.npy")):
+        if not file.is_file():
+            raise FileNotFoundError(f"{folder}: there is no {what}; give the folder that Kilosort wrote and Phy opens.")
+    times, clusters = (_whole_numbers(file) for file in files)
+    if len(times) != len(clusters):
+        raise ValueError(f"{folder}: {files[0].name} has {len(times):,} spikes and {files[1].name} has {len(clusters):,}; "
+                         "one of them is of another sorting or was cut short: copy both again.")
+    if not len(times):
+        raise ValueError(f"{files[0]}: holds no spikes; check the sorting.")
+    return times.astype(np.float64), clusters.astype(np.int64)
+
+
+def _whole_numbers(file: Path) -> np.ndarray:
+    """The numbers in `file`, flat. MATLAB writes (n, 1), and sometimes whole numbers as float64."""
+    try:
+        array = np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{file}: can't be read as a .npy file of numbers ({error}); copy it again.") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        raise ValueError(f"{file}: holds no whole numbers; it is not what Kilosort writes: copy it again.")
+    if array.size and array.size != max(array.shape, default=0):
+        raise ValueError(f"{file}: has shape {array.shape}; one number a spike is needed, (n,) or (n, 1).")
+    array = array.ravel()
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
+        raise ValueError(f"{file}: holds numbers that aren't whole, so these are no samples and no cluster ids. If they are times "
+                         "in seconds, give one array a unit to Recording.from_spike_trains, or a table to from_long_table.")
+    return array
+
+
+def _sampling_rate(folder: Path, given: float | None) -> float:
+    """Samples a second: as given, or else from params.py, whose lines are read as literals: `name = value`."""
+    stated = set()
+    file = folder / "params.py"
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, equals, value = line.partition("=")
+            if equals and name.strip() == "sample_rate":
+                try:
+                    stated.add(float(ast.literal_eval(value.strip())))
+                except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError):
+                    stated.add(np.nan)               # an expression, not a number
+    if given is not None:
+        if stated and stated != {given}:
+            warnings.warn(f"{file} says sample_rate = {', '.join(map(str, stated))}; the {given} Hz that were passed are used.", stacklevel=3)
+        stated = {given}
+    rate = float(stated.pop()) if len(stated) == 1 else np.nan
+    if not (np.isfinite(rate) and rate > 0):
+        what = f"sampling_rate_hz is {given}" if given is not None else (
+            f"{file} gives no sample_rate as one plain number" if file.is_file() else "there is no params.py")
+        raise ValueError(f"{folder}: spike times are in samples, and {what}; pass sampling_rate_hz=30000, or what yours was recorded with.")
+    return rate
+
+
+def _tables(folder: Path) -> pd.DataFrame:
+    """All columns of all cluster_*.tsv, indexed by cluster id. Of what stands in several files the most authoritative counts."""
+    files = sorted(file for pattern in ("cluster_*.tsv", "cluster_*.csv") for file in folder.glob(pattern))
+    columns: dict[str, tuple[int, Path, pd.Series]] = {}
+    for file in files:
+        for name, column in _table(file).items():
+            # cluster_info is Phy's summary of the others when it last saved. Kilosort writes KSLabel into cluster_group, too.
+            rank = 0 if file.stem == "cluster_info" else 2 if file.stem in (f"cluster_{name}", f"cluster_{name}s") else 1
+            if name not in columns:
+                columns[name] = (rank, file, column)
+                continue
+            (_, second, lower), (rank, first, upper) = sorted([columns[name], (rank, file, column)], key=lambda found: found[0])
+            both = upper.index[upper.notna()].intersection(lower.index[lower.notna()])
+            differ = int((upper[both] != lower[both]).sum())
+            if differ and not pd.api.types.is_numeric_dtype(upper):            # of numbers, the summary has fewer digits
+                warnings.warn(f"{folder}: {first.name} and {second.name} disagree in {name!r} about {differ} clusters; {first.name} is used.",
+                              stacklevel=3)
+            columns[name] = (rank, first, upper.combine_first(lower))
+    return pd.DataFrame({name: column for name, (_, _, column) in columns.items()}, index=None if columns else pd.Index([], dtype="int64"))
+
+
+def _table(file: Path) -> pd.DataFrame:
+    """One file, indexed by cluster id."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        separator = "\t" if "\t" in text.partition("\n")[0] else ","            # old versions of Phy put tabs into .csv
+        table = pd.read_csv(StringIO(text), sep=separator, low_memory=False)
+        table = table.rename(columns={} if "cluster_id" in table else {"id": "cluster_id"})         # as old versions of Phy had it
+        if "cluster_id" not in table or not pd.api.types.is_integer_dtype(table["cluster_id"]) and len(table):
+            raise ValueError("no column cluster_id of whole numbers")
+    except ValueError as error:                  # also what pandas raises for empty and ragged files, and wrong encodings
+        raise ValueError(f"{file}: can't be read as a table of clusters ({error}); save again in Phy, or move the file away.") from error
+    table = table.set_index("cluster_id").rename(columns={"unit_id": "unit_id_in_file"})         # the units table has its own
+    if table.index.has_duplicates:
+        raise ValueError(f"{file}: cluster {table.index[table.index.duplicated()][0]} has two rows; save again in Phy, or remove one.")
+    return table
+
+
+def _groups(units: pd.DataFrame) -> pd.Series:
+    """What a person said, else what Kilosort said, else 'unsorted'."""
+    group = pd.Series("unsorted", index=units.index, dtype=object)
+    for name in ("KSLabel", "group"):
+        if name in units:
+            group = units[name].where(units[name].notna(), group)
+    return group.astype(str).str.strip()
