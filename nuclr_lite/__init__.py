@@ -20,7 +20,7 @@ _WHERE = {
     "pretrain": "pretraining", "Pretrained": "pretrained", "example_encoder": "example",
     "embed": "embedding", "Experiment": "experiments", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
 }
-_MODULES = ("baselines", "comparison", "decoding", "experiments", "interpretation", "plots", "sources", "views", "presets")
+_MODULES = ("baselines", "comparison", "decoding", "experiments", "export", "interpretation", "plots", "sources", "views", "presets")
 __all__ = [*_WHERE, *_MODULES]
 __version__ = "0.1.0"
 

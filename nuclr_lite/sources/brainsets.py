@@ -18,7 +18,7 @@ from ..progress import progress
 from ..recording import Recording
 from .alf import epochs_table, trains_of
 from .downloads import opens_as_hdf5
-from .nwb import _on_grid
+from .nwb_traces import _on_grid
 
 SERIES = ("IrregularTimeSeries", "RegularTimeSeries")
 

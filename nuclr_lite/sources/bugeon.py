@@ -23,7 +23,7 @@ import pandas as pd
 from ..progress import progress
 from ..recording import Recording
 from .alf import load_npy, read_npy, required
-from .nwb import _on_grid
+from .nwb_traces import _on_grid
 
 # The NuCLR code's rule (preprocess/bugeon, src/evaluators/bugeon.py). What remains is Lamp5, Pvalb, Sncg, Sst and Vip.
 NO_SUBCLASS = ("EC", "IN", "unknown", "Serpinf1")           # excitatory; inhibitory of no finer type; unknown; left out in the paper
