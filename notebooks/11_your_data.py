@@ -16,7 +16,7 @@
 # to look for the ways in which a good score can be worth nothing.
 #
 # **Needs** pynwb beside the repository; `06_decoding` explains the scores. By default all data are *simulated*, written to NWB files and read back; with `data_source = "nwb"` the same cells read your folder.
-# **Takes** about 4 minutes on a laptop (2 cores); GPU: not timed yet.
+# **Takes** about 2 minutes on a laptop (2 cores), longer with `encoder_from = "training"`; GPU: not timed yet.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -327,7 +327,8 @@ print(f"{len(embedding)} of {len(units)} units have a vector, {labels.notna().su
 nl.plots.map(embedding, labels, title=f"vectors of all units ({source})")
 
 # %% [markdown]
-# MAPTEXT
+# In the run shown here Sst and Vip have islands of their own, and Exc and Pvalb share one, in different parts. The small island of all colours is the 34 units that hardly fire (we looked them up).
+# Vectors may also carry *whose* unit it is (exercise 1): remember that when a label goes with the animal.
 #
 # A map is for looking, not for measuring: t-SNE keeps who is near whom and little else. So ask the neighbours themselves. How alike two units are is the cosine of their vectors,
 #
@@ -356,7 +357,7 @@ agreement = pd.DataFrame(rows_of_figure)
 nl.plots.neighbour_agreement(agreement, title=f"is my neighbour of my kind? ({source})")
 
 # %% [markdown]
-# NEIGHBOURTEXT
+# In the run shown, 90 % of the nearest neighbours in other recordings are of a unit's kind; by features made by hand 29 %, at random 28 %.
 #
 # And one unit's neighbours by name. Which units of *other* recordings are most like your favourite one?
 
@@ -385,7 +386,7 @@ nl.plots.scores(table, title=f"{label_column}, {how} ({source})")
 nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column} ({source})")
 
 # %% [markdown]
-# SCORETEXT
+# In the run shown: 0.92 for NuCLR (interval over animals 0.90 to 0.94), and at most 0.26 for everything else.
 #
 # ## 6 · Units without a label, and "I don't know"
 #
@@ -437,7 +438,11 @@ curves = {name: zero_shot.reliability(*sure[name]) for name in shown}
 nl.plots.trust(curves, {name: coverage[name] for name in shown}, title=f"{label_column}, {how} ({source})")
 
 # %% [markdown]
-# CALIBRATIONTEXT
+# In the run shown here the probe's probabilities are nearly true as they are, and calibration changes nothing about that: an error of 0.03 before and after. It does say the common label a little more often, and macro F1 goes from 0.92 to 0.90. Where naive
+# Bayes is as good as certain, it is wrong too often; calibration takes its error from 0.10 to 0.05. So look first. `nl.ZeroShot`, below, calibrates in any case: where labels are less evenly common than here it matters (vectors drawn with
+# shares of 70, 20 and 10 %: an error of 0.06 without, 0.02 with it, in forty new animals; `tests/test_zero_shot.py`).
+#
+# On the right, silence buys accuracy: the calibrated probe is right for 90 % of all units, and for all of the surer half.
 #
 # ### Strangers
 #
@@ -458,6 +463,15 @@ print(f"taught on {known.sum()} units; no answer beyond a distance of {reader.fa
 # (30 spikes within 30 ms, every few seconds), and hash (every tenth spike of everybody, as when a spike sorter lumps what it can't tell apart). And what should *not* be refused: the labelled units, each animal left out in turn (`zero_shot.rehearsal`).
 
 # %%
+def told(reader, vectors):
+    """What a ZeroShot says of the vectors; its notices are printed."""
+    with warnings.catch_warnings(record=True) as notices:
+        warnings.simplefilter("always")
+        answers = reader.predict(vectors)
+    print(*(f"notice: {notice.message}" for notice in notices), sep="\n")
+    return answers
+
+
 rehearsed = None
 if protocol == "zero-shot":
     rehearsed = zero_shot.rehearsal(embedding, labels, animals, least=least)
@@ -471,16 +485,17 @@ if len(answers):
 artefacts = pd.DataFrame({"artefact": [], "reason": []})
 if modality == "spikes":
     odd = zero_shot.with_artefacts(recordings[-1], 4, np.random.default_rng(seed))
-    said_of_odd = reader.predict(nl.embed(pretrained.encoder, odd)).join(odd.units["artefact"], on="unit_id")
+    said_of_odd = told(reader, nl.embed(pretrained.encoder, odd)).join(odd.units["artefact"], on="unit_id")
     artefacts = said_of_odd.dropna(subset=["artefact"])
     distances |= {name: part["distance"] for name, part in artefacts.groupby("artefact", sort=False)}
 nl.plots.strangers(distances, reader.farthest, title=f"who is a stranger? ({source})")
 
 # %% [markdown]
-# STRANGERTEXT
+# In the run shown here all twelve artefacts lie beyond the limit, and of the units that should be answered 3 of 479, and 1 of 100. (How many artefacts would have got a type without it? See the figure of exercise 2.)
+# The notice is right, too: in the company of twelve artefacts the real units' vectors are not what they were.
 #
 # These artefacts are crude; one that behaves like a cell isn't noticed. A population may also be odd *as a whole*, each unit by itself being near enough. Here every unit of the last recording keeps its intervals between spikes, in another order:
-# each is still itself, but nobody goes with anybody any more. Hardly a unit is too far; but the median of all lies farther than that of any recording that was taught, and `predict` says so. (By chance, a good recording does so too: one in n + 1, of n animals.)
+# each is still itself, but nobody goes with anybody any more. In the run shown 2 % of the units are too far; but the median of all lies farther than that of any recording that was taught, and `predict` says so. (By chance, a good recording does so too: one in n + 1, of n animals.)
 
 # %%
 def shuffled_intervals(recording, rng):
@@ -492,11 +507,9 @@ def shuffled_intervals(recording, rng):
 
 
 if modality == "spikes":
-    alone = nl.embed(pretrained.encoder, shuffled_intervals(recordings[-1], np.random.default_rng(seed)))
-    with warnings.catch_warnings(record=True) as notices:
-        warnings.simplefilter("always")
-        of_alone = reader.predict(alone)
-    print(*(notice.message for notice in notices), f"{(of_alone['reason'] == 'too far').mean():.0%} are too far", sep="\n")
+    alone = shuffled_intervals(recordings[-1], np.random.default_rng(seed))
+    of_alone = told(reader, nl.embed(pretrained.encoder, alone))
+    print(f"{(of_alone['reason'] == 'too far').mean():.0%} of the units are too far")
 
 # %% [markdown]
 # ### Answers
@@ -787,26 +800,26 @@ print("exercise 3: right")
 # %% [markdown]
 # ## What you should have seen
 #
-# On the simulated animals at the `laptop` profile (1,200 steps; `00_quickstart` trains longer, on more animals, and reaches 0.9):
+# On the simulated animals at the `laptop` profile, with the encoder that comes with the repository:
 #
 # | | here | the cell asks for |
 # |---|---|---|
-# | macro F1 of four cell types, one of ten animals left out in turn | 0.67 | above 0.55 |
-# | the best that looks at a unit alone | 0.28 | below 0.4 |
-# | nearest neighbour in another recording is of the same type (at random: 0.28) | 0.62 | above 0.5 |
-# | probe: distance of its probabilities from the truth; naive Bayes | 0.04; 0.31 | below 0.12; above 0.2 |
+# | macro F1 of four cell types, one of ten animals left out in turn | 0.92 | above 0.8 |
+# | the best that looks at a unit alone | 0.26 | below 0.4 |
+# | nearest neighbour in another recording is of the same type (at random: 0.28) | 0.90 | above 0.8 |
+# | calibration error of the probe; of naive Bayes | 0.03; 0.10 | below 0.06; above that of the probe |
 # | artefacts recognised as strangers | 12 of 12 | 10 of 12 |
-# | units without a label: right; right of those that got an answer (43 %) | 64 %; 84 % | 10 percentage points more |
+# | units without a label: right; right of those that got an answer (92 %) | 97 %; 100 % | no fewer |
 
 # %%
 macro_f1 = table[table["metric"] == "macro_f1"].set_index("method")["estimate"]
 best_alone = macro_f1[macro_f1.index.str.startswith("hand: ")].max()
 print(f"macro F1: NuCLR {macro_f1['NuCLR']:.2f}, best of a unit alone {best_alone:.2f}, chance {macro_f1['chance']:.2f}")
 as_printed = data_source == "simulated" and label_column == "cell_type" and not (encoder_from or training_steps)
-if as_printed and profile != "smoke":
+if as_printed and profile == "laptop":
     across = agreement[agreement["where"] == "other recordings"].set_index("vectors")["agree"]
-    assert macro_f1["NuCLR"] > 0.55 and best_alone < 0.4, "expected above 0.55 and below 0.4"
-    assert across["NuCLR"] > 0.5 and error["probe, calibrated"] < 0.05
+    assert macro_f1["NuCLR"] > 0.8 and best_alone < 0.4, "expected above 0.8 and below 0.4"
+    assert across["NuCLR"] > 0.8 and error["probe, calibrated"] < 0.06 and error["naive Bayes"] > error["probe"]
     assert (artefacts["reason"] == "too far").sum() >= 10 and right[speaks].mean() >= right.mean()
 
 # %% [markdown]

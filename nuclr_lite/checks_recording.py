@@ -77,9 +77,9 @@ def encoder(recording: Recording, encoder) -> Check:
                      "Use an encoder with shorter windows, or longer intervals")
     if recording.modality == "calcium":
         was = recording.provenance.get("resampled_from_hz", recording.sampling_rate_hz)
-        said = f"{was:.4g} frames per second, the encoder's are {1 / model.sample_s:.4g}"
+        said = f"{was:.4g} frames per second" + ", averaged" * (was != recording.sampling_rate_hz) + f"; the encoder's are {1 / model.sample_s:.4g}"
         if was * model.sample_s < 0.99:
-            return Check("encoder", True, f"{said}: frames are stretched, and fast changes aren't there", "Train an encoder at this rate (sample_s)")
+            return Check("encoder", True, f"{was:.4g} frames per second, the encoder's are {1 / model.sample_s:.4g}: frames are stretched, and fast changes aren't there", "Train an encoder at this rate (sample_s)")
         off = abs(recording.sampling_rate_hz * model.sample_s - 1) > 0.01
         return Check("encoder", off, said + ": they will be averaged" * off,
                      "Average them once, with nl.views.match_sampling(recording, sample_s), and keep the result")
