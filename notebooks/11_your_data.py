@@ -468,7 +468,8 @@ def told(reader, vectors):
     with warnings.catch_warnings(record=True) as notices:
         warnings.simplefilter("always")
         answers = reader.predict(vectors)
-    print(*(f"notice: {notice.message}" for notice in notices), sep="\n")
+    for notice in notices:
+        print(f"notice: {notice.message}")
     return answers
 
 
