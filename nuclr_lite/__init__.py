@@ -6,7 +6,8 @@
     units = nl.units_table(recordings)
     nl.decode(embedding, units["cell_type"], units["animal_id"]).scores
 
-Data flows one way, a file a station: sources, recording, views, model + loss, pretraining, embedding, decoding, plots.
+Data flows one way, a file a station: sources, recording, views, model + loss, pretraining, embedding, decoding, zero_shot, plots;
+checks look at all of it.
 """
 from importlib import import_module
 
@@ -19,8 +20,9 @@ _WHERE = {
     "TrainConfig": "presets", "Preset": "presets", "PRESETS": "presets",
     "pretrain": "pretraining", "Pretrained": "pretrained", "example_encoder": "example",
     "embed": "embedding", "Experiment": "experiments", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
+    "ZeroShot": "zero_shot",
 }
-_MODULES = ("baselines", "comparison", "decoding", "experiments", "export", "interpretation", "plots", "sources", "views", "presets")
+_MODULES = ("baselines", "checks", "comparison", "decoding", "experiments", "export", "interpretation", "plots", "retrieval", "sources", "views", "presets", "zero_shot")
 __all__ = [*_WHERE, *_MODULES]
 __version__ = "0.1.0"
 

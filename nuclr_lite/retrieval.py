@@ -1,10 +1,11 @@
-"""Is a unit, by its vector, found again elsewhere: in another stretch of time, on another day? Needs no torch, so that sources can ask."""
+"""Is a unit, by its vector, found again in another stretch of time, on another day? Who are its neighbours? Needs no torch, so that sources can ask."""
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.neighbors import NearestNeighbors
 
 
 class Found(NamedTuple):
@@ -49,3 +50,56 @@ def found_again_in_each(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFra
     if not len(ids):
         raise ValueError("the two tables have no recording in common; embed the same recordings, at other times.")
     return pd.DataFrame([{"recording_id": name, **found_again(first.loc[name], second.loc[name])._asdict()} for name in ids])
+
+
+def within_recording(features: pd.DataFrame) -> pd.DataFrame:
+    """Columns with mean 0 and deviation 1 over the units of each recording: no column drowns the others, and what all units
+    of a recording share, the animal and the day, is taken off.
+
+    features : DataFrame indexed by (recording_id, unit_id), as from `embed`.
+    """
+    groups = features.groupby(level="recording_id", sort=False)
+    return (features - groups.transform("mean")) / groups.transform("std", ddof=0).clip(lower=1e-9)
+
+
+def neighbours_agree(vectors: pd.DataFrame, labels: pd.Series, across: bool = False) -> tuple[float, float]:
+    """Share of units whose nearest neighbour (cosine) has their label, and that share if neighbours are drawn at random from
+    the same candidates.
+
+    vectors : DataFrame indexed by (recording_id, unit_id), best from `within_recording`. labels : Series on its index; units
+        without a label are nobody's neighbour. across : sought in all other recordings, not in the unit's own. NaN, NaN
+        where there are no candidates.
+    """
+    labels = labels.loc[vectors.index].dropna()
+    vectors, kinds, recording_ids = vectors.loc[labels.index].to_numpy(), labels.to_numpy(), labels.index.get_level_values("recording_id")
+    agree, drawn = [], []
+    for name in recording_ids.unique():
+        mine = np.flatnonzero(recording_ids == name)
+        pool = np.flatnonzero(recording_ids != name) if across else mine
+        if len(pool) < 2:
+            continue
+        search = NearestNeighbors(n_neighbors=1, metric="cosine").fit(vectors[pool])
+        found = search.kneighbors(vectors[mine] if across else None, return_distance=False)[:, 0]       # None: each of the pool, itself left out
+        agree.append(kinds[pool[found]] == kinds[mine])
+        same = (kinds[pool] == kinds[mine][:, None]).sum(axis=1)                                        # (mine, pool) -> (mine,)
+        drawn.append((same - (not across)) / (len(pool) - (not across)))
+    if not agree:
+        return np.nan, np.nan
+    return float(np.concatenate(agree).mean()), float(np.concatenate(drawn).mean())
+
+
+def nearest_units(vectors: pd.DataFrame, units: pd.DataFrame, unit: tuple, n: int = 5) -> pd.DataFrame:
+    """The n units of other recordings nearest to `unit` (recording_id, unit_id): their rows of `units`, with the cosine,
+    nearest first.
+
+    vectors : as in `neighbours_agree`. Raises KeyError for a unit without a vector, ValueError where there is no other
+        recording.
+    """
+    if unit not in vectors.index:
+        raise KeyError(f"{unit} has no vector; give (recording_id, unit_id) of one that is in the table.")
+    others = vectors[vectors.index.get_level_values("recording_id") != unit[0]]
+    if not len(others):
+        raise ValueError(f"there is no recording beside {unit[0]!r} to look in; embed several.")
+    search = NearestNeighbors(n_neighbors=min(n, len(others)), metric="cosine").fit(others.to_numpy())
+    distance, found = search.kneighbors(vectors.loc[[unit]].to_numpy())                                 # (1, n) both
+    return units.loc[others.index[found[0]]].assign(cosine=1 - distance[0])
