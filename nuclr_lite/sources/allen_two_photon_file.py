@@ -10,9 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..recording import Recording
-from .nwb import _kept
-from .nwb_opening import _first_line
-from .nwb_traces import _on_grid
+from .reading import first_line, kept_rows, on_grid
 
 PIPELINE = "processing/brain_observatory_pipeline"
 DFF, SEGMENTATION = f"{PIPELINE}/DfOverF/imaging_plane_1", f"{PIPELINE}/ImageSegmentation"
@@ -58,7 +56,7 @@ def read_experiment(path: str | Path, *, frame_s: float = 0.23344, max_motion_um
         cells = _cells(file, session, path)
         if dff.shape != (len(cells), len(timestamps)):
             raise ValueError(f"{path}: dF/F has shape {dff.shape} for {len(cells)} cells and {len(timestamps)} timestamps; download the file again.")
-        rows = _kept(cells, keep, path)
+        rows = kept_rows(cells, keep, path)
         place, rate = _places(timestamps, path)
         missing, n_missing = _missing(dff, rows)
         blank = n_missing == len(timestamps)
@@ -103,9 +101,9 @@ def _opened(path: Path):
     except PermissionError:
         raise
     except OSError as error:
-        raise ValueError(f"{path}: can't be read as HDF5 ({_first_line(error)}): it is truncated, or something else; download it again.") from error
+        raise ValueError(f"{path}: can't be read as HDF5 ({first_line(error)}): it is truncated, or something else; download it again.") from error
     except KeyError as error:
-        raise ValueError(f"{path}: is not an Allen two-photon file ({_first_line(error)}); for other NWB files, use sources.nwb.") from error
+        raise ValueError(f"{path}: is not an Allen two-photon file ({first_line(error)}); for other NWB files, use sources.nwb.") from error
 
 
 def _session(file, path: Path) -> dict:
@@ -147,7 +145,7 @@ def _places(timestamps: np.ndarray, path: Path) -> tuple[np.ndarray, float]:
     """Where on a regular grid each frame lies, (frames,) int, and the grid's rate, Hz; dropped frames leave places free."""
     if len(timestamps) < 2 or not (np.diff(timestamps) > 0).all():
         raise ValueError(f"{path}: the timestamps of its {len(timestamps)} frames don't increase throughout; download the file again.")
-    grid, rate, _, _ = _on_grid(np.zeros((len(timestamps), 1), dtype=np.float32), timestamps, f"{path}: dF/F")
+    grid, rate, _, _ = on_grid(np.zeros((len(timestamps), 1), dtype=np.float32), timestamps, f"{path}: dF/F")
     return np.flatnonzero(~np.isnan(grid[:, 0])), rate
 
 

@@ -18,7 +18,7 @@ from ..progress import progress
 from ..recording import Recording
 from .alf import epochs_table, trains_of
 from .downloads import opens_as_hdf5
-from .nwb_traces import _on_grid
+from .reading import on_grid
 
 SERIES = ("IrregularTimeSeries", "RegularTimeSeries")
 
@@ -111,7 +111,7 @@ def _recordings(file, path: Path, modality, probe_column, animal) -> list[Record
     there = inside(timestamps, valid + [-1e-6, 1e-6])
     if there.sum() < 2:
         raise ValueError(f"{path}: {calcium[0]} has {there.sum()} frames within its domain; check that both are in seconds on one clock.")
-    grid, rate, start_s, intervals = _on_grid(traces[there], timestamps[there], f"{path}: {calcium[0]}")
+    grid, rate, start_s, intervals = on_grid(traces[there], timestamps[there], f"{path}: {calcium[0]}")
     return [Recording.from_traces(grid, rate, units, intervals, recording_id=recording_id, start_s=start_s, **common)]
 
 

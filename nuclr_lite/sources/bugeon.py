@@ -23,7 +23,7 @@ import pandas as pd
 from ..progress import progress
 from ..recording import Recording
 from .alf import load_npy, read_npy, required
-from .nwb_traces import _on_grid
+from .reading import on_grid
 
 # The NuCLR code's rule (preprocess/bugeon, src/evaluators/bugeon.py). What remains is Lamp5, Pvalb, Sncg, Sst and Vip.
 NO_SUBCLASS = ("EC", "IN", "unknown", "Serpinf1")           # excitatory; inhibitory of no finer type; unknown; left out in the paper
@@ -149,5 +149,5 @@ def _experiment(path: Path, n_cells: int) -> dict | None:
     holds = "the time of each frame, s, one for all planes"
     times = read_npy(required(path, "frame.times.npy", holds), holds, length=len(traces))
     broken = ~np.isfinite(traces).all(axis=0)
-    grid, rate, start_s, intervals = _on_grid(traces.astype(np.float32), times.astype(np.float64), str(path))
+    grid, rate, start_s, intervals = on_grid(traces.astype(np.float32), times.astype(np.float64), str(path))
     return {"path": path, "traces": grid, "rate": rate, "start_s": start_s, "intervals": intervals, "broken": broken}

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..recording import Recording
-from .nwb import _kept
-from .nwb_opening import _first_line
+from .reading import first_line, kept_rows
 
 SIGNALS = {"F_dff": "dF/F", "C": "denoised fluorescence", "S": "deconvolved activity"}
 QUALITY = ("SNR_comp", "r_values", "cnn_preds")
@@ -61,7 +60,7 @@ def read_caiman(path: str | Path, *, animal_id: str, recording_id: str | None = 
             rate = _value(file, "params/data/fr")
             footprints = {part: _value(file, f"estimates/A/{part}") for part in ("data", "indices", "indptr", "shape")}
     except OSError as error:
-        raise ValueError(f"{path}: can't be read as HDF5 ({_first_line(error)}): it is truncated, or something else; copy it again.") from error
+        raise ValueError(f"{path}: can't be read as HDF5 ({first_line(error)}): it is truncated, or something else; copy it again.") from error
     if not is_caiman:
         raise ValueError(f"{path}: has no group `estimates`, so CaImAn's cnm.save didn't write it; read NWB files with nwb.read_nwb.")
     if signal not in shapes:
@@ -75,7 +74,7 @@ def read_caiman(path: str | Path, *, animal_id: str, recording_id: str | None = 
             raise ValueError(f"{path}: has no frame rate (params/data/fr); give sampling_rate_hz, frames a second.")
         sampling_rate_hz = float(np.ravel(rate)[0])
     units = _units(found, footprints, len(traces), path)
-    kept = _kept(units, keep, path)
+    kept = kept_rows(units, keep, path)
     return [Recording.from_traces(traces[kept].T, sampling_rate_hz, units.iloc[kept], animal_id=animal_id,
                                   recording_id=path.stem if recording_id is None else recording_id,
                                   provenance={"source": "caiman", "file": path.name, "signal": signal, "keep": keep})]

@@ -12,8 +12,9 @@ from ..intervals import covered, without
 from ..progress import progress
 from ..recording import Recording
 from ..tables import tidy_units
-from .nwb_opening import _first_line, _opened, is_address, name_in, without_secrets
+from .nwb_opening import _opened, is_address, name_in, without_secrets
 from .nwb_traces import _choose, _frames, _imaging_plane, _in_order, _place
+from .reading import kept_rows
 
 
 def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tuple[str, ...] | None = None, animal: str | None = None,
@@ -141,7 +142,7 @@ def _read_file(nwbfile, file, name, modality, label_columns, animal, probe_colum
 
 def _chosen_units(labels: pd.DataFrame, keep, label_columns, probe_column, where) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
     """Positions of the units to keep, their labels, and the names of the columns to show."""
-    kept = _kept(labels, keep, where)
+    kept = kept_rows(labels, keep, where)
     shown = [label_columns] if isinstance(label_columns, str) else list(labels.columns if label_columns is None else label_columns)
     for name in shown + [probe_column] * (probe_column is not None):
         if name not in labels.columns:
@@ -177,19 +178,6 @@ def _one_value_columns(table, rows, file, more: dict[str, str]) -> pd.DataFrame:
     columns |= {name: [text] * len(rows) for name, text in more.items() if name not in columns}
     ids = table.id[:][rows]
     return tidy_units(pd.DataFrame(columns, index=ids), len(ids), str(file))
-
-
-def _kept(labels: pd.DataFrame, keep: str | None, file) -> np.ndarray:
-    """Positions of the units for which the expression `keep` holds."""
-    if keep is None:
-        return np.arange(len(labels))
-    try:
-        kept = np.flatnonzero(labels.eval(keep).to_numpy(dtype=bool))
-    except Exception as error:            # whatever may be wrong in an expression
-        raise ValueError(f"{file}: keep={keep!r} failed ({_first_line(error)}); the columns are {list(labels.columns)}.") from error
-    if not len(kept):
-        raise ValueError(f"{file}: keep={keep!r} holds for none of its {len(labels)} units; loosen it.")
-    return kept
 
 
 def _text(values: pd.Series) -> pd.Series:

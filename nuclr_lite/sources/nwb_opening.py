@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from .reading import first_line
+
 BLOCK_BYTES, KEPT_BLOCKS = 2**20, 128          # what one request of a remote file asks for, and how many answers stay in memory
 SILENCE_S = 60.0                               # a server that says nothing for so long won't
 
@@ -58,11 +60,11 @@ def _opened(file: Path | str):
         except passed_on:
             raise
         except Exception as error:        # h5py, hdmf and fsspec raise all sorts here
-            raise ValueError(f"{shown}: can't be read as NWB ({_first_line(error, secret)}): {remedy}.") from error
+            raise ValueError(f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}.") from error
         try:
             yield nwbfile
         except broken as error:           # damaged data, and broken connections, are met only when the data are read
-            raise ValueError(f"{shown}: can't be read as NWB ({_first_line(error, secret)}): {remedy}.") from error
+            raise ValueError(f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}.") from error
 
 
 def _remote(address: str, shown: str, closing: ExitStack):
@@ -108,8 +110,3 @@ def _network():
         raise ImportError("reading NWB from an address needs fsspec and aiohttp: pip install 'fsspec[http]'; "
                           "or download the file, and give its path.") from error
     return aiohttp
-
-
-def _first_line(error: Exception, secret: str = "") -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.replace(secret, '...') if secret else text}".splitlines()[0][:200]

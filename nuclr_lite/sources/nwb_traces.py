@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..intervals import covered
+from .reading import on_grid
 
 
 def _place(item) -> str:
@@ -65,33 +65,8 @@ def _frames(series, n_rois: int, where: str):
     if (series.conversion, series.offset) != (1.0, 0.0):
         traces = traces * np.float32(series.conversion) + np.float32(series.offset)
     if series.rate is None:
-        return _on_grid(traces, np.asarray(series.timestamps, dtype=np.float64), where)
+        return on_grid(traces, np.asarray(series.timestamps, dtype=np.float64), where)
     if not series.rate > 0:
         raise ValueError(f"{where} has a rate of {series.rate} Hz; write the file again with the true rate, or with timestamps.")
     start_s = float(series.starting_time or 0.0)
     return traces, float(series.rate), start_s, np.array([[start_s, start_s + len(traces) / series.rate]])
-
-
-def _on_grid(traces: np.ndarray, timestamps: np.ndarray, where: str):
-    """As `_frames`: frame i of the result begins at timestamps[0] + i / rate; frames that are missing are NaN."""
-    steps = np.diff(timestamps)
-    if len(timestamps) != len(traces) or len(steps) == 0 or not (steps > 0).all() or not np.isfinite(timestamps).all():
-        raise ValueError(f"{where} needs one timestamp a frame, in seconds, each later than the one before; it has {len(timestamps)} for "
-                         f"{len(traces)} frames, {int((~(steps > 0)).sum())} of them not later: write the file again.")
-    is_gap = steps > 1.5 * np.median(steps)
-    # The median step finds the gaps, the mean gives the rate: of times rounded to 1 ms, the median may be off by a percent.
-    rate = float(1 / steps[~is_gap].mean())
-    gaps = np.flatnonzero(is_gap) + 1
-    grid_starts, intervals, free = [], [], 0
-    for first, stop in zip(np.r_[0, gaps], np.r_[gaps, len(traces)]):
-        # A stretch begins on the nearest frame of the grid; within it, frames follow each other whatever their jitter.
-        grid_starts.append(max(free, round((timestamps[first] - timestamps[0]) * rate)))
-        free = grid_starts[-1] + stop - first
-        intervals.append([timestamps[0] + grid_starts[-1] / rate, timestamps[0] + free / rate])
-    if free > 100 * len(traces):
-        raise ValueError(f"{where} has {len(traces)} frames in {timestamps[-1] - timestamps[0]:g} s at {rate:g} Hz, nearly all of it gaps; "
-                         "check that its timestamps are all in seconds and on one clock.")
-    grid = np.full((free, traces.shape[1]), np.nan, dtype=np.float32)
-    for at, part in zip(grid_starts, np.split(traces, gaps)):
-        grid[at : at + len(part)] = part
-    return grid, rate, float(timestamps[0]), covered(np.array(intervals))

@@ -138,10 +138,10 @@ def from_pynapple(data, *, animal_id: str, recording_id: str, probe_id: str | No
     if isinstance(data, nap.TsGroup):
         return Recording.from_spike_trains([data[key].t for key in data.keys()], labels, support, **common)
 
-    from .nwb_traces import _on_grid
+    from .reading import on_grid
 
     times = np.asarray(data.t)
-    traces, rate, start_s, present = _on_grid(np.asarray(data.values, dtype=np.float32), times, f"{recording_id}: this TsdFrame")
+    traces, rate, start_s, present = on_grid(np.asarray(data.values, dtype=np.float32), times, f"{recording_id}: this TsdFrame")
     intervals = []
     for start, stop in support:
         frames = times[(times >= start) & (times <= stop)]

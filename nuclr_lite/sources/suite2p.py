@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..recording import Recording
-from .nwb import _kept
-from .nwb_opening import _first_line
+from .reading import first_line, kept_rows
 
 BASELINE_S, BASELINE_PERCENTILE, BASELINE_STEP_S = 60.0, 8.0, 10.0
 SMALLEST_BASELINE = 0.1            # of the uncorrected fluorescence (median over time)
@@ -115,7 +114,7 @@ def _read_plane(plane: Path, name: str, animal_id, rate, signal, keep, neuropil_
     if keep == "is_cell" and not units["is_cell"].any():
         warnings.warn(f"{name}: left out, none of its {len(units)} ROIs is a cell (iscell.npy).", stacklevel=3)
         return None
-    kept = _kept(units, keep, plane)
+    kept = kept_rows(units, keep, plane)
     provenance = {"source": "suite2p", "folder": plane.name, "signal": signal, "keep": keep}
     if signal == "spks":
         traces = _array(plane / "spks.npy", *fluorescence.shape)[kept].T
@@ -160,7 +159,7 @@ def _array(file: Path, *shape: int) -> np.ndarray:
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{file}: can't be read as a plain array ({_first_line(error)}): it is damaged, or a pickle, which is not opened; "
+        raise ValueError(f"{file}: can't be read as a plain array ({first_line(error)}): it is damaged, or a pickle, which is not opened; "
                          "copy it again, or run Suite2p again.") from error
     if array.dtype.kind not in "biuf" or array.shape[: len(shape)] != shape:
         raise ValueError(f"{file}: is an array {array.shape} of {array.dtype}, which doesn't fit F.npy ({shape} is needed): the files are "
@@ -182,9 +181,9 @@ def _matlab(file: Path, rate_needed: bool) -> dict:
         return loadmat(file, variable_names=["ops", "stat"], simplify_cells=True)
     except Exception as error:            # scipy raises all sorts here
         if rate_needed:
-            raise ValueError(f"{file}: can't be read ({_first_line(error)}): it is damaged, or a MATLAB 7.3 file; give sampling_rate_hz "
+            raise ValueError(f"{file}: can't be read ({first_line(error)}): it is damaged, or a MATLAB 7.3 file; give sampling_rate_hz "
                              "(Suite2p's ops['fs']), or save it again from Suite2p.") from error
-        warnings.warn(f"{file}: can't be read ({_first_line(error)}), so that the cells have no centroids.", stacklevel=4)
+        warnings.warn(f"{file}: can't be read ({first_line(error)}), so that the cells have no centroids.", stacklevel=4)
         return {}
 
 
