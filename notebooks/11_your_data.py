@@ -35,6 +35,7 @@ probe_column = ""              # column that names the probe; "": all units of a
 keep = ""                      # which units: an expression over their columns, such as depth > 100; "": all
 intervals_from = ""            # NWB table of times that gives the valid time ("epochs"); "": what the file says
 encoder_from = ""              # "training": train here, minutes; a folder: a saved one; "": simulated: the repository's, nwb: train
+official_weights = False       # section 5: also fetch the authors' five encoders (spikes only; needs the network)
 training_steps = 0             # optimiser steps, to train here; 0: the profile's
 seed = 0                       # of the simulation, the training and the controls
 
@@ -51,7 +52,7 @@ import pandas as pd
 import torch
 
 import nuclr_lite as nl
-from nuclr_lite import baselines, checks, zero_shot
+from nuclr_lite import baselines, checks, export, zero_shot
 from nuclr_lite.decoding import probe
 from nuclr_lite.recording import match_sampling
 from nuclr_lite.retrieval import nearest_units, neighbours_agree, within_recording
@@ -153,6 +154,46 @@ assert slower.traces.shape == (int(60 / 0.23344), 5)                            
 np.testing.assert_allclose(slower.traces.mean(), dff[: int(257 * 0.23344 * 30)].mean(), rtol=0.01)
 
 # %% [markdown]
+# **From a table with a row a spike**, as other programs write it: every further column that is constant within a unit becomes a label. The same spikes, the same recording:
+
+# %%
+from nuclr_lite.sources.objects import from_long_table
+
+long = pd.DataFrame({"time_s": np.concatenate(trains_of_mine), "recording_id": "mouse1-day1", "animal_id": "mouse1",
+                     "unit_id": np.repeat(units_of_mine.index, [len(train) for train in trains_of_mine])})
+long["depth_um"] = long["unit_id"].map(units_of_mine["depth_um"])
+[from_table] = from_long_table(long, intervals={"mouse1-day1": [[0, 25], [30, 60]]})
+np.testing.assert_array_equal(from_table.times, mine.times)
+from_table.units
+
+# %% [markdown]
+# **From a spike sorter.** A folder of Kilosort or Phy holds spike times as sample numbers, the cluster of each, and what a person thought of the clusters; `params.py` tells the sampling rate. It is a program, and is read, never run.
+
+# %%
+from nuclr_lite.sources.phy import read_phy
+
+sorted_folder = tempfile.TemporaryDirectory()
+phy = Path(sorted_folder.name)
+times_s, clusters = long.sort_values("time_s")[["time_s", "unit_id"]].to_numpy().T             # (spikes,) each
+np.save(phy / "spike_times.npy", np.round(times_s * 30_000).astype(np.uint64))
+np.save(phy / "spike_clusters.npy", clusters.astype(np.int32))
+(phy / "params.py").write_text("dat_path = 'raw.bin'\nsample_rate = 30000.0\n")
+(phy / "cluster_group.tsv").write_text("cluster_id\tgroup\n11\tgood\n12\tgood\n17\tmua\n")      # 17: several neurons
+from_sorter = read_phy(phy, animal_id="mouse1", recording_id="mouse1-day1")
+print(from_sorter)
+assert np.abs(from_sorter.spike_times(12) - trains_of_mine[1]).max() < 1 / 30_000
+
+# %% [markdown]
+# More doors, each a function that returns recordings (`help(...)` says what it wants):
+#
+# | you have | call |
+# |---|---|
+# | a SpikeInterface `Sorting` or `SortingAnalyzer`; a pynapple `TsGroup` or `TsdFrame` | `sources.objects.from_spikeinterface`, `from_pynapple` |
+# | a Suite2p folder; a CaImAn HDF5 file | `sources.suite2p.read_suite2p`, `sources.caiman.read_caiman` |
+# | NWB at an address, such as one of DANDI | `sources.nwb.read_nwb("https://...")` fetches only what it reads |
+# | the paper's sets, downloaded (`data/README.md` says from where) | `sources.steinmetz`, `sources.ibl`, `sources.bugeon`, `sources.allen_neuropixels` |
+# | data prepared for the authors' code (torch_brain, brainsets) | `sources.brainsets.read_brainsets` |
+#
 # **From NWB files** (Neurodata Without Borders, a format that many laboratories share). `read_nwb(folder)` returns a list of recordings, one a file, or one a probe with `probe_column`. First we write some files, of simulated
 # animals. In the last two the cell types are left out; we keep the truth aside.
 
@@ -273,8 +314,8 @@ assert answers_to["milliseconds, no valid time given"] == "nothing"
 # - **train it on your recordings**, without labels (what more animals bring: `08_scaling`): `encoder_from = "training"`, which is also what happens to files of your own unless you name an encoder;
 # - **load one** that `Pretrained.save` or `pretrain(out_dir=...)` wrote (`encoder_from`), or that somebody shared: `nl.Pretrained.from_pretrained("owner/name")` fetches it from the Hugging Face hub, where `pretrained.push_to_hub("owner/name")`
 #   puts yours, with a card that says what it was trained on. It must be of your modality;
-# - **weights that the authors published**, five seeds, trained on spikes of the IBL Brain-wide Map: `nl.load_official_weights(nl.download_official_weights(seed=42))` gives an encoder for `nl.embed`. The download is tested against a
-#   stand-in for the hub only, and we haven't tried the weights on data of other laboratories.
+# - **weights that the authors published**, five seeds, trained on spikes of the IBL Brain-wide Map: `nl.load_official_weights(nl.download_official_weights(seed=42))` gives an encoder for `nl.embed`; the last
+#   cells of section 5 do it for all five, if you set `official_weights = True`.
 #
 # Here we load the one that comes with the repository, `nl.example_encoder()`: trained on fourteen simulated animals, of which ours are none.
 #
@@ -388,6 +429,22 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column}
 # %% [markdown]
 # In the run shown: 0.92 for NuCLR (interval over animals 0.90 to 0.94), and at most 0.26 for everything else.
 #
+# ### The published encoders
+#
+# The authors published five encoders, alike but for their seeds, trained on spikes of many brain areas (IBL Brain-wide Map). With `official_weights = True` the next cell fetches them from their home on the Hugging Face hub,
+# embeds your recordings with each, and reads the label as above. Mind the authors' licence. What we know of it: the files' layout and the encoder's outputs, number by number, on the authors' reference cases. What we don't: we had no network, so the download has
+# met a stand-in for the hub only, and no score of theirs is shown here. Don't expect them to read types of *simulated* neurons: whatever they learned, it wasn't this simulation.
+
+# %%
+if official_weights:
+    read = {}
+    for number in (42, 43, 44, 45, 46):
+        theirs = nl.embed(nl.load_official_weights(nl.download_official_weights(seed=number)), recordings)
+        known_to_them = labels.reindex(theirs.index), animals.reindex(theirs.index)
+        read[f"published, seed {number}"] = nl.decode(theirs, *known_to_them, protocol).scores.set_index("metric").loc["macro_f1"]
+    print(pd.DataFrame(read).T[["estimate", "low", "high"]].astype(float).round(3).to_string())
+
+# %% [markdown]
 # ## 6 · Units without a label, and "I don't know"
 #
 # A probability is worth something if, of all units whose label got 0.8, some 80 % are right. This is called *calibration*. One sorts the predictions by probability into bins with equally many units, and compares in
@@ -529,6 +586,18 @@ if truth:
     right, speaks = answers["likeliest"] == true, answers["label"].notna()
     print(f"right: {right.mean():.0%} of all {len(true)}; {speaks.mean():.0%} got an answer")
     print(f"of these, right: {right[speaks].mean():.0%}" if speaks.any() else "nobody got an answer")
+
+# %% [markdown]
+# **Back to your tools.** Vectors, and what was predicted from them, go where you work: beside the units' own columns in a Parquet file, which Python, R and MATLAB read; into a *copy* of the NWB file; as columns of Phy's
+# cluster view (`export.to_phy`); as metadata of a pynapple group (`export.to_pynapple`).
+
+# %%
+results_folder = Path(scratch.name) / "results"
+in_one = export.to_parquet(embedding.join(answers[["label", "reason"]]), results_folder / "vectors.parquet", units=units)
+first = embedding.index[0][0]
+in_copy = export.to_nwb(embedding, Path(nwb_folder) / f"{first}.nwb", results_folder / f"{first}.nwb", recordings=first) \
+    if data_source == "simulated" else None
+print(pd.read_parquet(in_one).shape, "a row a unit;", in_copy and f"{in_copy.name}, a copy with a column nuclr_embedding")
 
 # %% [markdown]
 # ## 7 · The leak checklist

@@ -1,6 +1,7 @@
 """The definitions of notebook 11, and what it imports for neighbours and for words; its checks and its reader have `test_checks` and `test_zero_shot`."""
 from dataclasses import replace
 
+import jupytext
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ import nuclr_lite as nl
 from helpers import spikes
 from nuclr_lite.retrieval import nearest_units, neighbours_agree, within_recording
 from nuclr_lite.wording import in_words
+from test_official import checkpoint, model, official_state
 
 lesson = course.definitions(course.HERE / "11_your_data.py")
 
@@ -121,3 +123,22 @@ def test_in_words():
     assert "(inductive zero-shot" in in_words(scores, labels, animals, "zero-shot", True)
     bare = scores[~scores["method"].str.startswith("hand")]
     assert "(transductive)" in in_words(bare, labels, animals, "transductive", False) and "unit alone" not in in_words(bare, labels, animals, "transductive", False)
+
+
+# The published encoders
+
+def test_the_cell_that_decodes_with_the_published_encoders(recordings, tmp_path, monkeypatch, capsys):
+    """With files of the authors' layout in place of theirs: encoders of their window, small and untrained."""
+    asked = []
+
+    def fetched(seed):
+        asked.append(seed)
+        return checkpoint(tmp_path / f"nuclr_{seed}.pt", official_state(model(), "brainwidebench"), "brainwidebench")
+
+    monkeypatch.setattr(nl, "download_official_weights", fetched, raising=False)
+    [cell] = [cell.source for cell in jupytext.read(course.HERE / "11_your_data.py").cells if "nl.download_official_weights(seed=number)" in cell.source and cell.cell_type == "code"]
+    units = nl.units_table(recordings)
+    exec(cell, {"nl": nl, "pd": pd, "recordings": recordings, "labels": units["cell_type"], "animals": units["animal_id"], "protocol": "zero-shot", "official_weights": True})
+    assert asked == [42, 43, 44, 45, 46]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["estimate", "low", "high"] and len(lines) == 6 and all(0 <= float(line.split()[-3]) <= 1 for line in lines[1:])
