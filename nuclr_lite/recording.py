@@ -5,7 +5,6 @@ time that are valid, and which animal and probe it comes from. Everything after 
 """
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +13,8 @@ import numpy as np
 import pandas as pd
 
 from .intervals import check_intervals, covered, frame_ranges, inside
-from .storage import atomic_directory, sha256
-from .tables import read_table, tidy_epochs, tidy_units, write_table
-
-FORMAT = "nuclr_lite recording"
-FORMAT_VERSION = 1
+from .recording_files import read_recording, write_recording
+from .tables import tidy_epochs, tidy_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,30 +205,8 @@ class Recording:
 
         Raises FileExistsError if something is there already, unless it is a recording and `overwrite`.
         """
-        path = Path(path)
-        if path.exists() and overwrite and not (path / "recording.json").is_file():
-            raise FileExistsError(f"{path} exists and is not a recording; it won't be replaced. Choose another path.")
-        arrays = {"intervals": self.intervals}
-        if self.modality == "spikes":
-            arrays |= {"times": self.times, "unit_rows": self.unit_rows}
-        else:
-            arrays |= {"traces": self.traces}
-        with atomic_directory(path, overwrite) as folder:
-            for name, array in arrays.items():
-                np.save(folder / f"{name}.npy", array)
-            tables = {"units": write_table(self.units, folder / "units.csv"),
-                      "epochs": write_table(self.epochs, folder / "epochs.csv")}
-            files = [f"{name}.npy" for name in arrays] + ["units.csv", "epochs.csv"]
-            header = {
-                "format": FORMAT, "version": FORMAT_VERSION, "modality": self.modality,
-                "recording_id": self.recording_id, "animal_id": self.animal_id, "probe_id": self.probe_id,
-                "sampling_rate_hz": self.sampling_rate_hz, "start_s": self.start_s, "trace_scale": self.trace_scale,
-                "n_spikes_outside": self.n_spikes_outside, "units_of_measure": {"times": "s", "intervals": "s"},
-                "tables": tables, "provenance": self.provenance,
-                "files": {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in files},
-            }
-            (folder / "recording.json").write_text(json.dumps(header, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
-        return path
+        write_recording(self, Path(path), overwrite)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path, verify: bool = True) -> Recording:
@@ -246,35 +220,7 @@ class Recording:
         ------
         FileNotFoundError, ValueError : nothing there; not a recording; a newer format; truncated or changed files.
         """
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: nothing there; save a recording to it first.")
-        try:
-            header = json.loads((path / "recording.json").read_text(encoding="utf-8"))
-            known = header["format"] == FORMAT
-        except (OSError, ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise ValueError(f"{path} is not a recording that nuclr_lite saved (no readable recording.json); "
-                             "make one with Recording.from_spike_trains, from_traces or a source, then .save().")
-        if header["version"] > FORMAT_VERSION:
-            raise ValueError(f"{path} has format version {header['version']}, this nuclr_lite reads up to {FORMAT_VERSION}; update nuclr_lite.")
-        for name, expected in header["files"].items():
-            file = path / name
-            size = file.stat().st_size if file.is_file() else None
-            if size != expected["bytes"]:
-                found = "is missing" if size is None else f"has {size:,} bytes instead of {expected['bytes']:,}"
-                raise ValueError(f"{file} {found}: the recording is incomplete; copy, download or convert it again.")
-            if verify and sha256(file) != expected["sha256"]:
-                raise ValueError(f"{file} is not what was saved (SHA-256 differs): it was changed or damaged; "
-                                 "copy, download or convert it again.")
-        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r" if name != "intervals" else None)
-                  for name in ("intervals", "times", "unit_rows", "traces") if f"{name}.npy" in header["files"]}
-        plain = ("modality", "recording_id", "animal_id", "probe_id", "sampling_rate_hz", "start_s", "trace_scale",
-                 "n_spikes_outside", "provenance")
-        return cls(units=read_table(path / "units.csv", header["tables"]["units"]),
-                   epochs=read_table(path / "epochs.csv", header["tables"]["epochs"]),
-                   **arrays, **{name: header[name] for name in plain})
+        return cls(**read_recording(Path(path), verify))
 
 
 def match_sampling(recording: Recording, sample_s: float) -> Recording:
