@@ -27,11 +27,11 @@ from torch.utils.data import DataLoader
 from .loss import ContrastiveLoss, match_units, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
-from .pretrained import Pretrained, build, checkpoints_in, what_was_seen, write_model
+from .pretrained import Pretrained, build, checkpoints_in, what_was_seen, write_checkpoint
 from .progress import progress
 from .recording import Recording, as_list
 from .sources.folder import read_folder
-from .storage import atomic_directory
+from .storage import check_writable
 from .vicreg import VICReg
 from .views import Batch, PairedViews
 
@@ -60,6 +60,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     ------
     FileExistsError : `out_dir` holds checkpoints and `resume` is False.
     ValueError : recordings that don't fit the preset; a checkpoint of another run.
+    OSError : `out_dir` can't be written to; what is there stays whole.
     FloatingPointError : the loss stopped being finite: at which step, in which recordings. The last checkpoint stays.
     """
     if isinstance(preset, str):
@@ -76,6 +77,8 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     if resume and out_dir is None:
         raise ValueError("resume=True needs out_dir, the folder with the checkpoints.")
 
+    if out_dir:                                                # now, not after hours
+        check_writable(out_dir)
     # The generators of torch are global; what they were is put back when training ends.
     with torch.random.fork_rng():
         torch.manual_seed(preset.train.seed)
@@ -233,31 +236,25 @@ class _Run:
                           "retrieval_accuracy": float(found), "retrieval_chance": chance})
 
     def save(self, out_dir: Path):
-        from safetensors.torch import save_file
-
         if not self.accelerator.is_main_process:
             return
         encoder, loss = self.modules()
-        with atomic_directory(out_dir / f"checkpoint-{self.step:08d}", overwrite=True) as folder:
-            write_model(folder, Pretrained(encoder, self.history, loss, self.preset, trained_on=self.seen))
-            state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
-                     for index, entry in self.optimizer.state_dict()["state"].items() for name, value in entry.items()}
-            save_file(state, folder / "optimizer.safetensors")
-            place = {"step": self.step, "epoch": self.epoch, "batch": self.batch, "recordings": self.fingerprint}
-            (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
+        state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
+                 for index, entry in self.optimizer.state_dict()["state"].items() for name, value in entry.items()}
+        place = {"step": self.step, "epoch": self.epoch, "batch": self.batch, "recordings": self.fingerprint}
+        write_checkpoint(out_dir, Pretrained(encoder, self.history, loss, self.preset, trained_on=self.seen), state, place)
         for old in checkpoints_in(out_dir)[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old)
 
     def restore(self, checkpoint: Path):
         from safetensors.torch import load_file
 
+        saved = Pretrained.load(checkpoint)
         place = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-        preset = (checkpoint / "preset.json").read_text(encoding="utf-8")
-        if Preset.from_json(preset) != self.preset:
+        if saved.preset != self.preset:
             raise ValueError(f"{checkpoint} was made with another preset; pass that one (Pretrained.load(...).preset) to resume, or choose another out_dir.")
         if place["recordings"] != self.fingerprint:
             raise ValueError(f"{checkpoint} was made with other recordings; pass the same ones to resume, or choose another out_dir.")
-        saved = Pretrained.load(checkpoint)
         for module, kept in zip(self.modules(), (saved.encoder, saved.loss)):
             module.load_state_dict(kept.state_dict())
         state: dict[int, dict] = {}

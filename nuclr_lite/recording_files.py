@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from glob import escape
 from pathlib import Path
@@ -49,12 +50,17 @@ def read_recording(path: Path, verify: bool) -> dict:
     """
     deadline = time.monotonic() + 2
     while True:
-        before = _header_text(path)
+        before, error = _header(path), None
         try:
-            return _read(path, before, verify)
-        except (ValueError, FileNotFoundError):
-            if time.monotonic() > deadline or (before == _header_text(path) and not _between_renames(path)):
-                raise
+            fields = _read(path, before[0], verify)
+        except (ValueError, FileNotFoundError) as caught:
+            error = caught
+        if before == _header(path) and not _between_renames(path):
+            if error is None:
+                return fields
+            raise error
+        if time.monotonic() > deadline:
+            raise error or ValueError(f"{path} was replaced again and again while it was read; load it again.")
         time.sleep(0.01)
 
 
@@ -94,8 +100,6 @@ def _read(path: Path, text: str | None, verify: bool) -> dict:
         if str(path) in str(error):                                        # says already where and what to do
             raise
         raise ValueError(f"{path} can't be read as a recording ({type(error).__name__}: {error}); it was changed or damaged: {REMEDY}.") from error
-    if text != _header_text(path):
-        raise ValueError(f"{path} was replaced while it was read; load it again.")
     return fields
 
 
@@ -114,11 +118,14 @@ def _file_names(modality: str) -> list[str]:
     return [f"{name}.npy" for name in ARRAYS[modality]] + [f"{name}.csv" for name in TABLES]
 
 
-def _header_text(path: Path) -> str | None:
+def _header(path: Path) -> tuple[str | None, tuple | None]:
+    """The header's text, None where it can't be read, and which file of all that were ever there it came from."""
     try:
-        return (path / "recording.json").read_text(encoding="utf-8")
+        with open(path / "recording.json", encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            return file.read(), (status.st_ino, status.st_mtime_ns)
     except (OSError, ValueError):
-        return None
+        return None, None
 
 
 def _fingerprint(header: dict) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -90,6 +91,16 @@ def atomic_file(path: str | Path):
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path):
+    """OSError, before hours of work, where a folder can't be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise OSError(f"{folder} can't be written to ({error}); give a folder of yours, on a disk with room.") from error
 
 
 def sha256(path: str | Path) -> str:

@@ -170,3 +170,80 @@ def test_a_full_disk_leaves_the_recording_that_was_there(saved, monkeypatch):
             patch.setattr(*what, full)
             spikes().save(folder, overwrite=True)
         assert same(nl.Recording.load(folder), recording) and [path.name for path in folder.parent.iterdir()] == ["rec"]
+
+
+def test_a_folder_that_one_may_only_read(saved):
+    recording, folder = saved
+    with pytest.MonkeyPatch.context() as patch:                  # whoever runs this may be allowed everything
+        patch.setattr(Path, "mkdir", lambda *args, **kwargs: (_ for _ in ()).throw(PermissionError(errno.EACCES, "Permission denied")))
+        with pytest.raises(PermissionError):
+            spikes().save(folder, overwrite=True)
+        with pytest.raises(OSError, match="can't be written to .*Permission denied.*; give a folder of yours"):
+            nl.pretrain([spikes()], TINY, folder.parent / "run")
+        assert same(nl.Recording.load(folder), recording)
+
+
+@pytest.fixture(scope="module")
+def trained() -> nl.Pretrained:
+    return nl.pretrain([spikes()], TINY.with_(steps=2, checkpoint_every=1))
+
+
+@pytest.fixture(scope="module")
+def embedded(trained) -> pd.DataFrame:
+    return nl.embed(trained.encoder, spikes())
+
+
+def test_an_encoder_cut_off_or_flipped_anywhere(trained, embedded, tmp_path):
+    folder, rng = trained.save(tmp_path / "model"), np.random.default_rng(0)
+    for file in sorted(folder.iterdir()):
+        whole = file.read_bytes()
+        places = rng.choice(len(whole), min(60, len(whole)), replace=False)
+        for place in places:
+            for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]):
+                file.write_bytes(damaged)
+                if file.name == "README.md":
+                    nl.Pretrained.load(folder)
+                    continue
+                try:
+                    loaded = nl.Pretrained.load(folder)
+                except ValueError as error:
+                    assert "copy the whole folder again" in str(error)
+                else:                                            # white space among the checksums, say
+                    assert file.name == "checksums.json"
+                    pd.testing.assert_frame_equal(nl.embed(loaded.encoder, spikes()), embedded)
+        file.write_bytes(whole)
+    nl.Pretrained.load(folder)
+
+
+def test_a_disk_that_fills_up_while_training(trained, tmp_path, monkeypatch):
+    """The checkpoint that was there is whole, training goes on from it, and the result is that of a training without the break."""
+    import safetensors.torch
+
+    recipe, run = TINY.with_(steps=2, checkpoint_every=1), tmp_path / "run"
+    save, calls = safetensors.torch.save_file, []
+
+    def filling(tensors, file, *args, **kwargs):
+        calls.append(file)
+        if len(calls) > 3:                                       # three files of weights a checkpoint
+            Path(file).write_bytes(b"half")
+            raise safetensors.SafetensorError('Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })')
+        return save(tensors, file, *args, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="checkpoint of step 2 can't be written .*No space left.*; make room, then go on with resume=True: checkpoint-00000001 is whole"):
+        patch.setattr(safetensors.torch, "save_file", filling)
+        nl.pretrain([spikes()], recipe, run)
+    assert [path.name for path in run.iterdir()] == ["checkpoint-00000001"]
+    resumed = nl.pretrain([spikes()], recipe, run, resume=True)
+    pd.testing.assert_frame_equal(resumed.history, trained.history)
+
+
+def test_a_damaged_checkpoint_is_not_resumed_from(tmp_path):
+    recipe = TINY.with_(steps=1)
+    nl.pretrain([spikes()], recipe, tmp_path)
+    for name in ("optimizer.safetensors", "state.json"):
+        file = tmp_path / "checkpoint-00000001" / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-2] + b"x" + whole[-1:])
+        with pytest.raises(ValueError, match=f"{name} is not what was saved .*copy the whole folder again"):
+            nl.pretrain([spikes()], recipe.with_(steps=2), tmp_path, resume=True)
+        file.write_bytes(whole)
