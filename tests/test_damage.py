@@ -247,3 +247,23 @@ def test_a_damaged_checkpoint_is_not_resumed_from(tmp_path):
         with pytest.raises(ValueError, match=f"{name} is not what was saved .*copy the whole folder again"):
             nl.pretrain([spikes()], recipe.with_(steps=2), tmp_path, resume=True)
         file.write_bytes(whole)
+
+
+def test_a_damaged_cell_or_feature_set_of_an_experiment(tmp_path):
+    for number in range(3):
+        spikes(n_units=4, name=f"r{number}", units=pd.DataFrame({"cell_type": list("aabb")})).save(tmp_path / "saved" / f"r{number}")
+    experiment = nl.Experiment("tiny", source=str(tmp_path / "saved"), n_held_out=1, baselines=(), changes={
+        "steps": 1, "log_every": 1, "checkpoint_every": 1, "dim": 8, "heads": 1, "head_dim": 8, "sample_s": 0.1, "samples_per_token": 5, "tokens_per_window": 4})
+    out = tmp_path / "out"
+    table = nl.experiments.run(experiment, out)
+    for pattern in ("tiny/cells/*/result.json", "features/*/values.npy"):
+        [file] = out.glob(pattern)
+        if "features" in pattern:
+            shutil.rmtree(out / "tiny" / "cells")                # so that the features are needed again
+        whole = file.read_bytes()
+        for damaged in (whole[:-3], whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:]):
+            file.write_bytes(damaged)
+            with pytest.raises(ValueError, match=f"{file.name} .*remove that folder and run the experiment again"):
+                nl.experiments.run(experiment, out)
+        shutil.rmtree(file.parent)
+        pd.testing.assert_frame_equal(nl.experiments.run(experiment, out), table)
