@@ -43,6 +43,13 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
     return plain_columns(units.set_axis(index.rename("unit_id"), axis=0), f"{recording_id}: the units table")
 
 
+def tidy_name(value, what: str) -> str:
+    """An id as text; ValueError for a missing one: None would become the animal 'None'."""
+    if _missing(value):
+        raise ValueError(f"{what} is {value!r}; give a name or a number.")
+    return _text(value)
+
+
 def tidy_epochs(epochs: pd.DataFrame | None, recording_id: str) -> pd.DataFrame:
     """A copy with start_s, stop_s (s), name and whatever else there is; empty for None."""
     if epochs is None:
@@ -65,8 +72,10 @@ def _plain(column: pd.Series, name: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(column) and not column.isna().any():
         return column.astype(bool)
     if pd.api.types.is_integer_dtype(column) and not column.isna().any():
+        if len(column) and column.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"{where} has a column {name!r} with {column.max()}, too large for a 64-bit integer; make it text (str).")
         return column.astype("int64")
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return column.astype("float64")
     if pd.api.types.is_datetime64_any_dtype(column):
         column = column.astype(object).map(str)
@@ -88,7 +97,12 @@ def _missing(value) -> bool:
 
 def _text(value) -> str:
     """As str, without the NUL characters that pad texts in HDF5 files and end them in CSV."""
-    return (value.decode() if isinstance(value, bytes) else str(value)).replace("\0", "")
+    try:
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        text.encode()
+    except UnicodeError as error:
+        raise ValueError(f"{value!r} can't be written as UTF-8 ({error.reason}); decode or rename it first.") from error
+    return text.replace("\0", "")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> dict:
@@ -109,8 +123,12 @@ def read_table(path: Path, dtypes: dict) -> pd.DataFrame:
             return np.array([value == "True" for value in values], dtype=bool)
         if kind == "float64":
             return np.array([float(value) if value else np.nan for value in values], dtype=np.float64)
-        return np.array([int(value) for value in values], dtype=np.int64)
+        if kind == "int64":
+            return np.array([int(value) for value in values], dtype=np.int64)
+        raise ValueError(f"{path} has a column of type {kind!r}; only str, bool, int64 and float64 are ever written")
 
+    if raw.shape[1] != 1 + len(dtypes["columns"]):
+        raise ValueError(f"{path} has {raw.shape[1]} columns instead of {1 + len(dtypes['columns'])}")
     name = raw.columns[0]
     index = pd.Index(typed(raw.iloc[:, 0], dtypes["index"]), name=None if name == "Unnamed: 0" else name)
     columns = {name: typed(raw.iloc[:, 1 + i], kind) for i, (name, kind) in enumerate(dtypes["columns"].items())}
