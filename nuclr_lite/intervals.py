@@ -15,7 +15,12 @@ def rounding_s(times) -> float:
 
 def check_intervals(intervals, recording_id: str) -> np.ndarray:
     """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
-    intervals = np.array(intervals, dtype=np.float64)
+    try:
+        if np.asarray(intervals).dtype.kind in "cMmSU":
+            raise TypeError(f"they are {np.asarray(intervals).dtype}")
+        intervals = np.array(intervals, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{recording_id}: the intervals can't be read as numbers ({error}); give (start, stop) pairs in seconds.") from error
     if intervals.ndim != 2 or intervals.shape[1] != 2 or not len(intervals):
         raise ValueError(f"{recording_id}: intervals have shape {intervals.shape}; give at least one (start, stop) pair in seconds.")
     if not np.isfinite(intervals).all():

@@ -1,4 +1,4 @@
-"""The units table: checked when a recording is made, and the same again after a round trip through CSV."""
+"""Tables of units: checked when a recording is made, the same again after a round trip through CSV, aligned with features and labels to decode."""
 from __future__ import annotations
 
 import csv
@@ -103,6 +103,41 @@ def _text(value) -> str:
     except UnicodeError as error:
         raise ValueError(f"{value!r} can't be written as UTF-8 ({error.reason}); decode or rename it first.") from error
     return text.replace("\0", "")
+
+
+def aligned(features: pd.DataFrame, labels: pd.Series, groups: pd.Series) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """The labelled units, in the features' order, labels as text; ValueError for what doesn't fit together."""
+    if features.index.has_duplicates:
+        raise ValueError("a unit occurs twice in the features; give each one row.")
+    for name, series in (("labels", labels), ("groups", groups)):
+        if not isinstance(series, pd.Series):
+            raise ValueError(f"{name} is a {type(series).__name__}; give a Series on the features' index.")
+        missing = features.index.difference(series.index)
+        if len(missing):
+            raise ValueError(f"{name} lack {len(missing)} of {len(features)} units (first: {missing[0]!r}); give a Series on the features' index.")
+        if series.index.has_duplicates:
+            raise ValueError(f"a unit occurs twice in {name}; give each one row.")
+    labels, groups = labels.loc[features.index], groups.loc[features.index]
+    labelled = labels.notna().to_numpy()
+    if groups[labelled].isna().any():
+        raise ValueError("a labelled unit has no animal (group); give every unit one.")
+    features, labels, groups = features[labelled], labels[labelled], groups[labelled]
+    bad = ~(np.abs(features.to_numpy(dtype=np.float64)) < 1e100)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(f"{int(bad.any(axis=1).sum())} units have NaN or infinite features (first: unit {features.index[row]!r}, column {features.columns[column]!r}); drop or fill them.")
+    if labels.nunique() < 2:
+        raise ValueError(f"the labels have {labels.nunique()} class; decoding needs at least two: add units with other labels.")
+    if labels.astype(str).nunique() < labels.nunique():
+        raise ValueError("two labels are the same as text (1 and '1', say); make all labels texts, or all numbers.")
+    if groups.map(lambda name: isinstance(name, str)).nunique() > 1:
+        raise ValueError("some animals (groups) are texts and some are not; make them all texts.")
+    return features, labels.astype(str), groups
+
+
+def in_order(index: pd.Index) -> np.ndarray:
+    """(n,) positions that put an index in the order of its ids, level by level."""
+    return np.lexsort([pd.factorize(index.get_level_values(level), sort=True)[0] for level in reversed(range(index.nlevels))])
 
 
 def write_table(table: pd.DataFrame, path: Path) -> dict:
