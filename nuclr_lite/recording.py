@@ -187,7 +187,7 @@ class Recording:
         known = self.epochs["name"].unique().tolist()
         unknown = [name for name in names if name not in known]
         if unknown or not names:
-            raise ValueError(f"{self.recording_id} has no epoch {', '.join(map(repr, unknown)) or 'without a name'}; choose from {', '.join(map(repr, known)) or 'none: give epochs when you make it'}.")
+            raise ValueError(f"{self.recording_id} has no epoch {', '.join(map(repr, unknown)) or 'without a name'}; it has {', '.join(map(repr, known)) or 'none'}; choose among its epochs, or give some when you make it.")
         wanted = covered(self.epochs.loc[self.epochs["name"].isin(names), ["start_s", "stop_s"]].to_numpy(dtype=np.float64))
         # One valid interval at a time: two that touch stay two, and no window will lie across.
         intervals = np.concatenate([covered(np.concatenate([[interval], wanted]), depth=2) for interval in self.intervals])

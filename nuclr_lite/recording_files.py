@@ -78,7 +78,9 @@ def _read(path: Path, text: str | None, verify: bool) -> dict:
         raise ValueError(f"{path} is not a recording that nuclr_lite saved (no readable recording.json); "
                          "make one with Recording.from_spike_trains, from_traces or a source, then .save().")
     version = header.get("version")
-    if type(version) is int and version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{path / 'recording.json'} has no format version: it was changed or damaged; {REMEDY}.")
+    if version > FORMAT_VERSION:
         raise ValueError(f"{path} has format version {version}, this nuclr_lite reads up to {FORMAT_VERSION}; update nuclr_lite.")
     if version != 1 and header.pop("sha256", None) != _fingerprint(header):
         raise ValueError(f"{path / 'recording.json'} is not what was saved (SHA-256 differs): it was changed or damaged; {REMEDY}.")
@@ -96,8 +98,10 @@ def _read(path: Path, text: str | None, verify: bool) -> dict:
             fields[name] = read_table(path / f"{name}.csv", header["tables"][name])
         fields["intervals"] = check_intervals(fields["intervals"], header["recording_id"])
         _check_lengths(fields, verify)
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, MemoryError) as error:
-        if str(path) in str(error):                                        # says already where and what to do
+    except OSError:
+        raise
+    except Exception as error:                                             # of numpy, pandas and tokenize, which parse what may be anything
+        if REMEDY in str(error):
             raise
         raise ValueError(f"{path} can't be read as a recording ({type(error).__name__}: {error}); it was changed or damaged: {REMEDY}.") from error
     return fields

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 
@@ -101,6 +102,12 @@ def check_writable(folder: Path):
             file.write(bytes(4096))
     except OSError as error:
         raise OSError(f"{folder} can't be written to ({error}); give a folder of yours, on a disk with room.") from error
+
+
+def file_name(text: str) -> str:
+    """A text, such as an id out of somebody's file, as the name of a file or folder: it can't lead out of the folder it is put in."""
+    name = quote(text, safe=" ()+,;=@[]{}~#&!'")
+    return name.replace(".", "%2E") if not name.strip(". ") else name
 
 
 def sha256(path: str | Path) -> str:
