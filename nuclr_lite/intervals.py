@@ -1,6 +1,8 @@
 """Stretches of time: (K, 2) float64 arrays of start and stop, s."""
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 
@@ -16,10 +18,13 @@ def rounding_s(times) -> float:
 def check_intervals(intervals, recording_id: str) -> np.ndarray:
     """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
     try:
-        if np.asarray(intervals).dtype.kind in "cMmSU":
-            raise TypeError(f"they are {np.asarray(intervals).dtype}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")                                 # lists of unequal length
+            kind = np.asarray(intervals).dtype
+        if kind.kind in "cMmSU":
+            raise TypeError(f"they are {kind}")
         intervals = np.array(intervals, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, Warning) as error:
         raise ValueError(f"{recording_id}: the intervals can't be read as numbers ({error}); give (start, stop) pairs in seconds.") from error
     if intervals.ndim != 2 or intervals.shape[1] != 2 or not len(intervals):
         raise ValueError(f"{recording_id}: intervals have shape {intervals.shape}; give at least one (start, stop) pair in seconds.")

@@ -276,11 +276,13 @@ def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
     if kind in "iu" and kind and np.size(train):
         raise ValueError(f"{where} are integers ({train.dtype}), as sample numbers are; divide them by the sampling rate (Hz), or pass train.astype(float) if they are seconds.")
     try:
-        values = np.asarray(train.compressed() if isinstance(train, np.ma.MaskedArray) else train)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")                                 # lists of unequal length
+            values = np.asarray(train.compressed() if isinstance(train, np.ma.MaskedArray) else train)
         if values.dtype.kind not in "fiuO" and values.size:
             raise TypeError(f"they are {values.dtype}")
         times = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, Warning) as error:
         raise ValueError(f"{where} can't be read as numbers ({error}); give one flat array of seconds.") from error
     if values.dtype in (np.float32, np.float16) and values.size:
         step_s = float(np.spacing(np.abs(values[np.isfinite(values)]).max(initial=0)))
@@ -292,13 +294,16 @@ def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
 def _values(traces, recording_id: str) -> np.ndarray:
     """Traces as float32, a copy: what the caller does to theirs later is theirs. Masked values are NaN."""
     try:
-        if np.asarray(traces).dtype.kind in "cMmSU":
-            raise TypeError(f"they are {np.asarray(traces).dtype}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            kind = np.asarray(traces).dtype
+        if kind.kind in "cMmSU":
+            raise TypeError(f"they are {kind}")
         if isinstance(traces, np.ma.MaskedArray):
             traces = traces.astype(np.float64).filled(np.nan)
         with np.errstate(over="ignore"):                                   # too large for float32 is infinite, which is refused later
             return np.array(traces, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, Warning) as error:
         raise ValueError(f"{recording_id}: the traces can't be read as numbers ({error}); give one array (frames, units).") from error
 
 

@@ -29,7 +29,7 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
         raise ValueError(f"{recording_id}: the units table has {len(units)} rows (labels) for {n_units} units of data; give one row a unit, in the same order.")
     index = units.index
     if pd.api.types.is_integer_dtype(index):
-        if len(index) and index.max() > np.iinfo(np.int64).max:
+        if len(index) and int(index.max()) > np.iinfo(np.int64).max:
             raise ValueError(f"{recording_id}: unit id {index.max()} is too large for a 64-bit integer; make the ids texts (str).")
         index = index.astype("int64")
     else:
@@ -72,7 +72,7 @@ def _plain(column: pd.Series, name: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(column) and not column.isna().any():
         return column.astype(bool)
     if pd.api.types.is_integer_dtype(column) and not column.isna().any():
-        if len(column) and column.max() > np.iinfo(np.int64).max:
+        if len(column) and int(column.max()) > np.iinfo(np.int64).max:
             raise ValueError(f"{where} has a column {name!r} with {column.max()}, too large for a 64-bit integer; make it text (str).")
         return column.astype("int64")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
