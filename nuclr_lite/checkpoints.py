@@ -3,26 +3,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .pretrained import Pretrained, checkpoints_in, write_model
-from .storage import atomic_directory
+from .storage import atomic_directory, seal
 
 NEWEST_KEPT = 2
-
-
-def make_writable(out_dir: Path):
-    """Make the folder and write to it, so that a training that couldn't keep anything ends before it begins. OSError says what to do."""
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out_dir):
-            pass
-    except OSError as error:
-        raise OSError(f"checkpoints can't be written to {out_dir} ({error}); choose another out_dir, or allow writing there.") from error
 
 
 def write_checkpoint(out_dir: Path, pretrained: Pretrained, optimizer: torch.optim.Optimizer, place: dict):
@@ -34,6 +23,7 @@ def write_checkpoint(out_dir: Path, pretrained: Pretrained, optimizer: torch.opt
     ------
     OSError : it can't be written (a full disk, a folder without permission); the checkpoints before stay whole.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
@@ -43,12 +33,11 @@ def write_checkpoint(out_dir: Path, pretrained: Pretrained, optimizer: torch.opt
                      for index, entry in optimizer.state_dict()["state"].items() for name, value in entry.items()}
             save_file(state, folder / "optimizer.safetensors")
             (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
-    except Exception as error:                                     # safetensors has a class of its own for a full disk
-        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
-            raise
-        kept = checkpoints_in(out_dir)
-        raise OSError(f"the checkpoint of step {place['step']} can't be written to {out_dir} ({error}); make room, or allow writing, and go on with resume=True: "
-                      + (f"{kept[-1].name} is whole." if kept else "there is none from before.")) from error
+            seal(folder)
+    except (OSError, SafetensorError) as error:                    # safetensors has an error of its own for a full disk
+        kept = checkpoints_in(out_dir)[-1:]
+        raise OSError(f"the checkpoint of step {place['step']} can't be written to {out_dir} ({error}); make room, then "
+                      + (f"go on with resume=True: {kept[0].name} is whole." if kept else "begin again: there is no checkpoint yet.")) from error
     best = best_checkpoint(out_dir)
     for old in checkpoints_in(out_dir)[:-NEWEST_KEPT]:
         if old != best:
@@ -59,11 +48,12 @@ def read_checkpoint(checkpoint: Path) -> tuple[Pretrained, dict[int, dict[str, T
     """The model, the optimiser's state and the place that `write_checkpoint` was given."""
     from safetensors.torch import load_file
 
+    pretrained = Pretrained.load(checkpoint)                       # compares the checksums of all files
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in load_file(checkpoint / "optimizer.safetensors").items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    return Pretrained.load(checkpoint), state, _place(checkpoint)
+    return pretrained, state, _place(checkpoint)
 
 
 def best_checkpoint(out_dir: str | Path) -> Path:

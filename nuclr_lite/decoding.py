@@ -21,6 +21,8 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearc
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .tables import aligned, in_order
+
 PROTOCOLS = ("zero-shot", "transductive")
 METRICS = ("macro_f1", "balanced_accuracy", "accuracy")
 
@@ -85,7 +87,10 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
         raise ValueError(f"protocol is {protocol!r}; use one of {PROTOCOLS}.")
     if test_groups is not None and protocol != "zero-shot":
         raise ValueError("test_groups holds animals out, which is the protocol 'zero-shot'.")
-    features, labels, groups = _aligned(features, labels, groups)
+    test_groups = [test_groups] if isinstance(test_groups, str) else test_groups
+    features, labels, groups = aligned(features, labels, groups)
+    given, order = features.index, in_order(features.index)               # folds are drawn, and sums made, in the order of the ids: the rows' own changes nothing
+    features, labels, groups = features.iloc[order], labels.iloc[order], groups.iloc[order]
     x, y, animal = features.to_numpy(dtype=np.float64), labels.to_numpy(), groups.to_numpy()
     folds = list(_folds(y, animal, protocol, test_groups, n_folds, seed))
     classes = sorted(set(y))
@@ -105,7 +110,7 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
         piece.insert(1, "predicted", fitted.predict(x[test]))
         piece.insert(2, "fold", fold)
         pieces.append(piece)
-    predictions = pd.concat(pieces).loc[lambda table: features.index.intersection(table.index, sort=False)]
+    predictions = pd.concat(pieces).loc[lambda table: given.intersection(table.index, sort=False)]
     groups = groups.loc[predictions.index]
     return DecodeResult(_scores(predictions, groups, classes, n_bootstrap, seed), predictions, classes, protocol, groups)
 
@@ -202,7 +207,7 @@ def score_table(features: dict[str, pd.DataFrame], labels: pd.Series, groups: pd
     lost = max(len(table) for table in features.values()) - len(common)
     if lost:
         warnings.warn(f"{lost} units lack the features of one method or another and are left out for all.", stacklevel=2)
-    _, labels, groups = _aligned(next(iter(features.values())).loc[common], labels, groups)
+    _, labels, groups = aligned(next(iter(features.values())).loc[common], labels, groups)
     common = labels.index
     options |= {"protocol": protocol, "seed": seed}
     results = {name: decode(table.loc[common], labels, groups, **options) for name, table in features.items()}
@@ -227,34 +232,13 @@ def _takes_groups(classifier) -> bool:
 
 def shuffled(labels: pd.Series, groups: pd.Series, rng: np.random.Generator) -> pd.Series:
     """The labels in another order: within each animal or, where an animal has one label, whole animals swap theirs."""
+    order = in_order(labels.index)
+    given, labels, groups = labels.index, labels.iloc[order], groups.iloc[order]
     by_animal = labels.groupby(groups.to_numpy(), sort=False)
     if (by_animal.nunique() == 1).all():
         of_animal = by_animal.first()
-        return groups.map(dict(zip(of_animal.index, rng.permutation(of_animal.to_numpy()))))
-    return by_animal.transform(lambda part: rng.permutation(part.to_numpy()))
-
-
-def _aligned(features, labels, groups):
-    if features.index.has_duplicates:
-        raise ValueError("a unit occurs twice in the features; give each one row.")
-    for name, series in (("labels", labels), ("groups", groups)):
-        if not isinstance(series, pd.Series):
-            raise ValueError(f"{name} is a {type(series).__name__}; give a Series on the features' index.")
-        missing = features.index.difference(series.index)
-        if len(missing):
-            raise ValueError(f"{name} lack {len(missing)} of {len(features)} units (first: {missing[0]!r}); give a Series on the features' index.")
-    labels, groups = labels.loc[features.index], groups.loc[features.index]
-    labelled = labels.notna().to_numpy()
-    if groups[labelled].isna().any():
-        raise ValueError("a labelled unit has no animal (group); give every unit one.")
-    features, labels, groups = features[labelled], labels[labelled], groups[labelled]
-    bad = ~np.isfinite(features.to_numpy(dtype=np.float64))
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise ValueError(f"{int(bad.any(axis=1).sum())} units have NaN or infinite features (first: unit {features.index[row]!r}, column {features.columns[column]!r}); drop or fill them.")
-    if labels.nunique() < 2:
-        raise ValueError(f"the labels have {labels.nunique()} class; decoding needs at least two.")
-    return features, labels.astype(str), groups
+        return groups.map(dict(zip(of_animal.index, rng.permutation(of_animal.to_numpy())))).loc[given]
+    return by_animal.transform(lambda part: rng.permutation(part.to_numpy())).loc[given]
 
 
 def _folds(y, animal, protocol, test_groups, n_folds, seed):

@@ -43,6 +43,8 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     if not isinstance(encoder, NuCLR):
         raise TypeError(f"embed needs a NuCLR encoder, not {type(encoder).__name__}; of what pretrain returns, pass `.encoder`.")
     recordings = as_list(recordings, "embed")
+    if units_per_batch < 1:
+        raise ValueError(f"units_per_batch is {units_per_batch}; give at least 1.")
     ids = [recording.recording_id for recording in recordings]
     if len(set(ids)) < len(ids):
         raise ValueError("two recordings share an id, their units could not be told apart; give every recording its own.")
@@ -75,6 +77,10 @@ def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: in
     total = np.zeros((recording.n_units, encoder.config.dim))
     present = np.zeros(recording.n_units, dtype=np.int64)
     at_once = max(1, units_per_batch // recording.n_units)
+    if recording.modality == "spikes":                        # empty windows show nobody; of a long silence there may be millions
+        times = np.asarray(recording.times)
+        slack_s = windows.rounding_s + 1e-6 * windows.step_s
+        starts = starts[np.searchsorted(times, starts - slack_s) < np.searchsorted(times, starts + windows.window_s + slack_s)]
     for first in range(0, len(starts), at_once):
         views = [windows.samples(start) for start in starts[first : first + at_once]]
         rows = np.concatenate([rows for _, rows in views])
@@ -86,6 +92,10 @@ def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: in
         np.add.at(total, rows, embedding)
         present += np.bincount(rows, minlength=len(present))
     seen = present > 0
+    strange = int((~np.isfinite(total).all(axis=1)).sum())
+    if strange:
+        raise ValueError(f"{recording.recording_id}: the embeddings of {strange} units are not finite; look for extreme values in what was recorded (or an encoder whose training went wrong: "
+                         "NaN among its weights).")
     index = pd.MultiIndex.from_arrays([[recording.recording_id] * int(seen.sum()), recording.units.index[seen]],
                                       names=["recording_id", "unit_id"])
     return pd.DataFrame(total[seen] / present[seen, None], index=index, columns=columns)

@@ -15,7 +15,7 @@ import torch
 
 from .recording import Recording
 from .sources.folder import saved_in
-from .storage import atomic_directory
+from .storage import atomic_directory, file_name
 
 
 def prepare(experiment, out_dir: Path) -> dict:
@@ -28,7 +28,7 @@ def prepare(experiment, out_dir: Path) -> dict:
         if not folder.exists():
             with atomic_directory(folder) as partial:
                 for recording in simulate_recordings(experiment.n_animals, experiment.modality, experiment.data_seed):
-                    recording.save(partial / recording.recording_id)
+                    recording.save(partial / file_name(recording.recording_id))
     else:
         folder = Path(experiment.source)
         dataset = folder.name
@@ -66,7 +66,7 @@ def _converted(folder: Path, out_dir: Path) -> Path:
 
         with atomic_directory(target) as partial:
             for recording in read_nwb(folder):
-                recording.save(partial / recording.recording_id)
+                recording.save(partial / file_name(recording.recording_id))
     return target
 
 

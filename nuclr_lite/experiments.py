@@ -25,8 +25,9 @@ from .presets import PRESETS, Preset
 from .pretraining import Pretrained, pretrain
 from .progress import progress
 from .recording import Recording, match_sampling, units_table
-from .storage import atomic_directory, atomic_file
+from .storage import atomic_directory, atomic_file, check_seal, seal
 
+AGAIN = "remove that folder and run the experiment again: only what is missing is computed"
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
 
 
@@ -168,6 +169,7 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     _write(folder / "provenance.json", json.dumps(provenance(experiment, data), indent=1))
     scores, folds = [], []
     for row in cells.to_dict("records"):
+        check_seal(cell_folder(experiment, out_dir, row), AGAIN)
         result = json.loads((cell_folder(experiment, out_dir, row) / "result.json").read_text(encoding="utf-8"))
         common = {"experiment": experiment.name, "dataset": data["dataset"], "label": experiment.label, "protocol": experiment.protocol, **row}
         scores.append(common | result["scores"])
@@ -204,7 +206,9 @@ def cell_folder(experiment: Experiment, out_dir: str | Path, row) -> Path:
 
 def predictions(experiment: Experiment, out_dir: str | Path, row) -> pd.DataFrame:
     """Every scored unit of one row: true, predicted, fold, a probability a class, animal_id; indexed by (recording_id, unit_id)."""
-    return pd.read_csv(cell_folder(experiment, out_dir, row) / "predictions.csv", index_col=["recording_id", "unit_id"])
+    folder = cell_folder(experiment, out_dir, row)
+    check_seal(folder, AGAIN)
+    return pd.read_csv(folder / "predictions.csv", index_col=["recording_id", "unit_id"])
 
 
 def trained(experiment: Experiment, out_dir: str | Path, method: str = "NuCLR", seed: int | None = None) -> Pretrained:
@@ -267,14 +271,16 @@ def _describe(experiment: Experiment, row: dict, data: dict, out_dir: Path, thre
         with atomic_directory(target) as folder:
             np.save(folder / "values.npy", features.to_numpy())
             (folder / "index.json").write_text(json.dumps([list(features.columns), *(features.index.get_level_values(level).tolist() for level in (0, 1))]))
+            seal(folder)
     except FileExistsError:
         pass                               # another process was quicker, with the same result
 
 
 def _kept_features(experiment: Experiment, row: dict, data: dict, out_dir: Path) -> pd.DataFrame:
     folder = out_dir / "features" / _feature_id(experiment, row, data)
+    check_seal(folder, AGAIN)
     columns, index = _kept_index(folder)
-    return pd.DataFrame(np.load(folder / "values.npy"), columns=columns, index=index)
+    return pd.DataFrame(np.load(folder / "values.npy", allow_pickle=False), columns=columns, index=index)
 
 
 def _kept_index(folder: Path) -> tuple[list[str], pd.MultiIndex]:
@@ -314,6 +320,7 @@ def _cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads:
     with atomic_directory(cell_folder(experiment, out_dir, row)) as folder:
         result.predictions.join(result.groups.rename("animal_id")).to_csv(folder / "predictions.csv")
         (folder / "result.json").write_text(json.dumps({"scores": {**{name: float(value) for name, value in flat.items()}, "n": len(result.predictions)}, "folds": folds}))
+        seal(folder)
 
 
 def _drawn(labels: pd.Series, share: float, rng: np.random.Generator) -> pd.Index:

@@ -12,10 +12,12 @@ from .loss import ContrastiveLoss
 from .model import NuCLR
 from .presets import Preset
 from .recording import Recording
-from .storage import atomic_directory
+from .storage import SEAL, atomic_directory, check_seal, seal
 from .vicreg import VICReg
 
-FILES = ["encoder.safetensors", "projector.safetensors", "preset.json", "history.csv", "trained_on.csv", "README.md"]
+NEEDED = ["encoder.safetensors", "projector.safetensors", "preset.json", "history.csv", "trained_on.csv"]
+FILES = [*NEEDED, SEAL, "README.md"]
+REMEDY = "copy the whole folder again"
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Pretrained:
         with atomic_directory(path, overwrite) as folder:
             write_model(folder, self)
             (folder / "README.md").write_text(model_card(self, scores), encoding="utf-8")
+            seal(folder, leave=("README.md",))                             # a card is there to be written on
         return Path(path)
 
     def push_to_hub(self, repo_id: str, *, scores: pd.DataFrame | None = None, private: bool = True, token: str | None = None, endpoint: str | None = None) -> str:
@@ -77,7 +80,12 @@ class Pretrained:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Pretrained:
-        """Read what `save` wrote, a checkpoint, or the newest checkpoint of a training folder."""
+        """Read what `save` wrote, a checkpoint, or the newest checkpoint of a training folder. Checksums are compared, nothing in the folder is executed.
+
+        Raises
+        ------
+        FileNotFoundError : no encoder there, or a file of it is missing. ValueError : a file is damaged, or isn't what its name says.
+        """
         from safetensors.torch import load_file
 
         path = Path(path)
@@ -87,24 +95,43 @@ class Pretrained:
                 raise FileNotFoundError(f"{path} holds no pretrained encoder (no preset.json, no checkpoint); "
                                         "give the folder that Pretrained.save or pretrain(out_dir=...) wrote.")
             path = checkpoints[-1]
-        preset = Preset.from_json((path / "preset.json").read_text(encoding="utf-8"))
-        encoder, loss = build(preset)
+        for name in NEEDED:
+            if not (path / name).is_file():
+                raise FileNotFoundError(f"{path / name} is missing; copy the whole folder.")
+        check_seal(path, REMEDY)
+        preset, encoder, loss = _read_model(path)
         for module, name in ((encoder, "encoder"), (loss, "projector")):
             file = path / f"{name}.safetensors"
             try:
                 module.load_state_dict(load_file(file))
-            except FileNotFoundError:
-                raise FileNotFoundError(f"{file} is missing; copy the whole folder.") from None
             except Exception as error:
                 raise ValueError(f"{file} can't be read as this preset's weights ({error}); it is truncated or from another model.") from error
         tables = []
-        for name in ("history", "trained_on"):
+        for name, columns in (("history", ["step", "loss"]), ("trained_on", ["recording_id", "animal_id", "n_units", "valid_s", "source"])):
             try:
                 tables.append(pd.read_csv(path / f"{name}.csv", float_precision="round_trip", keep_default_na=name == "history",
                                           dtype={"recording_id": str, "animal_id": str, "source": str}))
-            except FileNotFoundError:
-                raise FileNotFoundError(f"{path / name}.csv is missing; copy the whole folder.") from None
+            except ValueError as error:
+                raise ValueError(f"{path / name}.csv can't be read ({error}); it was changed or damaged: {REMEDY}.") from error
+            if not set(columns) <= set(tables[-1]):
+                raise ValueError(f"{path / name}.csv lacks the columns {sorted(set(columns) - set(tables[-1]))}; it was changed or damaged: {REMEDY}.")
         return cls(encoder.to(device).eval(), tables[0], loss.to(device).eval(), preset, tables[1])
+
+
+def _read_model(path: Path) -> tuple[Preset, NuCLR, ContrastiveLoss | VICReg]:
+    """The recipe beside the weights, built; ValueError where it isn't one, or asks for more than its weights hold (memory, or years of building layers)."""
+    file = path / "preset.json"
+    try:
+        preset = Preset.from_json(file.read_text(encoding="utf-8"))
+        model, held = preset.model, (path / "encoder.safetensors").stat().st_size
+        attention, feed_forward = 4 * model.dim * model.heads * model.head_dim, 12 * model.dim**2
+        least = (model.dim * model.samples_per_token + model.temporal_layers * (attention + feed_forward)
+                 + model.spatiotemporal_layers * (attention + 2 * feed_forward))                        # parameters
+        if least > held or model.samples_per_window * model.head_dim > 1e8:
+            raise ValueError(f"it asks for {least:,} parameters or more, {file.parent.name}/encoder.safetensors has {held:,} bytes; it is from another model")
+        return preset, *build(preset)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"{file} can't be read as a preset ({type(error).__name__}: {error}); it was changed or damaged, or is from another version: {REMEDY}.") from error
 
 
 def build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from .checkpoints import make_writable, read_checkpoint, write_checkpoint
+from .checkpoints import read_checkpoint, write_checkpoint
 from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset, TrainConfig
@@ -32,6 +32,7 @@ from .progress import progress
 from .recording import Recording, as_list
 from .sources.folder import read_folder
 from .steps import Step, Steps
+from .storage import check_writable
 from .vicreg import VICReg
 from .views import PairedViews
 
@@ -60,7 +61,7 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
     FileExistsError : `out_dir` holds checkpoints and `resume` is False.
     ValueError : recordings that don't fit the preset; a checkpoint of another run.
     FloatingPointError : the loss stopped being finite: at which step, in which recordings. The last checkpoint stays.
-    OSError : a checkpoint can't be written. Those before it stay whole.
+    OSError : `out_dir` can't be written to; what is there stays whole.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
@@ -75,8 +76,8 @@ def pretrain(recordings: list[Recording], preset: Preset | str = "quick", out_di
         raise FileExistsError(f"{out_dir} holds {checkpoints[-1].name} of an earlier run; pass resume=True to go on with it, or choose another folder.")
     if resume and out_dir is None:
         raise ValueError("resume=True needs out_dir, the folder with the checkpoints.")
-    if out_dir is not None:
-        make_writable(out_dir)
+    if out_dir:                                                # now, not after hours
+        check_writable(out_dir)
 
     # The generators of torch are global; what they were is put back when training ends.
     with torch.random.fork_rng():

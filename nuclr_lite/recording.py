@@ -5,7 +5,6 @@ time that are valid, and which animal and probe it comes from. Everything after 
 """
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +13,8 @@ import numpy as np
 import pandas as pd
 
 from .intervals import check_intervals, covered, frame_ranges, inside
-from .storage import atomic_directory, sha256
-from .tables import read_table, tidy_epochs, tidy_units, write_table
-
-FORMAT = "nuclr_lite recording"
-FORMAT_VERSION = 1
+from .recording_files import read_recording, write_recording
+from .tables import tidy_epochs, tidy_name, tidy_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +68,13 @@ class Recording:
         Raises
         ------
         ValueError : with the remedy, for no units; NaN or infinite times; duplicate unit ids; a units
-            table of another length; intervals that overlap or run backwards; no spike in valid time.
+            table of another length; intervals that overlap, run backwards or are years long; no spike in valid time; times that are
+            sample numbers (integer arrays), dates, or float32 where that is exact to no more than 10 ms.
         """
-        trains = [np.asarray(train, dtype=np.float64) for train in spike_trains]
+        recording_id, animal_id = tidy_name(recording_id, "recording_id"), tidy_name(animal_id, f"{recording_id}: animal_id")
+        trains = list(spike_trains)
         units = tidy_units(units, len(trains), recording_id)
+        trains = [_seconds(train, unit_id, recording_id) for unit_id, train in zip(units.index, trains)]
         for unit_id, train in zip(units.index, trains):
             if train.ndim != 1:
                 raise ValueError(f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim} dimensions; give one flat array of seconds.")
@@ -104,7 +103,7 @@ class Recording:
                              "check that both use the same clock and unit (seconds).")
         if n_outside:
             times, rows = times[is_inside], rows[is_inside]
-        return cls(modality="spikes", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=None if probe_id is None else str(probe_id),
+        return cls(modality="spikes", recording_id=recording_id, animal_id=animal_id, probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
                    units=units, intervals=intervals, times=times, unit_rows=rows, n_spikes_outside=n_outside,
                    epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
 
@@ -124,11 +123,14 @@ class Recording:
         ------
         ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are zero throughout.
         """
-        traces = np.array(traces, dtype=np.float32)           # a copy: what the caller does to theirs later is theirs
+        recording_id, animal_id = tidy_name(recording_id, "recording_id"), tidy_name(animal_id, f"{recording_id}: animal_id")
+        traces = _values(traces, recording_id)
         if traces.ndim != 2:
             raise ValueError(f"{recording_id}: traces have shape {traces.shape}; give (frames, units).")
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
             raise ValueError(f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second, above 0.")
+        if not np.isfinite(start_s):
+            raise ValueError(f"{recording_id}: start_s is {start_s}; give the time at which the first frame begins, s.")
         units = tidy_units(units, traces.shape[1], recording_id)
         if traces.shape[1] > len(traces):
             warnings.warn(f"{recording_id}: {traces.shape[1]} units and only {len(traces)} frames; traces are (frames, units): transpose them if that is the wrong way round.", stacklevel=2)
@@ -148,7 +150,7 @@ class Recording:
             raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index[unit]!r} is "
                              "NaN or infinite; leave that stretch out of `intervals`, or drop the unit.")
         scale = _trace_scale(traces[valid], recording_id)
-        return cls(modality="calcium", recording_id=str(recording_id), animal_id=str(animal_id), probe_id=None if probe_id is None else str(probe_id),
+        return cls(modality="calcium", recording_id=recording_id, animal_id=animal_id, probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
                    units=units, intervals=intervals, traces=traces, sampling_rate_hz=float(sampling_rate_hz), start_s=float(start_s),
                    trace_scale=scale, epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
 
@@ -185,7 +187,7 @@ class Recording:
         known = self.epochs["name"].unique().tolist()
         unknown = [name for name in names if name not in known]
         if unknown or not names:
-            raise ValueError(f"{self.recording_id} has no epoch {', '.join(map(repr, unknown)) or 'without a name'}; it has {', '.join(map(repr, known)) or 'none'}.")
+            raise ValueError(f"{self.recording_id} has no epoch {', '.join(map(repr, unknown)) or 'without a name'}; it has {', '.join(map(repr, known)) or 'none'}; choose among its epochs, or give some when you make it.")
         wanted = covered(self.epochs.loc[self.epochs["name"].isin(names), ["start_s", "stop_s"]].to_numpy(dtype=np.float64))
         # One valid interval at a time: two that touch stay two, and no window will lie across.
         intervals = np.concatenate([covered(np.concatenate([[interval], wanted]), depth=2) for interval in self.intervals])
@@ -209,30 +211,8 @@ class Recording:
 
         Raises FileExistsError if something is there already, unless it is a recording and `overwrite`.
         """
-        path = Path(path)
-        if path.exists() and overwrite and not (path / "recording.json").is_file():
-            raise FileExistsError(f"{path} exists and is not a recording; it won't be replaced. Choose another path.")
-        arrays = {"intervals": self.intervals}
-        if self.modality == "spikes":
-            arrays |= {"times": self.times, "unit_rows": self.unit_rows}
-        else:
-            arrays |= {"traces": self.traces}
-        with atomic_directory(path, overwrite) as folder:
-            for name, array in arrays.items():
-                np.save(folder / f"{name}.npy", array)
-            tables = {"units": write_table(self.units, folder / "units.csv"),
-                      "epochs": write_table(self.epochs, folder / "epochs.csv")}
-            files = [f"{name}.npy" for name in arrays] + ["units.csv", "epochs.csv"]
-            header = {
-                "format": FORMAT, "version": FORMAT_VERSION, "modality": self.modality,
-                "recording_id": self.recording_id, "animal_id": self.animal_id, "probe_id": self.probe_id,
-                "sampling_rate_hz": self.sampling_rate_hz, "start_s": self.start_s, "trace_scale": self.trace_scale,
-                "n_spikes_outside": self.n_spikes_outside, "units_of_measure": {"times": "s", "intervals": "s"},
-                "tables": tables, "provenance": self.provenance,
-                "files": {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in files},
-            }
-            (folder / "recording.json").write_text(json.dumps(header, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
-        return path
+        write_recording(self, Path(path), overwrite)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path, verify: bool = True) -> Recording:
@@ -246,35 +226,7 @@ class Recording:
         ------
         FileNotFoundError, ValueError : nothing there; not a recording; a newer format; truncated or changed files.
         """
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: nothing there; save a recording to it first.")
-        try:
-            header = json.loads((path / "recording.json").read_text(encoding="utf-8"))
-            known = header["format"] == FORMAT
-        except (OSError, ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise ValueError(f"{path} is not a recording that nuclr_lite saved (no readable recording.json); "
-                             "make one with Recording.from_spike_trains, from_traces or a source, then .save().")
-        if header["version"] > FORMAT_VERSION:
-            raise ValueError(f"{path} has format version {header['version']}, this nuclr_lite reads up to {FORMAT_VERSION}; update nuclr_lite.")
-        for name, expected in header["files"].items():
-            file = path / name
-            size = file.stat().st_size if file.is_file() else None
-            if size != expected["bytes"]:
-                found = "is missing" if size is None else f"has {size:,} bytes instead of {expected['bytes']:,}"
-                raise ValueError(f"{file} {found}: the recording is incomplete; copy, download or convert it again.")
-            if verify and sha256(file) != expected["sha256"]:
-                raise ValueError(f"{file} is not what was saved (SHA-256 differs): it was changed or damaged; "
-                                 "copy, download or convert it again.")
-        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r" if name != "intervals" else None)
-                  for name in ("intervals", "times", "unit_rows", "traces") if f"{name}.npy" in header["files"]}
-        plain = ("modality", "recording_id", "animal_id", "probe_id", "sampling_rate_hz", "start_s", "trace_scale",
-                 "n_spikes_outside", "provenance")
-        return cls(units=read_table(path / "units.csv", header["tables"]["units"]),
-                   epochs=read_table(path / "epochs.csv", header["tables"]["epochs"]),
-                   **arrays, **{name: header[name] for name in plain})
+        return cls(**read_recording(Path(path), verify))
 
 
 def match_sampling(recording: Recording, sample_s: float) -> Recording:
@@ -317,14 +269,57 @@ def units_table(recordings: list[Recording]) -> pd.DataFrame:
     return pd.concat(tables, names=["recording_id", "unit_id"])
 
 
+def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
+    """One unit's spike times as float64; ValueError for what can't be seconds."""
+    where = f"{recording_id}: the spike times of unit {unit_id!r}"
+    kind = getattr(getattr(train, "dtype", None), "kind", "")
+    if kind in "iu" and kind and np.size(train):
+        raise ValueError(f"{where} are integers ({train.dtype}), as sample numbers are; divide them by the sampling rate (Hz), or pass train.astype(float) if they are seconds.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")                                 # lists of unequal length
+            values = np.asarray(train.compressed() if isinstance(train, np.ma.MaskedArray) else train)
+        if values.dtype.kind not in "fiuO" and values.size:
+            raise TypeError(f"they are {values.dtype}")
+        times = values.astype(np.float64)
+    except (TypeError, ValueError, Warning) as error:
+        raise ValueError(f"{where} can't be read as numbers ({error}); give one flat array of seconds.") from error
+    if values.dtype in (np.float32, np.float16) and values.size:
+        step_s = float(np.spacing(np.abs(values[np.isfinite(values)]).max(initial=0)))
+        if step_s > 0.01:
+            raise ValueError(f"{where} are {values.dtype}, which near {np.nanmax(np.abs(times)):.10g} s is exact to {step_s:.2g} s only; read them as float64.")
+    return times
+
+
+def _values(traces, recording_id: str) -> np.ndarray:
+    """Traces as float32, a copy: what the caller does to theirs later is theirs. Masked values are NaN."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            kind = np.asarray(traces).dtype
+        if kind.kind in "cMmSU":
+            raise TypeError(f"they are {kind}")
+        if isinstance(traces, np.ma.MaskedArray):
+            traces = traces.astype(np.float64).filled(np.nan)
+        with np.errstate(over="ignore"):                                   # too large for float32 is infinite, which is refused later
+            return np.array(traces, dtype=np.float32)
+    except (TypeError, ValueError, Warning) as error:
+        raise ValueError(f"{recording_id}: the traces can't be read as numbers ({error}); give one array (frames, units).") from error
+
+
 def _trace_scale(valid: np.ndarray, recording_id: str) -> float:
     """99th percentile of all units and frames together; where that is not positive, of the positive values."""
-    scale = float(np.percentile(valid, 99))
-    if scale > 0:
-        return scale
-    positive = valid[valid > 0]
-    if not len(positive):
-        raise ValueError(f"{recording_id}: no trace is ever above zero; give dF/F or events, and drop this recording if it is silent.")
-    warnings.warn(f"{recording_id}: the 99th percentile of the traces is {scale:g}, so they are scaled by that of their positive values.", stacklevel=3)
-    return float(np.percentile(positive, 99))
+    largest = max(float(valid.max()), -float(valid.min()))
+    with np.errstate(over="ignore"):                                       # between values that are refused below
+        scale = float(np.percentile(valid, 99))
+    if not scale > 0:
+        positive = valid[valid > 0]
+        if not len(positive):
+            raise ValueError(f"{recording_id}: no trace is ever above zero; give dF/F or events, and drop this recording if it is silent.")
+        warnings.warn(f"{recording_id}: the 99th percentile of the traces is {scale:g}, so they are scaled by that of their positive values.", stacklevel=3)
+        scale = float(np.percentile(positive, 99))
+    if not (1e-30 < scale and largest < min(1e30, 1e12 * scale)):
+        raise ValueError(f"{recording_id}: the traces reach {largest:.3g}, their 99th percentile is {scale:.3g}; that is beyond what can be computed with. "
+                         "Look for broken frames, and give dF/F or events.")
+    return scale
 

@@ -1,4 +1,4 @@
-"""The units table: checked when a recording is made, and the same again after a round trip through CSV."""
+"""Tables of units: checked when a recording is made, the same again after a round trip through CSV, aligned with features and labels to decode."""
 from __future__ import annotations
 
 import csv
@@ -29,7 +29,7 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
         raise ValueError(f"{recording_id}: the units table has {len(units)} rows (labels) for {n_units} units of data; give one row a unit, in the same order.")
     index = units.index
     if pd.api.types.is_integer_dtype(index):
-        if len(index) and index.max() > np.iinfo(np.int64).max:
+        if len(index) and int(index.max()) > np.iinfo(np.int64).max:
             raise ValueError(f"{recording_id}: unit id {index.max()} is too large for a 64-bit integer; make the ids texts (str).")
         index = index.astype("int64")
     else:
@@ -41,6 +41,13 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
         raise ValueError(f"{recording_id}: {len(twice)} unit ids occur twice (first: {twice[0]!r}); make them unique, "
                          "for example by putting the probe's name in front.")
     return plain_columns(units.set_axis(index.rename("unit_id"), axis=0), f"{recording_id}: the units table")
+
+
+def tidy_name(value, what: str) -> str:
+    """An id as text; ValueError for a missing one: None would become the animal 'None'."""
+    if _missing(value):
+        raise ValueError(f"{what} is {value!r}; give a name or a number.")
+    return _text(value)
 
 
 def tidy_epochs(epochs: pd.DataFrame | None, recording_id: str) -> pd.DataFrame:
@@ -65,8 +72,10 @@ def _plain(column: pd.Series, name: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(column) and not column.isna().any():
         return column.astype(bool)
     if pd.api.types.is_integer_dtype(column) and not column.isna().any():
+        if len(column) and int(column.max()) > np.iinfo(np.int64).max:
+            raise ValueError(f"{where} has a column {name!r} with {column.max()}, too large for a 64-bit integer; make it text (str).")
         return column.astype("int64")
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return column.astype("float64")
     if pd.api.types.is_datetime64_any_dtype(column):
         column = column.astype(object).map(str)
@@ -88,7 +97,47 @@ def _missing(value) -> bool:
 
 def _text(value) -> str:
     """As str, without the NUL characters that pad texts in HDF5 files and end them in CSV."""
-    return (value.decode() if isinstance(value, bytes) else str(value)).replace("\0", "")
+    try:
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        text.encode()
+    except UnicodeError as error:
+        raise ValueError(f"{value!r} can't be written as UTF-8 ({error.reason}); decode or rename it first.") from error
+    return text.replace("\0", "")
+
+
+def aligned(features: pd.DataFrame, labels: pd.Series, groups: pd.Series) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """The labelled units, in the features' order, labels as text; ValueError for what doesn't fit together."""
+    if features.index.has_duplicates:
+        raise ValueError("a unit occurs twice in the features; give each one row.")
+    for name, series in (("labels", labels), ("groups", groups)):
+        if not isinstance(series, pd.Series):
+            raise ValueError(f"{name} is a {type(series).__name__}; give a Series on the features' index.")
+        missing = features.index.difference(series.index)
+        if len(missing):
+            raise ValueError(f"{name} lack {len(missing)} of {len(features)} units (first: {missing[0]!r}); give a Series on the features' index.")
+        if series.index.has_duplicates:
+            raise ValueError(f"a unit occurs twice in {name}; give each one row.")
+    labels, groups = labels.loc[features.index], groups.loc[features.index]
+    labelled = labels.notna().to_numpy()
+    if groups[labelled].isna().any():
+        raise ValueError("a labelled unit has no animal (group); give every unit one.")
+    features, labels, groups = features[labelled], labels[labelled], groups[labelled]
+    bad = ~(np.abs(features.to_numpy(dtype=np.float64)) < 1e100)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(f"{int(bad.any(axis=1).sum())} units have NaN or infinite features (first: unit {features.index[row]!r}, column {features.columns[column]!r}); drop or fill them.")
+    if labels.nunique() < 2:
+        raise ValueError(f"the labels have {labels.nunique()} class; decoding needs at least two: add units with other labels.")
+    if labels.astype(str).nunique() < labels.nunique():
+        raise ValueError("two labels are the same as text (1 and '1', say); make all labels texts, or all numbers.")
+    if groups.map(lambda name: isinstance(name, str)).nunique() > 1:
+        raise ValueError("some animals (groups) are texts and some are not; make them all texts.")
+    return features, labels.astype(str), groups
+
+
+def in_order(index: pd.Index) -> np.ndarray:
+    """(n,) positions that put an index in the order of its ids, level by level."""
+    return np.lexsort([pd.factorize(index.get_level_values(level), sort=True)[0] for level in reversed(range(index.nlevels))])
 
 
 def write_table(table: pd.DataFrame, path: Path) -> dict:
@@ -109,8 +158,12 @@ def read_table(path: Path, dtypes: dict) -> pd.DataFrame:
             return np.array([value == "True" for value in values], dtype=bool)
         if kind == "float64":
             return np.array([float(value) if value else np.nan for value in values], dtype=np.float64)
-        return np.array([int(value) for value in values], dtype=np.int64)
+        if kind == "int64":
+            return np.array([int(value) for value in values], dtype=np.int64)
+        raise ValueError(f"{path} has a column of type {kind!r}; only str, bool, int64 and float64 are ever written")
 
+    if raw.shape[1] != 1 + len(dtypes["columns"]):
+        raise ValueError(f"{path} has {raw.shape[1]} columns instead of {1 + len(dtypes['columns'])}")
     name = raw.columns[0]
     index = pd.Index(typed(raw.iloc[:, 0], dtypes["index"]), name=None if name == "Unnamed: 0" else name)
     columns = {name: typed(raw.iloc[:, 1 + i], kind) for i, (name, kind) in enumerate(dtypes["columns"].items())}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .intervals import frame_ranges
+from .intervals import frame_ranges, rounding_s
 from .model import ModelConfig
 from .recording import Recording, match_sampling
 
@@ -42,11 +42,11 @@ class ViewConfig:
         low, high = self.kept_share
         if not 0 < low <= high <= 1:
             raise ValueError(f"kept_share is {self.kept_share}; give (low, high) with 0 < low <= high <= 1.")
-        if self.max_distance_s < 0:
+        if not self.max_distance_s >= 0:
             raise ValueError(f"max_distance_s is {self.max_distance_s}; it is a duration, at least 0 s.")
         if self.min_units < 1:
             raise ValueError(f"min_units is {self.min_units}; a view needs at least 1 unit.")
-        if self.grid_s is not None and self.grid_s <= 0:
+        if self.grid_s is not None and not 0 < self.grid_s < np.inf:
             raise ValueError(f"grid_s is {self.grid_s}; it is a duration above 0 s, or None.")
 
 
@@ -94,6 +94,7 @@ class Windows:
             rate, self.origin_s = self.recording.sampling_rate_hz, self.recording.start_s
             self.grid_s = self.step_s = 1 / rate
             self.intervals = self.origin_s + self.step_s * frame_ranges(self.intervals, rate, self.origin_s)
+        self.rounding_s = rounding_s(self.intervals)
         self.window_s = model.samples_per_window * self.step_s
         self.stride_s = self.window_s if self.grid_s is None else float(np.ceil(self.window_s / self.grid_s - 1e-6) * self.grid_s)
 
@@ -102,8 +103,8 @@ class Windows:
         start_s = np.asarray(start_s, dtype=np.float64)
         if self.grid_s is None:
             return start_s
-        place = (start_s - self.origin_s) / self.grid_s
-        return self.origin_s + self.grid_s * (np.ceil(place - 1e-6) if up else np.floor(place + 1e-6))
+        place, slack = (start_s - self.origin_s) / self.grid_s, max(1e-6, self.rounding_s / self.grid_s)
+        return self.origin_s + self.grid_s * (np.ceil(place - slack) if up else np.floor(place + slack))
 
     def starts_between(self, low_s: np.ndarray, high_s: np.ndarray, rng: np.random.Generator) -> float | None:
         """One start, uniform over the allowed starts in the union of [low, high]; None if there is none."""
@@ -111,16 +112,16 @@ class Windows:
         high_s = self.snap(high_s, up=False)
         span, step = high_s - low_s, self.grid_s
         if step is None:
-            weight = np.where(span >= 0, np.maximum(span, 1e-9), 0.0)         # a single allowed instant still counts
+            weight = np.where(span >= -self.rounding_s, np.maximum(span, 1e-9), 0.0)          # a single allowed instant still counts
         else:
-            weight = np.maximum(np.floor(span / step + 1e-6) + 1, 0.0)
+            weight = np.maximum(np.floor(span / step + max(1e-6, self.rounding_s / step)) + 1, 0.0)
         total = weight.cumsum()
         if not total[-1] > 0:
             return None
         at = rng.random() * total[-1]
         which = int(np.searchsorted(total, at, side="right"))
         into = at - (total[which] - weight[which])
-        offset = min(into, span[which]) if step is None else np.floor(into) * step
+        offset = min(into, max(span[which], 0.0)) if step is None else np.floor(into) * step
         return float(low_s[which] + offset)
 
     def samples(self, start_s: float, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -144,13 +145,13 @@ class Windows:
         else:
             # A millionth of a bin of slack: times that were rounded to the bin grid (10 ms, say) must not
             # fall on either side of an edge by chance.
+            slack_s = max(1e-6 * self.step_s, self.rounding_s)
             times, unit_rows = np.asarray(recording.times), np.asarray(recording.unit_rows)     # no copy; plain arrays index faster than maps
-            first, stop = np.searchsorted(times, [start_s - 1e-6 * self.step_s,
-                                                  start_s + self.window_s - 1e-6 * self.step_s])
+            first, stop = np.searchsorted(times, [start_s - slack_s, start_s + self.window_s - slack_s])
             place = np.full(recording.n_units, -1, dtype=np.int64)
             place[rows] = np.arange(len(rows))
             unit = place[unit_rows[first:stop]]
-            sample = ((times[first:stop] - start_s) / self.step_s + 1e-6).astype(np.int64)
+            sample = ((times[first:stop] - start_s + slack_s) / self.step_s).astype(np.int64)
             sample = np.clip(sample, 0, n_samples - 1)
             kept = unit >= 0
             counts = np.bincount(unit[kept] * n_samples + sample[kept], minlength=len(rows) * n_samples)
@@ -166,13 +167,13 @@ class Windows:
         From each interval's start; one more that ends at its end where a rest remains. Intervals
         shorter than a window are skipped.
         """
-        starts = [np.zeros(0)]
+        starts, slack_s = [np.zeros(0)], max(1e-9, self.rounding_s)
         for start, stop in self.intervals:
             first, last = float(self.snap(start)), float(self.snap(stop - self.window_s, up=False))
-            if last < first - 1e-9:
+            if last < first - slack_s:
                 continue
-            regular = self.snap(first + self.stride_s * np.arange(int((last - first) / self.stride_s + 1e-6) + 1))
-            regular = regular[regular <= last + 1e-9]
+            regular = self.snap(first + self.stride_s * np.arange(int((last - first) / self.stride_s + max(1e-6, slack_s / self.stride_s)) + 1))
+            regular = regular[regular <= last + slack_s]
             starts.append(regular)
             if last - regular[-1] > 1e-6:
                 starts.append(np.array([last]))
@@ -205,7 +206,7 @@ class PairedViews(Dataset):
             raise ValueError(f"recording ids occur twice: {twice[:3]}; give every recording its own.")
         self.views, self.batch_size, self.seed, self.share = views, batch_size, seed, share
         self.windows = [Windows(recording, model, views.grid_s) for recording in recordings]
-        self.usable = [w.intervals[np.diff(w.intervals, axis=1)[:, 0] >= 2 * w.window_s - 1e-9] for w in self.windows]
+        self.usable = [w.intervals[np.diff(w.intervals, axis=1)[:, 0] >= 2 * w.window_s - max(1e-9, w.rounding_s)] for w in self.windows]
         if not any(len(usable) for usable in self.usable):
             longest = max((float(np.diff(w.intervals, axis=1).max()) for w in self.windows), default=0.0)
             raise ValueError(f"no valid interval is as long as two windows ({2 * model.window_s:g} s; the longest has {longest:g} s); "
@@ -229,7 +230,7 @@ class PairedViews(Dataset):
             for (low, high), offset in zip(usable, rng.uniform(0, windows.stride_s, len(usable))):
                 begin = windows.snap(windows.snap(low) + offset, up=False)              # every place is as likely, the first too
                 tiles = windows.snap(begin + windows.stride_s * np.arange(int((high - low) / windows.stride_s) + 1), up=False)
-                first.append(tiles[tiles + windows.window_s <= high + 1e-9])
+                first.append(tiles[tiles + windows.window_s <= high + max(1e-9, windows.rounding_s)])
             first = np.concatenate(first)
             start.append(first)
             pair.append(np.arange(len(first)))

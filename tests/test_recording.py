@@ -247,7 +247,7 @@ def test_damaged_files_are_noticed(name, saved):
     with pytest.raises(ValueError, match=rf"{name} is not what was saved .*changed or damaged; copy, download or convert it again"):
         nl.Recording.load(saved)
     file.unlink()
-    with pytest.raises(ValueError, match=rf"{name} is missing: the recording is incomplete; copy, download or convert it again"):
+    with pytest.raises(ValueError, match=rf"{name} is missing: the folder is incomplete; copy, download or convert it again"):
         nl.Recording.load(saved)
 
 
@@ -266,7 +266,7 @@ def test_no_folder_a_file_and_a_newer_version(saved):
         nl.Recording.load(saved / "times.npy")
     header = json.loads((saved / "recording.json").read_text())
     (saved / "recording.json").write_text(json.dumps(header | {"version": 99}))
-    with pytest.raises(ValueError, match="format version 99, this nuclr_lite reads up to 1; update nuclr_lite"):
+    with pytest.raises(ValueError, match="format version 99, this nuclr_lite reads up to 2; update nuclr_lite"):
         nl.Recording.load(saved)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..intervals import inside, without
 from ..recording import Recording
+from ..storage import file_name
 from .allen_session_file import QUALITY_LIMITS, SessionFile, open_session
 from .optotagging import OptotagConfig, cell_type_of_genotype, optotag_units
 
@@ -72,7 +73,7 @@ def convert_session(path: str | Path, folder: str | Path, structures: tuple[str,
         raise FileExistsError(f"{there[0]} exists already; open it with Recording.load, choose another folder, or pass overwrite=True.")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
-        saved = [recording.save(Path(partial) / recording.recording_id) for recording in _probe_recordings(path, structures, quality, cell_types, until_s)]
+        saved = [recording.save(Path(partial) / file_name(recording.recording_id)) for recording in _probe_recordings(path, structures, quality, cell_types, until_s)]
         for old in there:
             shutil.rmtree(old)
         return [Recording.load(new.rename(folder / new.name)) for new in saved]
