@@ -317,8 +317,10 @@ def try_out(source: Path, out: Path, runs_dir: Path) -> Path:
     """Run a notebook at smoke, its stubs tried on the way; returns the executed .ipynb. What it keeps goes to `runs_dir`."""
     import run
 
-    kept = {"runs_dir": str(runs_dir)} if "runs_dir" in run.parameters_of(source) else {}
-    return run.execute(source, {"profile": "smoke"} | kept, out, with_stub_checks)
+    # In one process: starting others takes longer than so small an experiment.
+    small = {"profile": "smoke", "runs_dir": str(runs_dir), "jobs": 1}
+    known = run.parameters_of(source)
+    return run.execute(source, {name: value for name, value in small.items() if name in known}, out, with_stub_checks)
 
 
 def main(arguments=None) -> int:

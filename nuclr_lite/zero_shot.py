@@ -21,8 +21,9 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from .decoding import _aligned, inner_folds, probe
+from .decoding import inner_folds, probe
 from .recording import Recording
+from .tables import aligned
 
 TOO_FAR, BETWEEN = "too far", "between classes"
 N_NEIGHBOURS = 5
@@ -115,7 +116,7 @@ class ZeroShot:
         for name, share in (("least", least), ("within", within)):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; it is a share, from 0 to 1.")
-        embedding, labels, animals = _aligned(embedding, labels, animals)
+        embedding, labels, animals = aligned(embedding, labels, animals)
         if len(embedding) <= N_NEIGHBOURS:
             raise ValueError(f"{len(embedding)} units have a label; give at least {N_NEIGHBOURS + 1}, and more of them than that.")
         x = embedding.to_numpy(dtype=np.float64)
@@ -174,7 +175,7 @@ def rehearsal(embedding: pd.DataFrame, labels: pd.Series, animals: pd.Series, **
     This is what to expect of a new animal, as far as those at hand go. Returns the columns of `predict`, with 'true', and
     'fold', a number an animal. options : of `ZeroShot.fit`. ValueError for one animal.
     """
-    embedding, labels, animals = _aligned(embedding, labels, animals)
+    embedding, labels, animals = aligned(embedding, labels, animals)
     if animals.nunique() < 2:
         raise ValueError("there is one animal with labels, so that none can be left out; add another.")
     pieces = []

@@ -63,10 +63,11 @@ def trains_ms(draw, max_units: int = 4, duration_ms: int = 12_000):
 
 @st.composite
 def intervals_ms(draw, duration_ms: int = 12_000):
-    """Valid time: None, or stretches in order, which may touch or be empty."""
+    """Valid time: None, all of it, or stretches in order, which may touch or be empty."""
     edges = sorted(draw(st.lists(st.integers(-500, duration_ms + 500), min_size=2, max_size=6)))
     pairs = list(zip(edges[::2], edges[1::2]))
-    return draw(st.sampled_from([None, pairs, pairs]))
+    everything = [(-500, duration_ms + 500)]
+    return draw(st.sampled_from([None, everything, everything, pairs, pairs]))
 
 
 def recording_of(trains, intervals=None, offset_s: float = 0.0, scale: float = 1e-3, name="rec", animal="a", **options) -> nl.Recording:

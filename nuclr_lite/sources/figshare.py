@@ -114,12 +114,12 @@ def _extract(archive: Path, into: Path, whole: Path) -> None:
     """The members of one archive; nothing is written outside `into`."""
     try:
         if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                outside = [name for name in opened.namelist() if re.search(r"^[/\\]|^[^/]*:|(^|[/\\])\.\.([/\\]|$)", name)]
+            with zipfile.ZipFile(archive) as zipped:
+                outside = [name for name in zipped.namelist() if re.search(r"^[/\\]|^[^/]*:|(^|[/\\])\.\.([/\\]|$)", name)]
                 if outside:
                     raise ValueError(f"its member {outside[0]!r} would leave the folder")
-                check_disk(into, sum(member.file_size for member in opened.infolist()), f"unpacking {archive.name}")
-                opened.extractall(into)
+                check_disk(into, sum(member.file_size for member in zipped.infolist()), f"unpacking {archive.name}")
+                zipped.extractall(into)
         else:
             with tarfile.open(archive) as opened:
                 check_disk(into, sum(member.size for member in opened), f"unpacking {archive.name}")
