@@ -165,7 +165,7 @@ def to_parquet(table: pd.DataFrame, out: str | Path, *, units: pd.DataFrame | No
         unknown = table.index[~table.index.isin(units.index)]
         both = table.columns.intersection(units.columns)
         if len(unknown) or len(both):
-            what = f"units without {unknown[0]!r}" if len(unknown) else f"a column {both[0]!r} as well as the results"
+            what = f"units without {unknown.tolist()[0]!r}" if len(unknown) else f"a column {both[0]!r} as well as the results"
             raise ValueError(f"{out}: `units` has {what}; give nl.units_table(recordings) of the same recordings, and rename columns that are in both.")
         if recordings is not None:
             units = _chosen(units, recordings)
@@ -224,7 +224,7 @@ def _of_recordings(table: pd.DataFrame, recordings) -> pd.DataFrame:
                          f"say which ones belong here: recordings={held[0]!r}.")
     table = table.droplevel("recording_id")
     if table.index.has_duplicates:
-        raise ValueError(f"unit {table.index[table.index.duplicated()][0]!r} is in several of the recordings; they can't all belong here: "
+        raise ValueError(f"unit {table.index[table.index.duplicated()].tolist()[0]!r} is in several of the recordings; they can't all belong here: "
                          "check recordings=...")
     return table
 
@@ -234,7 +234,7 @@ def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
     ids = pd.Index(ids)
     known = results.index.isin(ids)
     if not known.all():
-        raise ValueError(f"{where} has no unit {results.index[~known][0]!r} ({(~known).sum()} of the {len(results)} units with results aren't there); "
+        raise ValueError(f"{where} has no unit {results.index[~known].tolist()[0]!r} ({(~known).sum()} of the {len(results)} units with results aren't there); "
                          "are they of another recording?")
     results = plain_columns(results.reindex(ids), "the table of results")
     vector = [name for name in results if re.fullmatch(r"e\d{3,}", name)]

@@ -107,14 +107,17 @@ class Pretrained:
             except Exception as error:
                 raise ValueError(f"{file} can't be read as this preset's weights ({error}); it is truncated or from another model.") from error
         tables = []
-        for name, columns in (("history", ["step", "loss"]), ("trained_on", ["recording_id", "animal_id", "n_units", "valid_s", "source"])):
+        for name, columns in (("history", ["step", "epoch", "loss"]), ("trained_on", ["recording_id", "animal_id", "n_units", "valid_s", "source"])):
             try:
-                tables.append(pd.read_csv(path / f"{name}.csv", float_precision="round_trip", keep_default_na=name == "history",
-                                          dtype={"recording_id": str, "animal_id": str, "source": str}))
+                raw = pd.read_csv(path / f"{name}.csv", dtype=str, keep_default_na=False)
+                if not set(columns) <= set(raw):
+                    raise ValueError(f"it lacks the columns {sorted(set(columns) - set(raw))}")
+                texts = {"recording_id", "animal_id", "source"}
+                # By Python's own float: to the last digit, whatever version of pandas.
+                tables.append(pd.DataFrame({column: pd.Series(list(values), dtype=object) if column in texts else [float(value or "nan") for value in values]
+                                            for column, values in raw.items()}).astype({column: "int64" for column in ("step", "epoch", "n_units") if column in raw}))
             except ValueError as error:
                 raise ValueError(f"{path / name}.csv can't be read ({error}); it was changed or damaged: {REMEDY}.") from error
-            if not set(columns) <= set(tables[-1]):
-                raise ValueError(f"{path / name}.csv lacks the columns {sorted(set(columns) - set(tables[-1]))}; it was changed or damaged: {REMEDY}.")
         return cls(encoder.to(device).eval(), tables[0], loss.to(device).eval(), preset, tables[1])
 
 

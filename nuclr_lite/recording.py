@@ -147,7 +147,7 @@ class Recording:
         finite = np.isfinite(traces)
         if not finite[valid].all():
             frame, unit = np.argwhere(~finite & valid[:, None])[0]
-            raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index[unit]!r} is "
+            raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index.tolist()[unit]!r} is "
                              "NaN or infinite; leave that stretch out of `intervals`, or drop the unit.")
         scale = _trace_scale(traces[valid], recording_id)
         return cls(modality="calcium", recording_id=recording_id, animal_id=animal_id, probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),

@@ -38,7 +38,7 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
             raise ValueError(f"{recording_id}: a unit id is missing; give every unit one.")
     if index.has_duplicates:
         twice = index[index.duplicated()].unique()
-        raise ValueError(f"{recording_id}: {len(twice)} unit ids occur twice (first: {twice[0]!r}); make them unique, "
+        raise ValueError(f"{recording_id}: {len(twice)} unit ids occur twice (first: {twice.tolist()[0]!r}); make them unique, "
                          "for example by putting the probe's name in front.")
     return plain_columns(units.set_axis(index.rename("unit_id"), axis=0), f"{recording_id}: the units table")
 
@@ -114,7 +114,7 @@ def aligned(features: pd.DataFrame, labels: pd.Series, groups: pd.Series) -> tup
             raise ValueError(f"{name} is a {type(series).__name__}; give a Series on the features' index.")
         missing = features.index.difference(series.index)
         if len(missing):
-            raise ValueError(f"{name} lack {len(missing)} of {len(features)} units (first: {missing[0]!r}); give a Series on the features' index.")
+            raise ValueError(f"{name} lack {len(missing)} of {len(features)} units (first: {missing.tolist()[0]!r}); give a Series on the features' index.")
         if series.index.has_duplicates:
             raise ValueError(f"a unit occurs twice in {name}; give each one row.")
     labels, groups = labels.loc[features.index], groups.loc[features.index]
@@ -125,7 +125,7 @@ def aligned(features: pd.DataFrame, labels: pd.Series, groups: pd.Series) -> tup
     bad = ~(np.abs(features.to_numpy(dtype=np.float64)) < 1e100)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise ValueError(f"{int(bad.any(axis=1).sum())} units have NaN or infinite features (first: unit {features.index[row]!r}, column {features.columns[column]!r}); drop or fill them.")
+        raise ValueError(f"{int(bad.any(axis=1).sum())} units have NaN or infinite features (first: unit {features.index.tolist()[row]!r}, column {features.columns[column]!r}); drop or fill them.")
     if labels.nunique() < 2:
         raise ValueError(f"the labels have {labels.nunique()} class; decoding needs at least two: add units with other labels.")
     if labels.astype(str).nunique() < labels.nunique():
@@ -153,7 +153,7 @@ def read_table(path: Path, dtypes: dict) -> pd.DataFrame:
 
     def typed(values, kind):
         if kind == "str":
-            return np.array([value or None for value in values], dtype=object)
+            return pd.Index([value or None for value in values], dtype=object)          # an array would become a type of its own in pandas 3
         if kind == "bool":
             return np.array([value == "True" for value in values], dtype=bool)
         if kind == "float64":

@@ -379,7 +379,7 @@ def test_long_table():
     (lambda t: t, {"unit": "cluster"}, "no column 'cluster'"),
     (lambda t: t, {"label_columns": ("cell_type",)}, "no column 'cell_type'"),
     (lambda t: t.astype({"time_s": int}), {}, "the times in 'time_s' are int64, not seconds; divide samples by the sampling rate"),
-    (lambda t: t.assign(time_s=pd.to_datetime(t["time_s"], unit="s")), {}, r"the times in 'time_s' are datetime64\[ns\], not seconds"),
+    (lambda t: t.assign(time_s=pd.to_datetime(t["time_s"], unit="s")), {}, r"the times in 'time_s' are datetime64\[.s\], not seconds"),
     (lambda t: t.assign(time_s=[1.0, np.nan, 3, 4, 5, 6]), {}, "b: unit 2 has 1 NaN"),
     (lambda t: t.assign(unit_id=[5, None, 5, 2, 1, 1]), {}, r"1 rows have no value in 'unit_id' \(first: row 1\)"),
     (lambda t: t.assign(animal_id=list("mnmmmm")), {}, r"b: has 2 values in 'animal_id' \(m, n\)"),

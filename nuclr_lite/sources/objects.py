@@ -223,7 +223,7 @@ def _constant(unit_of, name: str, must: bool) -> bool:
             raise ValueError(f"the label {name!r} holds lists or arrays; give one number or one text a row.") from None
         return False
     if must and (counts > 1).any():
-        recording_id, unit_id = counts.index[(counts > 1).argmax()]
+        recording_id, unit_id = counts.index.tolist()[(counts > 1).argmax()]
         raise ValueError(f"{recording_id}: unit {unit_id!r} has {counts.loc[(recording_id, unit_id)]} values of the label {name!r}; a unit has one: "
                          "correct the table, or leave the label out.")
     return bool((counts == 1).all())
