@@ -40,8 +40,8 @@ def write_checkpoint(out_dir: Path, pretrained: Pretrained, optimizer: torch.opt
                       + (f"go on with resume=True: {kept[0].name} is whole." if kept else "begin again: there is no checkpoint yet.")) from error
     best = best_checkpoint(out_dir)
     for old in checkpoints_in(out_dir)[:-NEWEST_KEPT]:
-        if old != best:
-            shutil.rmtree(old)
+        if old != best:                                            # renamed first: half a checkpoint must not look like one
+            shutil.rmtree(old.rename(old.with_name(f".{old.name}.replaced")), ignore_errors=True)
 
 
 def read_checkpoint(checkpoint: Path) -> tuple[Pretrained, dict[int, dict[str, Tensor]], dict]:

@@ -17,9 +17,11 @@ from .decoding import decode
 from .intervals import covered
 from .recording import Recording, as_list, units_table
 
+
 def split(train_animals, test_animals) -> Check:
     """Is an animal, however its name is written (M-07, m7), both learned from and tested on?"""
-    both = sorted({str(name) for name in test_animals if _plain(name) in {_plain(name) for name in set(train_animals)}})
+    learned = {_plain(name) for name in set(train_animals)}
+    both = sorted({str(name) for name in set(test_animals) if _plain(name) in learned})
     return Check("split", bool(both), f"animals on both sides: {len(both)}" + f" {both[:3]}" * bool(both),
                  "Leave whole animals out (protocol='zero-shot'), or call the score transductive")
 

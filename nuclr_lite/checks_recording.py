@@ -14,7 +14,7 @@ from .intervals import frame_ranges
 from .model import ModelConfig
 from .recording import Recording
 
-LIGHT = re.compile(r"opto|laser|photo-?stim|(?<![a-z])light|(?<![a-z])led(?![a-z])", re.IGNORECASE)
+LIGHT = re.compile(r"opto(?!kinetic|motor|type)|laser|photo-?stim|(?<![a-z])light|(?<![a-z])led(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

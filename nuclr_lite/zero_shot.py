@@ -118,7 +118,7 @@ class ZeroShot:
                 raise ValueError(f"{name} is {share}; it is a share, from 0 to 1.")
         embedding, labels, animals = aligned(embedding, labels, animals)
         if len(embedding) <= N_NEIGHBOURS:
-            raise ValueError(f"{len(embedding)} units have a label; give at least {N_NEIGHBOURS + 1}, and more of them than that.")
+            raise ValueError(f"{len(embedding)} units have a label; give {N_NEIGHBOURS + 1} at the very least, better dozens.")
         x = embedding.to_numpy(dtype=np.float64)
         classifier = Calibrated().fit(x, labels.to_numpy(), animals.to_numpy())
         if not classifier.by_animal_:

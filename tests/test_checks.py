@@ -133,7 +133,7 @@ def test_light(recordings, calcium_recordings):
 
 
 @pytest.mark.parametrize("name, is_light", [("Opto 5 ms", True), ("light_pulse", True), ("LED", True), ("led 2", True), ("photo-stim", True), ("laser", True),
-                                            ("scrambled", False), ("daylight", False), ("natural_movie", False), ("controlled", False)])
+                                            ("scrambled", False), ("daylight", False), ("natural_movie", False), ("controlled", False), ("optokinetic drum", False)])
 def test_light_by_name(name, is_light):
     epochs = pd.DataFrame({"start_s": [0.0, 5.0], "stop_s": [5.0, 6.0], "name": ["movie", name]})
     assert checks.light(replace(spikes(), epochs=epochs)).found is (True if is_light else None)

@@ -200,7 +200,7 @@ def test_keep(tmp_path):
     [recording] = read_nwb(path, keep="quality == 'good' and depth > 100")
     assert list(recording.units.index) == [2]
     np.testing.assert_array_equal(recording.times, TRAINS[2])
-    for bad, message in [("qualty == 'good'", "failed.*qualty.*'quality', 'depth'"), ("depth >", "failed"), ("1", "failed"),
+    for bad, message in [("qualty == 'good'", "failed.*qualty.*'quality', 'depth'"), ("depth >", "failed"), ("1", "failed"), ("depth", "gives no True or False"),
                          ("depth > 999", "none of its 3 units; loosen it")]:
         with pytest.raises(ValueError, match=rf"a\.nwb: keep={bad!r} .*{message}"):
             read_nwb(path, keep=bad)

@@ -587,7 +587,7 @@ def write_brainset(path, recording=None, calcium=None, regular=False, subject="m
     temporaldata = pytest.importorskip("temporaldata", reason="the writer of brainsets' files: pip install temporaldata")
     source = recording or calcium
     units = temporaldata.ArrayDict(id=np.array([f"s_u{i}" for i in range(source.n_units)]), brain_area=np.array(AREAS[: source.n_units]),
-                                   probe_id=np.arange(source.n_units) % 2, waveform=np.zeros((source.n_units, 5)))
+                                   probe_id=np.arange(source.n_units) % 2, probe=np.array([f"probe0{i % 2}" for i in range(source.n_units)]), waveform=np.zeros((source.n_units, 5)))
     parts = dict(brainset=description(id="set"), session=description(id="s"), units=units)
     if subject:
         parts["subject"] = description(id=subject)
@@ -616,10 +616,11 @@ def test_brainsets_spikes(tmp_path, recordings):
     np.testing.assert_array_equal(recording.times, recordings[0].times)
     np.testing.assert_array_equal(recording.intervals, recordings[0].intervals)
     same_spikes(recording, recordings[0], [f"s_u{i}" for i in range(12)], recordings[0].units.index)
-    assert recording.units["brain_area"].tolist() == AREAS and list(recording.units) == ["brain_area", "probe_id"]
+    assert recording.units["brain_area"].tolist() == AREAS and list(recording.units) == ["brain_area", "probe", "probe_id"]
     assert recording.epochs.values.tolist() == [[1, 3, "trials"], [5, 9, "trials"]]
     odd, even = brainsets.read_brainsets(path, probe_column="probe_id")[::-1]
     assert (even.recording_id, odd.probe_id) == ("s-0", "1")
+    assert [part.recording_id for part in brainsets.read_brainsets(path, probe_column="probe")] == ["s-probe00", "s-probe01"]
     same_spikes(odd, recordings[0], [f"s_u{i}" for i in range(1, 12, 2)], recordings[0].units.index[1::2])
     with h5py.File(path) as file:                                                   # temporaldata reads the same
         data = temporaldata.Data.from_hdf5(file, lazy=False)
@@ -700,8 +701,8 @@ def test_brainsets_bad_files(tmp_path, recordings, calcium_recordings):
     with pytest.raises(ValueError, match=r"nobody\.h5: has no subject id; give animal="):
         brainsets.read_brainsets(write_brainset(tmp_path / "nobody.h5", recordings[0], subject=None))
     assert brainsets.read_brainsets(tmp_path / "nobody.h5", animal="m")[0].animal_id == "m"
-    with pytest.raises(ValueError, match=r"units has no column 'probe'; there are \['brain_area', 'probe_id'\]"):
-        brainsets.read_brainsets(path, probe_column="probe")
+    with pytest.raises(ValueError, match=r"units has no column 'shank'; there are \['brain_area', 'probe', 'probe_id'\]"):
+        brainsets.read_brainsets(path, probe_column="shank")
 
     def changed(change, message):
         shutil.copy(path, tmp_path / "changed.h5")

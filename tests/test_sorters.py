@@ -381,6 +381,7 @@ def test_long_table():
     (lambda t: t.astype({"time_s": int}), {}, "the times in 'time_s' are int64, not seconds; divide samples by the sampling rate"),
     (lambda t: t.assign(time_s=pd.to_datetime(t["time_s"], unit="s")), {}, r"the times in 'time_s' are datetime64\[.s\], not seconds"),
     (lambda t: t.assign(time_s=[1.0, np.nan, 3, 4, 5, 6]), {}, "b: unit 2 has 1 NaN"),
+    (lambda t: t.assign(time_s=(t["time_s"] + 1.7e9).astype(np.float32)), {}, "float32, which near 1700000000 s"),
     (lambda t: t.assign(unit_id=[5, None, 5, 2, 1, 1]), {}, r"1 rows have no value in 'unit_id' \(first: row 1\)"),
     (lambda t: t.assign(animal_id=list("mnmmmm")), {}, r"b: has 2 values in 'animal_id' \(m, n\)"),
     (lambda t: t.assign(kind=list("ppqpxx")), {"label_columns": ("kind",)}, "b: unit 5 has 2 values of the label 'kind'"),

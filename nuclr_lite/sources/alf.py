@@ -84,8 +84,9 @@ def read_spikes(times_file: Path, clusters_file: Path) -> tuple[np.ndarray, np.n
         raise ValueError(f"{times_file}: holds no spike; leave this recording out.")
     if not np.isfinite(times).all():
         raise ValueError(f"{times_file}: {int((~np.isfinite(times)).sum())} spike times are NaN or infinite; download it again.")
-    whole = clusters.astype(np.int64)
-    if clusters.dtype.kind not in "iuf" or (whole != clusters).any() or (whole < 0).any():
+    numbers = clusters.dtype.kind in "iuf" and np.isfinite(clusters).all()
+    whole = clusters.astype(np.int64) if numbers else None
+    if not numbers or (whole != clusters).any() or (whole < 0).any():
         raise ValueError(f"{clusters_file}: holds something other than unit numbers (0, 1, 2, ...); download it again.")
     if (np.diff(times) < 0).any():
         order = np.argsort(times, kind="stable")

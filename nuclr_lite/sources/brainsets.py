@@ -119,7 +119,7 @@ def _spikes(group, units: pd.DataFrame, whole, probe_column, recording_id: str, 
     if not {"timestamps", "unit_index"} <= set(group):
         raise ValueError(f"{path}: `spikes` has {sorted(group)}, and timestamps (s) and unit_index (the row in units) are needed; "
                          "prepare it again.")
-    times, rows = group["timestamps"][:].astype(np.float64), group["unit_index"][:].astype(np.int64)
+    times, rows = group["timestamps"][:], group["unit_index"][:].astype(np.int64)
     if len(times) != len(rows) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(units)):
         raise ValueError(f"{path}: `spikes` has {len(times)} timestamps and {len(rows)} unit_index for {len(units)} units; they "
                          "don't belong together: prepare it again.")
@@ -129,7 +129,7 @@ def _spikes(group, units: pd.DataFrame, whole, probe_column, recording_id: str, 
         return [Recording.from_spike_trains(trains, units, valid, recording_id=recording_id, **common)]
     if probe_column not in units.columns:
         raise ValueError(f"{path}: units has no column {probe_column!r}; there are {list(units.columns)}.")
-    probes = units[probe_column].map(str)
+    probes = units[probe_column].map(_text).map(str)
     return [Recording.from_spike_trains([trains[i] for i in np.flatnonzero(probes == probe)], units[(probes == probe).to_numpy()], valid,
                                         recording_id=f"{recording_id}-{probe}", probe_id=probe, **common) for probe in sorted(probes.unique())]
 

@@ -27,7 +27,6 @@ from .reading import on_grid
 
 # The NuCLR code's rule (preprocess/bugeon, src/evaluators/bugeon.py). What remains is Lamp5, Pvalb, Sncg, Sst and Vip.
 NO_SUBCLASS = ("EC", "IN", "unknown", "Serpinf1")           # excitatory; inhibitory of no finer type; unknown; left out in the paper
-TEST_ANIMAL = "SB028"
 GAP_S = 600.0
 # What a units table takes from the session's files, where they are: column, file, which column of the file.
 UNIT_FILES = (("unique_id", "neuron.UniqueID.npy", None), ("plane", "neuron.plane.npy", None), ("depth", "neuron.depth.npy", None),

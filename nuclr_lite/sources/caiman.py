@@ -59,7 +59,7 @@ def read_caiman(path: str | Path, *, animal_id: str, recording_id: str | None = 
             found = {name: _value(file, f"estimates/{name}") for name in ("idx_components", *QUALITY, "dims")}
             rate = _value(file, "params/data/fr")
             footprints = {part: _value(file, f"estimates/A/{part}") for part in ("data", "indices", "indptr", "shape")}
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise ValueError(f"{path}: can't be read as HDF5 ({first_line(error)}): it is truncated, or something else; copy it again.") from error
     if not is_caiman:
         raise ValueError(f"{path}: has no group `estimates`, so CaImAn's cnm.save didn't write it; read NWB files with nwb.read_nwb.")

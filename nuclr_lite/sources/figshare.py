@@ -5,10 +5,12 @@ Written from figshare's public API (version 2); tested against a stand-in on thi
 from __future__ import annotations
 
 import fnmatch
+import gzip
 import hashlib
 import re
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from ..storage import atomic_directory
@@ -81,7 +83,9 @@ def unpack(archive: str | Path, folder: str | Path | None = None) -> Path:
                 raise ValueError(f"{archive}: holds archives in archives, more than {DEPTH} deep; look at it by hand.")
             for file in inner:
                 into = file.with_name(_ARCHIVE.sub("", file.name))
-                into.mkdir(exist_ok=True)
+                if into.exists():
+                    raise ValueError(f"{archive}: holds both {into.name} and {file.name}; unpack it by hand.")
+                into.mkdir()
                 _extract(file, into, archive)
                 file.unlink()
     return folder
@@ -124,7 +128,7 @@ def _extract(archive: Path, into: Path, whole: Path) -> None:
             with tarfile.open(archive) as opened:
                 check_disk(into, sum(member.size for member in opened), f"unpacking {archive.name}")
                 opened.extractall(into, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{whole}: can't be unpacked ({archive.name}: "
                          f"{str(error).splitlines()[0][:200] if str(error) else type(error).__name__}); nothing was. "
                          "Download it again, or look at it by hand.") from error

@@ -53,12 +53,14 @@ def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: st
     intervals, moved_s, end_s = [], [], -np.inf
     for segment in range(sorting.get_num_segments()):
         trains, valid = _segment(sorting, analyzer, segment)
-        if valid is None:
-            continue                                        # no spike and no known length
+        if valid is None:                                   # no spike and no known length
+            moved_s.append(None)
+            continue
         moved_s.append(max(0.0, end_s - valid[0]))
         for unit_id, parts in pieces.items():
             parts.append(trains[unit_id] + moved_s[-1])
-        intervals.append([valid[0] + moved_s[-1], valid[1] + moved_s[-1]])
+        # Not below the end of the one before, which rounding might do.
+        intervals.append([max(valid[0] + moved_s[-1], end_s), valid[1] + moved_s[-1]])
         end_s = intervals[-1][1]
     if not intervals:
         raise ValueError(f"{recording_id}: no unit of the sorting has a spike; check the sorting.")
@@ -206,7 +208,7 @@ def from_long_table(table: pd.DataFrame, *, unit: str = "unit_id", time: str = "
                                  f"a recording has one: give each its own {recording!r}.")
         if intervals is not None and recording_id not in intervals:
             raise ValueError(f"{recording_id}: `intervals` has none for it; add them, or pass None for first to last spike.")
-        trains = {unit_id: train.to_numpy(dtype=np.float64) for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]}
+        trains = {unit_id: train.to_numpy() for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]}
         own = labels.loc[recording_id].loc[list(trains)].rename(columns={"unit_id": "unit_id_in_file"})
         recordings.append(Recording.from_spike_trains(
             list(trains.values()), own, None if intervals is None else intervals[recording_id], recording_id=recording_id,

@@ -26,7 +26,7 @@ def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = N
     ----------
     folder : holds spike_times.npy (samples), spike_clusters.npy (or spike_templates.npy) and, usually, params.py, which is
         read as text and never executed.
-    animal_id : the folder doesn't say. recording_id : None: the folder's name.
+    animal_id : the folder doesn't say. recording_id : None: the folder's name; give one where all your folders are called `kilosort4`.
     groups : which clusters: ('good',), ('good', 'mua'), ...; None: all, noise among them.
     sampling_rate_hz : samples a second. None: `sample_rate` of params.py.
     intervals : (K, 2), s; valid time. None: from the first to the last spike in the folder, all clusters together.

@@ -12,7 +12,10 @@ def kept_rows(labels: pd.DataFrame, keep: str | None, file) -> np.ndarray:
     if keep is None:
         return np.arange(len(labels))
     try:
-        kept = np.flatnonzero(labels.eval(keep).to_numpy(dtype=bool))
+        holds = labels.eval(keep)
+        if not isinstance(holds, pd.Series) or not pd.api.types.is_bool_dtype(holds) or holds.isna().any():
+            raise ValueError("it gives no True or False for each unit; compare, such as quality == 'good'")
+        kept = np.flatnonzero(holds.to_numpy(dtype=bool))
     except Exception as error:            # whatever may be wrong in an expression
         raise ValueError(f"{file}: keep={keep!r} failed ({first_line(error)}); the columns are {list(labels.columns)}.") from error
     if not len(kept):

@@ -29,6 +29,8 @@ def read_suite2p(folder: str | Path, *, animal_id: str, recording_id: str | None
     Where subtracting the neuropil leaves a baseline below a tenth of a cell's fluorescence, dF/F would be noise divided by next to
     nothing: such cells are left out, with a warning.
 
+    Several sessions run as one, bad frames, stimulus blocks: Suite2p tells nothing of them. Give them to `Recording.from_traces(r.traces, r.sampling_rate_hz, r.units, intervals, epochs=epochs, recording_id=r.recording_id, animal_id=r.animal_id)`.
+
     Parameters
     ----------
     folder : the `suite2p` folder with plane0, plane1, ...; the session folder that holds it; or one plane's folder. Suite2p's folder
@@ -36,7 +38,7 @@ def read_suite2p(folder: str | Path, *, animal_id: str, recording_id: str | None
     recording_id : None: the session folder's name with '-' and the plane. Given: as it is for one plane, with '-' and the plane for several.
     sampling_rate_hz : volumes a second, that is, frames a second of one plane (Suite2p's `fs`). None: from Fall.mat.
     signal : 'dff', or 'spks' (Suite2p's deconvolved activity, arbitrary units).
-    keep : which ROIs: a pandas expression over the columns, such as "is_cell and cell_probability > 0.8". None: all ROIs.
+    keep : which ROIs: a pandas expression over the columns, such as "is_cell and cell_probability > 0.8". None: all ROIs. Other than the default, it must hold for some ROI of each plane.
     neuropil_coefficient : 0.7 is Suite2p's default; 0 subtracts nothing (and needs no Fneu.npy).
 
     Returns
@@ -90,7 +92,7 @@ def _name(plane: Path) -> str:
 
 
 def _read_plane(plane: Path, name: str, animal_id, rate, signal, keep, neuropil_coefficient) -> Recording | None:
-    """None where the plane has no unit to keep."""
+    """None where the plane has no cell, by the default `keep`."""
     fluorescence = _array(plane / "F.npy")
     if fluorescence.ndim != 2:
         raise ValueError(f"{plane / 'F.npy'}: has shape {fluorescence.shape}, where (ROIs, frames) is needed.")
