@@ -45,6 +45,8 @@ def main():
     total = step * preset.train.steps
     print(f"{options.preset}, {preset.train.batch_size} pairs of views of {options.units} units: {step / 1e12:.2f} TFLOP a step, {total / 1e15:.0f} PFLOP in {preset.train.steps:,} steps; "
           f"{total / options.tflops / 1e12 / 3600:.1f} h at {options.tflops:g} TFLOP/s (projected)")
+    print(f"populations of 10 to 150 units side by side: padding adds {padding(fit(counts, 'operations')[0], preset.model.tokens_per_window):.1%} of the operations (the encoder pads in attention over the population only); "
+          f"everything padded: {padding(fit(counts, 'operations')[0], preset.model.tokens_per_window, everything=True):.0%}")
     table = projected(counts, preset, options.tflops)
     print(table.to_string(index=False, float_format="%.3g"))
     if options.out:
@@ -98,6 +100,14 @@ def fit(counts: pd.DataFrame, what: str) -> tuple[dict[str, float], float]:
 
 def predict(formula: dict[str, float], units, length) -> float:
     return float(terms(units, length) @ np.array(list(formula.values())))
+
+
+def padding(formula: dict[str, float], length: int, everything: bool = False) -> float:
+    """What padding populations of 10 to 150 units (evenly spread) to the widest adds, as a share of the operations without it."""
+    units = np.arange(10, 151)
+    made_of, padded = terms(units, length), terms(np.full(len(units), units.max()), length)
+    grown = np.where([everything, everything, True], padded, made_of)             # only the products over the population grow
+    return float((grown @ np.array(list(formula.values()))).sum() / (made_of @ np.array(list(formula.values()))).sum() - 1)
 
 
 def bytes_a_spike() -> float:
