@@ -182,7 +182,7 @@ def test_few_units_one_animal_one_label(taught):
         assert reader.predict(embedding[mine])["label"].notna().any(), "of one animal nobody knows what is usual"
     with pytest.raises(ValueError, match="1 class"):
         nl.ZeroShot.fit(embedding, labels.where(labels == "Exc"), animals)
-    with pytest.raises(ValueError, match="at least 6"):
+    with pytest.raises(ValueError, match="6 at the very least"):
         nl.ZeroShot.fit(embedding.iloc[:5], labels, animals)
 
 
