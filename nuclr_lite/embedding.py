@@ -10,7 +10,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 
 from .model import NuCLR
 from .progress import progress
-from .recording import Recording, as_list
+from .recording import Recording, as_list, check_ids
 from .views import Windows
 
 
@@ -45,16 +45,14 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     recordings = as_list(recordings, "embed")
     if units_per_batch < 1:
         raise ValueError(f"units_per_batch is {units_per_batch}; give at least 1.")
-    ids = [recording.recording_id for recording in recordings]
-    if len(set(ids)) < len(ids):
-        raise ValueError("two recordings share an id, their units could not be told apart; give every recording its own.")
+    check_ids(recordings)
     if n_jobs != 1 and next(encoder.parameters()).is_cuda:
         raise ValueError(f"n_jobs is {n_jobs} and the encoder is on a GPU, which does one thing at a time; leave n_jobs at 1, or move the encoder: encoder.cpu().")
     columns = [f"e{i:03d}" for i in range(encoder.config.dim)]
-    was_training, threads = encoder.training, torch.get_num_threads()
+    was_training, threads = encoder.training, max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
     encoder.eval()
     try:
-        tasks = (delayed(_embed_one)(encoder, recording, grid_s, units_per_batch, columns, max(1, threads // effective_n_jobs(n_jobs))) for recording in recordings)
+        tasks = (delayed(_embed_one)(encoder, recording, grid_s, units_per_batch, columns, threads) for recording in recordings)
         tables = list(progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(recordings), desc="embed", unit="recording", leave=False))
     finally:
         encoder.train(was_training)

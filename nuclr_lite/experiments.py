@@ -153,10 +153,10 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     # Encoders and features that need none, each once; then the encoders' features; then everything that is read off them. Encoders come first, as they take longest.
     vectors = {_feature_id(experiment, row, data): row for row in todo}
     vectors = {name: row for name, row in vectors.items() if not (out_dir / "features" / name).exists()}
-    encoders = {_encoder_id(experiment, row, data): row for row in vectors.values() if experiment.encoder_of(row["method"])}
-    encoders = {name: row for name, row in encoders.items() if not (out_dir / "encoders" / name).exists()}
     from_encoder = [row for row in vectors.values() if experiment.encoder_of(row["method"])]
     without = [row for row in vectors.values() if not experiment.encoder_of(row["method"])]
+    encoders = {_encoder_id(experiment, row, data): row for row in from_encoder}
+    encoders = {name: row for name, row in encoders.items() if not (out_dir / "encoders" / name).exists()}
     for works, what in (([(_train, row) for row in encoders.values()] + [(_describe, row) for row in without], "encoders and features without"),
                         ([(_describe, row) for row in from_encoder], "features of encoders"), ([(_cell, row) for row in todo], "cells")):
         if what == "cells" and works:

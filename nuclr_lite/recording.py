@@ -263,11 +263,16 @@ def as_list(recordings: Recording | list[Recording], purpose: str) -> list[Recor
     return recordings
 
 
-def units_table(recordings: list[Recording]) -> pd.DataFrame:
-    """The units of several recordings under each other, on the index that `embed` gives, with a column animal_id. ValueError where two recordings share an id."""
+def check_ids(recordings: list[Recording]):
+    """ValueError where two recordings share an id."""
     ids = [recording.recording_id for recording in recordings]
     if len(set(ids)) < len(ids):
-        raise ValueError(f"two recordings share the id {max(ids, key=ids.count)!r}, their units could not be told apart; give every recording its own (recording_id=...).")
+        raise ValueError(f"two recordings share an id, {max(ids, key=ids.count)!r}, their units could not be told apart; give every recording its own (recording_id=...).")
+
+
+def units_table(recordings: list[Recording]) -> pd.DataFrame:
+    """The units of several recordings under each other, on the index that `embed` gives, with a column animal_id. ValueError where two recordings share an id."""
+    check_ids(recordings)
     tables = {recording.recording_id: recording.units.assign(animal_id=recording.animal_id) for recording in recordings}
     return pd.concat(tables, names=["recording_id", "unit_id"])
 

@@ -63,3 +63,20 @@ def clock(n_units: int = 3, n_frames: int = 400, rate_hz: float = 4.0, intervals
     """Traces whose value is the number of the frame, so that tokens tell where they were cut."""
     traces = np.repeat(np.arange(n_frames, dtype=float)[:, None], n_units, axis=1)
     return nl.Recording.from_traces(traces, rate_hz, intervals=intervals, recording_id=name, animal_id="a", **options)
+
+
+def with_trains(trains, like: nl.Recording, intervals=None) -> nl.Recording:
+    """Other spikes, or other valid time, in a recording like that one."""
+    return nl.Recording.from_spike_trains(trains, like.units, like.intervals if intervals is None else intervals,
+                                          recording_id=like.recording_id, animal_id=like.animal_id, epochs=like.epochs)
+
+
+def trains_of(recording: nl.Recording) -> list[np.ndarray]:
+    """The spike times of every unit."""
+    return [recording.spike_times(unit_id) for unit_id in recording.units.index]
+
+
+def two_units_each(values: dict) -> pd.Series:
+    """(recording_id, unit_id) -> value, two units a recording."""
+    index = pd.MultiIndex.from_product([values, range(2)], names=["recording_id", "unit_id"])
+    return pd.Series(np.repeat(list(values.values()), 2), index=index)

@@ -6,28 +6,13 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from helpers import TINY, TINY_CALCIUM, clock, spikes
+from helpers import TINY, TINY_CALCIUM, clock, spikes, trains_of, two_units_each, with_trains
 from nuclr_lite import checks
 from nuclr_lite.recording import match_sampling
 
 
 def from_trains(trains, **options) -> nl.Recording:
     return nl.Recording.from_spike_trains(trains, recording_id="r", animal_id="a", **options)
-
-
-def with_trains(trains, like: nl.Recording, intervals=None) -> nl.Recording:
-    return nl.Recording.from_spike_trains(trains, like.units, like.intervals if intervals is None else intervals,
-                                          recording_id=like.recording_id, animal_id=like.animal_id, epochs=like.epochs)
-
-
-def trains_of(recording: nl.Recording) -> list[np.ndarray]:
-    return [recording.spike_times(unit_id) for unit_id in recording.units.index]
-
-
-def table(values: dict) -> pd.Series:
-    """(recording_id, unit_id) -> value, two units a recording."""
-    index = pd.MultiIndex.from_product([values, range(2)], names=["recording_id", "unit_id"])
-    return pd.Series(np.repeat(list(values.values()), 2), index=index)
 
 
 def test_a_check_speaks():
@@ -156,7 +141,7 @@ def test_seen(recordings):
 
 
 def test_animals():
-    labels, animals = table({f"r{i}": "A" for i in range(5)}), table({f"r{i}": f"m{i}" for i in range(5)})
+    labels, animals = two_units_each({f"r{i}": "A" for i in range(5)}), two_units_each({f"r{i}": f"m{i}" for i in range(5)})
     assert not checks.animals(labels, animals).found and checks.animals(labels, animals, fewest=6).found
     labels.iloc[:6] = "B"
     assert "{'A': 2, 'B': 3}" in checks.animals(labels, animals).sentence and checks.animals(labels, animals).found

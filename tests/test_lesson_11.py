@@ -8,27 +8,12 @@ import pytest
 
 import course
 import nuclr_lite as nl
-from helpers import spikes
+from helpers import spikes, trains_of, two_units_each, with_trains
 from nuclr_lite.retrieval import nearest_units, neighbours_agree, within_recording
 from nuclr_lite.wording import in_words
 from test_official import checkpoint, model, official_state
 
 lesson = course.definitions(course.HERE / "11_your_data.py")
-
-
-def with_trains(trains, like: nl.Recording, intervals=None) -> nl.Recording:
-    return nl.Recording.from_spike_trains(trains, like.units, like.intervals if intervals is None else intervals,
-                                          recording_id=like.recording_id, animal_id=like.animal_id, epochs=like.epochs)
-
-
-def trains_of(recording: nl.Recording) -> list[np.ndarray]:
-    return [recording.spike_times(unit_id) for unit_id in recording.units.index]
-
-
-def table(values: dict) -> pd.Series:
-    """(recording_id, unit_id) -> value, two units a recording."""
-    index = pd.MultiIndex.from_product([values, range(2)], names=["recording_id", "unit_id"])
-    return pd.Series(np.repeat(list(values.values()), 2), index=index)
 
 
 # Exercises
@@ -59,7 +44,7 @@ def test_shuffled_intervals_keep_each_unit_as_it_is():
 # Neighbours
 
 def test_neighbours():
-    vectors = pd.DataFrame([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], index=table({"r0": 0, "r1": 1}).index)
+    vectors = pd.DataFrame([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], index=two_units_each({"r0": 0, "r1": 1}).index)
     one = vectors.set_axis(pd.MultiIndex.from_product([["r"], range(4)], names=["recording_id", "unit_id"]))
     kinds = ["A", "A", "B", "B"]
     assert neighbours_agree(one, pd.Series(kinds, one.index)) == pytest.approx((1, 1 / 3))
@@ -73,7 +58,7 @@ def test_neighbours():
 
 
 def test_within_recording_takes_off_what_a_recording_shares():
-    features = pd.DataFrame({"x": [1.0, 3.0, 11.0, 13.0], "constant": 2.0}, index=table({"r0": 0, "r1": 0}).index)
+    features = pd.DataFrame({"x": [1.0, 3.0, 11.0, 13.0], "constant": 2.0}, index=two_units_each({"r0": 0, "r1": 0}).index)
     np.testing.assert_allclose(within_recording(features), [[-1, 0], [1, 0], [-1, 0], [1, 0]])
 
 
@@ -116,7 +101,7 @@ def test_said_catches_notices_and_errors():
 def test_in_words():
     rows = {"NuCLR": 0.81, "hand: rate": 0.3, "hand: all": 0.4, "NuCLR, shuffled labels": 0.2, "chance": 0.25}
     scores = pd.DataFrame([{"method": name, "metric": "macro_f1", "estimate": value, "low": value - 0.1, "high": value + 0.1} for name, value in rows.items()])
-    labels, animals = table({"r0": "A", "r1": "B"}), table({"r0": "m0", "r1": "m1"})
+    labels, animals = two_units_each({"r0": "A", "r1": "B"}), two_units_each({"r0": "m0", "r1": "m1"})
     words = in_words(scores, labels, animals, "zero-shot", False)
     for part in ("(A, B; 4 units of 2 animals)", "transductive zero-shot", "0.81 (95 % interval over animals 0.71 to 0.91)", "chance 0.25", "0.40 (all)"):
         assert part in words

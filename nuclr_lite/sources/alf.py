@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..intervals import without
+from .reading import first_line
 
 SILENCE_S = 1.0                    # no spike of a whole probe for longer than this: it wasn't recording
 _REVISION = re.compile(r"#(.+)#")
@@ -52,7 +53,7 @@ def load_npy(file: Path, holds: str) -> np.ndarray:
     except PermissionError:
         raise
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{file}: can't be read as .npy ({str(error).splitlines()[0][:150]}); it should hold {holds}. It is "
+        raise ValueError(f"{file}: can't be read as .npy ({first_line(error)}); it should hold {holds}. It is "
                          "truncated or something else: unpack or download it again.") from error
     return array
 

@@ -18,7 +18,7 @@ from ..progress import progress
 from ..recording import Recording
 from .alf import epochs_table, trains_of
 from .downloads import opens_as_hdf5
-from .reading import on_grid
+from .reading import first_line, on_grid
 
 SERIES = ("IrregularTimeSeries", "RegularTimeSeries")
 
@@ -73,7 +73,7 @@ def _read_file(path: Path, modality: str | None, probe_column: str | None, anima
         with h5py.File(path, "r") as file:
             return _recordings(file, path, modality, probe_column, animal)
     except (OSError, RuntimeError) as error:          # damaged data are met only when they are read
-        raise ValueError(f"{path}: can't be read ({str(error).splitlines()[0][:150]}): it is damaged; copy or prepare it again.") from error
+        raise ValueError(f"{path}: can't be read ({first_line(error)}): it is damaged; copy or prepare it again.") from error
 
 
 def _recordings(file, path: Path, modality, probe_column, animal) -> list[Recording]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..storage import atomic_directory
 from .downloads import confirm_size, download
+from .reading import first_line
 from .transfer import DownloadError, check_disk, import_requests
 
 API = "https://api.figshare.com/v2/articles"
@@ -98,7 +99,7 @@ def _ask(url: str):
         answer.raise_for_status()
         return answer.json()
     except (requests.RequestException, ValueError) as error:
-        raise DownloadError(f"{url}: figshare gave no usable answer ({str(error).splitlines()[0][:200]}); check the article's "
+        raise DownloadError(f"{url}: figshare gave no usable answer ({first_line(error)}); check the article's "
                             "number and the network, and try again.") from error
 
 
@@ -130,5 +131,5 @@ def _extract(archive: Path, into: Path, whole: Path) -> None:
                 opened.extractall(into, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{whole}: can't be unpacked ({archive.name}: "
-                         f"{str(error).splitlines()[0][:200] if str(error) else type(error).__name__}); nothing was. "
+                         f"{first_line(error)}); nothing was. "
                          "Download it again, or look at it by hand.") from error

@@ -20,6 +20,7 @@ import pandas as pd
 
 from ..recording import Recording
 from .alf import around, epochs_table, newest, read_npy, read_spikes, required, trains_of, valid_time
+from .reading import first_line
 from .transfer import check_disk
 
 # The Cosmos mapping of iblatlas without 'root' and 'void' (fibre tracts, ventricles, outside); src/evaluators/ibl_bwm.py of the NuCLR
@@ -176,7 +177,7 @@ def _table(file: Path, holds: str) -> pd.DataFrame:
         raise ImportError("reading .pqt tables needs pyarrow, which is not installed: pip install pyarrow (with numpy 1: "
                           "'pyarrow<26')") from error
     except (OSError, ValueError) as error:
-        raise ValueError(f"{file}: can't be read as a Parquet table ({str(error).splitlines()[0][:150]}); it should hold {holds}. "
+        raise ValueError(f"{file}: can't be read as a Parquet table ({first_line(error)}); it should hold {holds}. "
                          "Download it again.") from error
 
 

@@ -12,8 +12,8 @@ from ..intervals import covered, without
 from ..progress import progress
 from ..recording import Recording
 from ..tables import tidy_units
-from .nwb_opening import _opened, is_address, name_in, without_secrets
-from .nwb_traces import _choose, _frames, _imaging_plane, _in_order, _place
+from .nwb_opening import is_address, name_in, opened, without_secrets
+from .nwb_traces import chosen_series, frames_of, imaging_plane_of, in_order, place_of
 from .reading import kept_rows
 
 
@@ -60,7 +60,7 @@ def read_nwb(path: str | Path, *, modality: str | None = None, label_columns: tu
     files = [path] if is_address(path) else _files_at(Path(path))
     recordings = []
     for file in progress(files, desc="read NWB", unit="file", leave=False, disable=len(files) == 1):
-        with _opened(file) as nwbfile:
+        with opened(file) as nwbfile:
             shown, name = (without_secrets(file), name_in(file) or nwbfile.identifier) if is_address(file) else (file, file.stem)
             recordings += _read_file(nwbfile, shown, name, modality, label_columns, animal, probe_column, series, intervals_from, keep)
     return recordings
@@ -79,7 +79,7 @@ def _files_at(path: Path) -> list[Path]:
 def _read_file(nwbfile, file, name, modality, label_columns, animal, probe_column, series, intervals_from, keep) -> list[Recording]:
     from pynwb.ophys import RoiResponseSeries
 
-    candidates = _in_order({_place(item): item for item in nwbfile.objects.values() if isinstance(item, RoiResponseSeries)})
+    candidates = in_order({place_of(item): item for item in nwbfile.objects.values() if isinstance(item, RoiResponseSeries)})
     held = {"spikes": nwbfile.units is not None and "spike_times" in nwbfile.units.colnames, "calcium": bool(candidates)}
     if modality is None and all(held.values()):
         raise ValueError(f"{file}: holds both spikes and calcium traces; choose with modality='spikes' or modality='calcium'.")
@@ -99,13 +99,13 @@ def _read_file(nwbfile, file, name, modality, label_columns, animal, probe_colum
 
     if modality == "calcium":
         recordings = []
-        for place, plane in _choose(candidates, series, file).items():
+        for place, plane in chosen_series(candidates, series, file).items():
             rois = candidates[place].rois
             rows = np.asarray(rois.data[:])
             where = f"{file}: {place}" if plane else file
-            labels = _one_value_columns(rois.table, rows, where, _imaging_plane(candidates[place]))
+            labels = _one_value_columns(rois.table, rows, where, imaging_plane_of(candidates[place]))
             kept, labels, shown = _chosen_units(labels, keep, label_columns, None, where)
-            traces, rate, start_s, valid = _frames(candidates[place], len(rows), f"{file}: {place}")
+            traces, rate, start_s, valid = frames_of(candidates[place], len(rows), f"{file}: {place}")
             recordings.append(Recording.from_traces(
                 traces if keep is None else traces[:, kept], rate, labels[shown], _restrict(valid, nwbfile, intervals_from, file),
                 recording_id=name + (f"-{plane}" if plane else ""), start_s=start_s, animal_id=_animal_id(nwbfile, labels, animal, where),

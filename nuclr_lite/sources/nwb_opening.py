@@ -35,7 +35,7 @@ def name_in(address: str) -> str | None:
 
 
 @contextmanager
-def _opened(file: Path | str):
+def opened(file: Path | str):
     """The NWBFile, open; ValueError where it, or later its data, can't be read."""
     try:
         from pynwb import NWBHDF5IO

@@ -10,18 +10,18 @@ import numpy as np
 from .reading import on_grid
 
 
-def _place(item) -> str:
+def place_of(item) -> str:
     """'module/container/name' of something in the file (which itself has no parent)."""
-    return "" if item.parent is None else f"{_place(item.parent)}/{item.name}".lstrip("/")
+    return "" if item.parent is None else f"{place_of(item.parent)}/{item.name}".lstrip("/")
 
 
-def _in_order(candidates: dict) -> dict:
+def in_order(candidates: dict) -> dict:
     """By place, plane10 after plane9: pynwb has no order."""
     return {place: candidates[place] for place in sorted(candidates, key=lambda place: [
         (int(digits or 0), text) for text, digits in re.findall(r"(\D*)(\d*)", place)])}
 
 
-def _choose(candidates: dict, wanted: str | Sequence[str] | None, file) -> dict[str, str]:
+def chosen_series(candidates: dict, wanted: str | Sequence[str] | None, file) -> dict[str, str]:
     """{place: name of its plane} of the RoiResponseSeries to read; the name is '' where it is but one."""
     if wanted is None:
         chosen = [place for place, item in candidates.items() if type(item.parent).__name__ == "DfOverF"] or list(candidates)
@@ -42,18 +42,18 @@ def _choose(candidates: dict, wanted: str | Sequence[str] | None, file) -> dict[
 
 def _plane_names(series: list) -> list[str]:
     """What tells the series apart, in words: their imaging planes, or else their own names, or else their places."""
-    planes = [_imaging_plane(item).get("imaging_plane") for item in series]
-    own, places = [item.name for item in series], [_place(item).replace("/", "-") for item in series]
+    planes = [imaging_plane_of(item).get("imaging_plane") for item in series]
+    own, places = [item.name for item in series], [place_of(item).replace("/", "-") for item in series]
     return next(names for names in (planes, own, places) if None not in names and len(set(names)) == len(names))
 
 
-def _imaging_plane(series) -> dict[str, str]:
+def imaging_plane_of(series) -> dict[str, str]:
     """Columns for the units: where the series was imaged."""
     plane = getattr(series.rois.table, "imaging_plane", None)
     return {} if plane is None else {"imaging_plane": plane.name, "imaging_plane_location": plane.location}
 
 
-def _frames(series, n_rois: int, where: str):
+def frames_of(series, n_rois: int, where: str):
     """Traces (frames, ROIs) float32, frames a second, when frame 0 begins (s), and the (K, 2) intervals that have frames, s."""
     traces = np.asarray(series.data, dtype=np.float32)
     traces = traces.reshape(len(traces), -1)           # one ROI may be stored flat

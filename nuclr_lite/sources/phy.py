@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..recording import Recording
+from .alf import trains_of
 
 
 def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = None, probe_id: str | None = None,
@@ -45,9 +46,8 @@ def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = N
     folder = Path(folder)
     times, clusters = _spikes(folder)
     rate = _sampling_rate(folder, sampling_rate_hz)
-    order = np.argsort(clusters, kind="stable")
-    ids, first = np.unique(clusters[order], return_index=True)
-    trains = np.split(times[order] / rate, first[1:])
+    ids = np.unique(clusters)
+    trains = trains_of(times / rate, clusters, ids)
     units = _tables(folder).reindex(ids)
     units["group"] = _groups(units)
     if groups is not None:

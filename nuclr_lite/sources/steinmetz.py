@@ -19,6 +19,7 @@ import pandas as pd
 from ..progress import progress
 from ..recording import Recording
 from .alf import around, epochs_table, load_npy, read_npy, read_spikes, required, trains_of, valid_time
+from .reading import first_line
 
 # From the data's authors' code (nsteinme/steinmetz-et-al-2019, brainRegionGroups), as the NuCLR code uses it.
 REGION_GROUPS = {"VIS": ("VISp", "VISrl", "VISam", "VISpm", "VISl", "VISa"),
@@ -139,7 +140,7 @@ def _units(folder: Path, at_least: int) -> pd.DataFrame:
     try:
         channels = pd.read_csv(file, sep="\t", encoding="utf-8")
     except (ValueError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{file}: can't be read as a table ({str(error).splitlines()[0][:150]}); unpack or download it again.") from error
+        raise ValueError(f"{file}: can't be read as a table ({first_line(error)}); unpack or download it again.") from error
     if "allen_ontology" not in channels:
         raise ValueError(f"{file}: has the columns {list(channels)}, and 'allen_ontology' (the brain area) is needed; download it again.")
     row = units["peak_channel"].to_numpy() - 1
