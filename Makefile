@@ -3,26 +3,37 @@
 #   make test         the tests, every notebook among them
 # and:
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
-#   make rehearsal    the Allen path, from listing to decoding, against a stand-in of their server on this machine
-PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+#   make rehearsal    the Allen path, from listing to decoding, against a stand-in of their server
+#   make lint         ruff and mypy, as CI asks them
+#   make lock         newest versions that fit together, into constraints.txt
+# The first Python from 3.11 on that answers; or make PYTHON=/path/to/python.
+PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 PROFILE ?= laptop
 BIN     := .venv/bin
 READY   := .venv/.ready
+UV      := $(shell command -v uv)
+INSTALL  = $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check)
+# For Linux the registry has torch with gigabytes of GPU libraries. Where there is no GPU it comes
+# from PyTorch's own index; where that can't be reached, from the registry all the same.
+CPU_TORCH := https://download.pytorch.org/whl/cpu
+WANTS_CPU  = [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
+	$(PYTHON) -c "import urllib.request as ask; ask.urlopen('$(CPU_TORCH)/torch/', timeout=5)" 2>/dev/null
 
 export PYTHONHASHSEED = 0
 
-.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench lab clean
+.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench lab lint format lock clean
 
 setup: $(READY)
 
-# torch goes in first: asked for by another package, pip might pick a build with gigabytes of GPU libraries.
-$(READY): requirements.txt constraints-py311.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-		|| { echo "Python 3.11 is needed (AllenSDK installs on no later one), as '$(PYTHON)'. If yours has another name: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints-py311.txt torch==2.13.0
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints-py311.txt -r requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --no-build-isolation -e .
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or later is needed$(if $(PYTHON),: '$(PYTHON)' is not,; none was found). If yours has another name: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) ($(PYTHON)) and $(if $(UV),uv,pip)"
+	@$(if $(UV),$(UV) venv -q --clear --python $(PYTHON) .venv,$(PYTHON) -m venv --clear .venv)
+	@if $(WANTS_CPU); then $(INSTALL) -c constraints.txt --no-deps --index-url $(CPU_TORCH) torch; fi
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-deps allensdk==2.16.2
 	@touch $@
 
 reproduce: $(READY)
@@ -51,6 +62,19 @@ rehearsal: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/views.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:
+	uv pip compile -q --upgrade --universal --python-version 3.11 --extra all --no-annotate \
+		--custom-compile-command "make lock" -o constraints.txt pyproject.toml
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

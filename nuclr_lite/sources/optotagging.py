@@ -105,7 +105,7 @@ def select_pulses(pulses: pd.DataFrame, config: OptotagConfig = OptotagConfig())
     if config.levels is not None:
         wanted &= np.isclose(pulses["level"].to_numpy(dtype=np.float64)[:, None], config.levels).any(axis=1)
     if not wanted.any():
-        kinds = sorted(set(zip(pulses["stimulus_name"].astype(str), duration_ms.round(1), pulses["level"])))
+        kinds = sorted(set(zip(pulses["stimulus_name"].astype(str), duration_ms.round(1).tolist(), pulses["level"].tolist())))
         raise ValueError(f"no light pulse named {config.stimulus_names}, {config.duration_ms[0]:g} to {config.duration_ms[1]:g} ms long, of "
                          f"{'any level' if config.levels is None else f'level {config.levels}'}; there are (name, duration in ms, level): "
                          f"{kinds}. Change OptotagConfig to match.")
