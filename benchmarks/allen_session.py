@@ -28,9 +28,9 @@ seconds = time.perf_counter() - started
 print(seconds, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1e6)
 """
 CONVERT = ("from nuclr_lite.sources import allen_neuropixels",
-           "with tempfile.TemporaryDirectory(dir={scratch!r}) as folder:\n    allen_neuropixels.convert_session(path, folder, structures={structures})")
+           "with tempfile.TemporaryDirectory(dir={scratch!r}) as folder:\n    neuropixels.convert_session(path, folder, structures={structures})")
 ALLENSDK = ("""import pynwb
-from nuclr_lite.sources.allen_client import import_allensdk
+from nuclr_lite.sources.allen.client import import_allensdk
 EcephysSession = import_allensdk("allensdk.brain_observatory.ecephys.ecephys_session").EcephysSession
 Api = import_allensdk("allensdk.brain_observatory.ecephys.ecephys_session_api").EcephysNwbSessionApi""",
             """session = EcephysSession(api=Api.from_nwbfile(pynwb.NWBHDF5IO(path, "r", load_namespaces=True).read()))
@@ -64,7 +64,7 @@ def main():
 
 def simulate(path: Path, units: int, duration_s: float) -> Path:
     from nuclr_lite.sources import simulated
-    from nuclr_lite.sources.simulated_allen import simulate_allen_session
+    from nuclr_lite.sources.simulated.allen_session import simulate_allen_session
     config = replace(simulated.SPIKES, log_rate=(2.25, 2.25))          # about 10 Hz, as many spikes as a real session has
     return simulate_allen_session(path, n_units=units, duration_s=duration_s, n_probes=6, config=config)
 

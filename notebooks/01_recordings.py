@@ -47,9 +47,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 import nuclr_lite as nl
-from nuclr_lite.sources import allen_neuropixels
-from nuclr_lite.sources.allen_session_file import QUALITY_LIMITS, open_session
-from nuclr_lite.sources.optotagging import optotag_units, select_pulses
+from nuclr_lite.sources.allen import neuropixels
+from nuclr_lite.sources.allen.session_file import QUALITY_LIMITS, open_session
+from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
 
 # %% [markdown]
 # ## 1 · List, choose, get
@@ -61,10 +61,10 @@ from nuclr_lite.sources.optotagging import optotag_units, select_pulses
 # %%
 lines = ("Pvalb", "Sst", "Vip")
 if data_source == "allen":
-    sessions = allen_neuropixels.list_sessions(cache_dir)
+    sessions = neuropixels.list_sessions(cache_dir)
     lit = sessions[sessions["genotype"].str.contains("Sst|Pvalb") & sessions["has_light_pulses"]]
     chosen = session_id or lit["size_gb"].idxmin()
-    paths = [allen_neuropixels.download_session(chosen, cache_dir)]
+    paths = [neuropixels.download_session(chosen, cache_dir)]
 elif data_source == "simulated":
     scratch = tempfile.TemporaryDirectory()            # gone with the kernel
     n_units, duration_s = {"smoke": (60, 240.0), "laptop": (160, 900.0), "full": (300, 3600.0)}[profile]
@@ -114,7 +114,7 @@ trusted.groupby(["probe_description", "ecephys_structure_acronym"]).size().unsta
 # probe, with the visual areas only (as the paper does), or with any `structures=(...)` you name. Of the file's gigabytes it reads the spikes of these units and no more.
 
 # %%
-recordings = [recording for path in paths for recording in allen_neuropixels.read_session(path)]
+recordings = [recording for path in paths for recording in neuropixels.read_session(path)]
 recordings
 
 # %%
@@ -151,11 +151,11 @@ gaps[["minute", "seconds", "tags"]].round(1)
 # not. On real sessions expect few tagged units, in many sessions none: a published analysis found 31 in the whole set.
 
 # %%
-decisions = allen_neuropixels.optotag(path)
+decisions = neuropixels.optotag(path)
 decisions["why"].str.replace(r" \(.*", "", regex=True).value_counts()
 
 # %%
-light, trains = allen_neuropixels.light_responses(path)
+light, trains = neuropixels.light_responses(path)
 onsets = select_pulses(light)["start_time"].to_numpy()
 is_tagged = decisions["cell_type"].notna()
 
@@ -184,7 +184,7 @@ nl.plots.light_response(trains, light, dict.fromkeys(shown), decisions,
 
 # %%
 if data_source == "simulated":
-    from nuclr_lite.sources.simulated_allen import simulated_truth
+    from nuclr_lite.sources.simulated.allen_session import simulated_truth
     truth = simulated_truth(path).reindex(decisions.index)
     display(pd.crosstab(truth["light_response"], decisions["cell_type"].fillna("not tagged")))
 
@@ -221,10 +221,10 @@ else:
 
 # %%
 if data_source == "simulated":
-    from nuclr_lite.sources import allen_two_photon
-    from nuclr_lite.sources.simulated_two_photon import simulate_allen_experiment
+    from nuclr_lite.sources.allen import two_photon
+    from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment
     file = simulate_allen_experiment(Path(scratch.name) / "two_photon.nwb", n_cells=24, duration_s=240.0, seed=seed)
-    imaged = allen_two_photon.read_experiment(file)
+    imaged = two_photon.read_experiment(file)
     display(nl.plots.activity(imaged, duration_s=120.0))
 
 # %% [markdown]
@@ -234,7 +234,7 @@ if data_source == "simulated":
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
-    saved = allen_neuropixels.convert_session(path, folder, cell_types=decisions)
+    saved = neuropixels.convert_session(path, folder, cell_types=decisions)
     for recording in saved:
         print(recording, recording.units["cell_type"].value_counts().to_dict())
 

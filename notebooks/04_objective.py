@@ -637,10 +637,10 @@ for name, vectors in examples.items():
 # **InfoNCE** (van den Oord et al. 2018) leaves the match in the sum. That gives it a meaning as a classifier's cross-entropy, and the fading of section 6. Here: `nl.ContrastiveLoss(dim, decoupled=False)`, in a preset `objective="info-nce"`; exercise 4 builds it.
 #
 # **VICReg** (Bardes et al. 2022) has no negatives at all. It asks three things: the two vectors of a unit agree (invariance); over units, every dimension varies by at least one standard deviation (variance, against collapse); and dimensions don't
-# repeat each other (covariance). Units never meet in pairs, only in those statistics. Here: `nuclr_lite/vicreg.py`, `objective="vicreg"` (in what it prints, invariance is called attraction, the other two together repulsion). `12_what_it_learned` trains all three on the simulated animals and compares them, as far as so short a training can.
+# repeat each other (covariance). Units never meet in pairs, only in those statistics. Here: `nuclr_lite.loss.py`, `objective="vicreg"` (in what it prints, invariance is called attraction, the other two together repulsion). `12_what_it_learned` trains all three on the simulated animals and compares them, as far as so short a training can.
 
 # %%
-from nuclr_lite.vicreg import VICReg
+from nuclr_lite.loss import VICReg
 
 with torch.random.fork_rng(), torch.no_grad():
     torch.manual_seed(seed)

@@ -50,7 +50,7 @@ from torch.testing import assert_close
 
 import nuclr_lite as nl
 from nuclr_lite.loss import match_units
-from nuclr_lite.pretraining import learning_rate
+from nuclr_lite.steps import learning_rate
 from nuclr_lite.views import Batch
 
 # %% [markdown]

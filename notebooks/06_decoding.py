@@ -48,7 +48,8 @@ import pandas as pd
 from sklearn.metrics import f1_score
 
 import nuclr_lite as nl
-from nuclr_lite import comparison, experiments, methods
+from nuclr_lite import comparison, experiments
+from nuclr_lite.experiments import methods
 
 # %% [markdown]
 # ## 1 · The experiment, as data

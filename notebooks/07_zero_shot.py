@@ -53,7 +53,8 @@ import pandas as pd
 from sklearn.metrics import f1_score
 
 import nuclr_lite as nl
-from nuclr_lite import comparison, experiments, methods
+from nuclr_lite import comparison, experiments
+from nuclr_lite.experiments import methods
 
 # %% [markdown]
 # ## 1 · Holding animals out
@@ -135,7 +136,7 @@ nl.plots.confusion(predictions, title=f"NuCLR, {label_column} of held-out animal
 # What does it cost that the labels come from other animals, and that the encoder has never seen the animal either?
 
 # %%
-order = ["NuCLR", "without spatial attention", *few]
+order = ["NuCLR", "without spatial attention", *map(str, few)]
 table = pd.concat(summaries, names=["protocol"]).reset_index(level=0)
 table.pivot(index="method", columns="protocol", values="estimate").loc[order, list(summaries)].round(3)
 

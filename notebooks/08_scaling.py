@@ -44,7 +44,8 @@ import numpy as np
 import pandas as pd
 
 import nuclr_lite as nl
-from nuclr_lite import comparison, experiments, methods
+from nuclr_lite import comparison, experiments
+from nuclr_lite.experiments import methods
 
 # %% [markdown]
 # ## 1 · The experiment, as data

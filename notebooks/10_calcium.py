@@ -44,9 +44,9 @@ import pandas as pd
 import torch
 
 import nuclr_lite as nl
-from nuclr_lite import baselines
-from nuclr_lite.sources import allen_two_photon
-from nuclr_lite.sources.simulated_two_photon import simulate_allen_experiment
+from nuclr_lite import baselines, retrieval
+from nuclr_lite.sources.allen import two_photon
+from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment
 
 # %% [markdown]
 # ## 1 · Planes, sessions, containers
@@ -64,14 +64,14 @@ if data_source not in ("simulated", "allen"):
 
 # %%
 if data_source == "allen":
-    experiments = allen_two_photon.list_experiments(cache_dir, cre_line=list(lines), area=area,
+    experiments = two_photon.list_experiments(cache_dir, cre_line=list(lines), area=area,
                                                     session_type=["three_session_A", "three_session_B"])
     plane = ["cre_line", "animal_id", "experiment_container_id"]
     sessions_of = experiments[~experiments["failed"]].groupby(plane).size()
     both = sessions_of[sessions_of == 2].reset_index().drop_duplicates("animal_id")      # one plane an animal
     wanted = both.groupby("cre_line").head(animals_per_line)["experiment_container_id"]
     chosen = experiments[experiments["experiment_container_id"].isin(wanted)]
-    paths = allen_two_photon.download_experiments(list(chosen.index), cache_dir, confirm=False)
+    paths = two_photon.download_experiments(list(chosen.index), cache_dir, confirm=False)
 
 # %%
 if data_source == "simulated":
@@ -84,7 +84,7 @@ if data_source == "simulated":
              for number, line in enumerate(list(lines.values()) * animals_per_line) for at, session in enumerate("AB")]
 
 # %%
-recordings = [allen_two_photon.read_experiment(path) for path in paths]
+recordings = [two_photon.read_experiment(path) for path in paths]
 units = nl.units_table(recordings)
 where = {"simulated": "simulated", "allen": "Allen Institute"}[data_source]
 units.groupby("cell_type").agg(animals=("animal_id", "nunique"), sessions=("experiment_id", "nunique"),
@@ -149,7 +149,7 @@ pd.DataFrame(cosine, index=["A's cell 1", "A's cell 2", "A's cell 3"], columns=[
 
 # %%
 unseen = [recording for recording in recordings if recording.animal_id in set(last)]
-identity = {name: allen_two_photon.identity_score(table, unseen) for name, table in features.items()}
+identity = {name: retrieval.identity_score(table, unseen) for name, table in features.items()}
 identity = pd.concat(identity, names=["method"]).reset_index("method")
 identity = identity.merge(units.drop_duplicates("container_id")[["container_id", "cell_type"]])
 by_line = identity.pivot_table(index="method", columns="cell_type", values="top1", sort=False)

@@ -56,10 +56,10 @@ import nuclr_lite as nl
 from nuclr_lite import baselines, checks, export, zero_shot
 from nuclr_lite.decoding import probe
 from nuclr_lite.recording import match_sampling
-from nuclr_lite.retrieval import nearest_units, neighbours_agree, within_recording
+from nuclr_lite.analysis.retrieval import nearest_units, neighbours_agree, within_recording
 from nuclr_lite.sources.nwb import read_nwb
 from nuclr_lite.sources.simulated import SPIKES
-from nuclr_lite.wording import in_words
+from nuclr_lite.analysis.wording import in_words
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler

@@ -47,8 +47,8 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier
 
 import nuclr_lite as nl
-from nuclr_lite import baselines, comparison, experiments, interpretation
-from nuclr_lite.sources import allen_neuropixels
+from nuclr_lite import baselines, comparison, experiments, interpretation, retrieval
+from nuclr_lite.sources.allen import neuropixels
 from nuclr_lite.sources.simulated import SPIKES
 
 # %% [markdown]
@@ -266,7 +266,7 @@ def sought(tables, stimuli, animals, held_out):
     tables : block -> vectors of units. Means over held-out animals.
     """
     chosen = {block: table[animals[table.index].isin(held_out)] for block, table in tables.items()}
-    return pairwise(stimuli, lambda here, there: interpretation.found_again_in_each(
+    return pairwise(stimuli, lambda here, there: retrieval.found_again_in_each(
         chosen[f"{here} 1"], chosen[f"{there} 2"])["top1"].mean())
 
 # %%
@@ -311,7 +311,7 @@ with tempfile.TemporaryDirectory() as scratch:
     in_turn = replace(SPIKES, stimuli=("spontaneous", "natural_movie", "drifting_gratings", "natural_movie"))
     path = nl.simulate_allen_session(Path(scratch) / "session.nwb", n_units=n_units, n_probes=1, duration_s=duration_s,
                                      genotype="wt/wt", animal=7, config=in_turn)
-    [session] = allen_neuropixels.read_session(path)
+    [session] = neuropixels.read_session(path)
 lasted = session.epochs["stop_s"] - session.epochs["start_s"]
 lasted.groupby(session.epochs["name"], sort=False).sum().rename("s").to_frame().T.round(0)
 
@@ -319,7 +319,7 @@ lasted.groupby(session.epochs["name"], sort=False).sum().rename("s").to_frame().
 names = ("spontaneous", "natural_movie_one", "drifting_gratings")
 names = [name for name in names if name in set(session.epochs["name"])]
 of_session = {name: nl.embed(encoder, session.during(name)) for name in names}
-pd.DataFrame([{"from": here, "to": there, **interpretation.found_again(of_session[here], of_session[there])._asdict()}
+pd.DataFrame([{"from": here, "to": there, **retrieval.found_again(of_session[here], of_session[there])._asdict()}
               for at, here in enumerate(names) for there in names[at + 1:]]).round(3)
 
 # %% [markdown]
@@ -349,7 +349,7 @@ smaller = {"temporal_layers": 0, "spatiotemporal_layers": 1, "learning_rate": 4e
 steps, seeds = {"smoke": (4, (0,)), "laptop": (300, (0, 1, 2)), "full": (3000, (0, 1, 2, 3, 4))}[profile]
 steps = ablation_steps or steps
 ablation = experiments.Experiment(name=f"ablations-{profile}-{steps}", encoders=recipes,
-                                  baselines=("untrained encoder", "NuCLR, shuffled labels", "chance"),
+                                  baselines=("untrained encoder", nl.Method("NuCLR", "shuffled labels"), "chance"),
                                   seeds=seeds, **{**size, "changes": {"steps": steps, **smaller}})
 single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
 
@@ -357,10 +357,9 @@ single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
 table = comparison.summary(ablation, runs_dir)
 if scores_csv:
     table.assign(steps=steps).round(4).to_csv(scores_csv, index=False)
-guessing = table.set_index("method").loc["chance", "estimate"]
 title = (f"one choice changed, {steps} steps each (simulated, {len(held_out)} held-out animals, "
          f"seeds {', '.join(map(str, seeds))})")
-nl.plots.variants(table[table["method"] != "chance"], single, guessing, title=title)
+nl.plots.scores(table, title=title, dots=single)
 
 # %% [markdown]
 # Intervals that overlap don't mean "no difference": the same animals and seeds are behind all rows, and what is hard for one is hard for all. So the differences have intervals of their
@@ -531,4 +530,4 @@ if profile == "laptop" and not training_steps:
 # answer, Wiegreffe & Pinter 2019, arXiv 1908.04626. On the objectives of section 6: van den Oord et al. 2018, arXiv 1807.03748 (InfoNCE); Yeh et al. 2022, arXiv 2110.06848 (decoupled);
 # Bardes et al. 2022, arXiv 2105.04906 (VICReg). In the paper (Arora et al. 2025, arXiv 2512.01199), the ablations in the section on experiments.
 #
-# **Next:** `08_scaling` on what more animals bring; for your own recordings, `Recording.during` and `interpretation.found_again` ask the question of section 5 without any label.
+# **Next:** `08_scaling` on what more animals bring; for your own recordings, `Recording.during` and `retrieval.found_again` ask the question of section 5 without any label.

@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import builtins
-import hashlib
 import html
-import json
 import re
 import symtable
 import sys
@@ -31,12 +29,11 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from nuclr_lite.storage import atomic_file
+from nuclr_lite.files.storage import atomic_file
+from run import HERE, execute, parameters_of, sources, tags
 
-HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 NOTES = HERE / "instructor"
-EXECUTED = HERE / "executed.json"
 GRADES = ("predict", "fill in", "extend")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 # Where the name of the repository stands; pyproject.toml has the one that counts.
@@ -62,38 +59,14 @@ class Exercise(NamedTuple):
     check: int
 
 
-def sources() -> list[Path]:
-    return sorted(HERE.glob("[0-9]*.py"))
-
-
 def repository() -> str:
     """owner/name, from pyproject.toml."""
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
     return urls["Repository"].removeprefix("https://github.com/")
 
 
-def tags(cell: NotebookNode) -> list[str]:
-    return cell.metadata.get("tags", [])
-
-
 def code_of(notebook: NotebookNode) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def fingerprint(notebook: NotebookNode) -> str:
-    """SHA-256 of a notebook's code, its set-up aside: what its outputs depend on. Prose may change without running it again."""
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
-    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
-
-
-def executed() -> dict[str, str]:
-    """Notebook -> fingerprint of the code whose outputs the committed .ipynb shows."""
-    return json.loads(EXECUTED.read_text(encoding="utf-8")) if EXECUTED.is_file() else {}
-
-
-def record_executed(name: str, notebook: NotebookNode):
-    with atomic_file(EXECUTED) as partial:
-        partial.write_text(json.dumps(dict(sorted((executed() | {name: fingerprint(notebook)}).items())), indent=1) + "\n", encoding="utf-8")
 
 
 def exercises(notebook: NotebookNode) -> list[Exercise]:
@@ -315,12 +288,10 @@ def write_site(out: Path) -> list[Path]:
 
 def try_out(source: Path, out: Path, runs_dir: Path) -> Path:
     """Run a notebook at smoke, its stubs tried on the way; returns the executed .ipynb. What it keeps goes to `runs_dir`."""
-    import run
-
     # In one process: starting others takes longer than so small an experiment.
     small = {"profile": "smoke", "runs_dir": str(runs_dir), "jobs": 1}
-    known = run.parameters_of(source)
-    return run.execute(source, {name: value for name, value in small.items() if name in known}, out, with_stub_checks)
+    known = parameters_of(source)
+    return execute(source, {name: value for name, value in small.items() if name in known}, out, with_stub_checks)
 
 
 def main(arguments=None) -> int:

@@ -8,9 +8,12 @@ figures into `results/figures/` and its scores into `results/`.
 from __future__ import annotations
 
 import argparse
+import ast
 import base64
+import hashlib
 import html
 import io
+import json
 import os
 import subprocess
 import sys
@@ -22,13 +25,14 @@ import jupytext
 import nbformat
 import papermill
 import yaml
+from nbformat import NotebookNode
 from PIL import Image
 from tqdm import tqdm
 
-import course
-from nuclr_lite.storage import atomic_file
+from nuclr_lite.files.storage import atomic_file
 
 HERE = Path(__file__).resolve().parent
+EXECUTED = HERE / "executed.json"
 PROFILES = ("smoke", "laptop", "full")
 
 
@@ -41,17 +45,17 @@ def main(arguments=None) -> int:
     parser.add_argument("--publish", action="store_true", help="put the outputs into the committed .ipynb")
     parser.add_argument("--resume", action="store_true", help="leave out notebooks that were already executed, as they are now, with the same parameters")
     options = parser.parse_args(arguments)
-    sources = sorted(HERE.glob("[0-9]*.py"))
+    chosen = sources()
     if options.only:
-        unknown = [name for name in options.only if not any(path.stem.startswith(name) for path in sources)]
+        unknown = [name for name in options.only if not any(path.stem.startswith(name) for path in chosen)]
         if unknown:
-            parser.error(f"no notebook begins with {', '.join(unknown)}; there are {', '.join(path.stem for path in sources)}.")
-        sources = [path for path in sources if path.stem.startswith(tuple(options.only))]
+            parser.error(f"no notebook begins with {', '.join(unknown)}; there are {', '.join(path.stem for path in chosen)}.")
+        chosen = [path for path in chosen if path.stem.startswith(tuple(options.only))]
     values = {name: yaml.safe_load(value) for name, value in options.p}
     if options.publish and (values or options.profile != "laptop"):
         parser.error("--publish shows what the parameters cell says: run it at the laptop profile, without -p.")
     out = options.out or HERE / "executed" / options.profile
-    for path in tqdm(sources, unit="notebook", disable=None):            # where there is no terminal, the lines printed below will do
+    for path in tqdm(chosen, unit="notebook", disable=None):            # where there is no terminal, the lines printed below will do
         started = time.perf_counter()
         print(f"{path.stem} ({options.profile}) ...", flush=True)
         into = {"scores_csv": f"../results/{path.stem}.csv"} if options.publish and "scores_csv" in parameters_of(path) else {}
@@ -68,6 +72,14 @@ def main(arguments=None) -> int:
             publish(executed, path.with_suffix(".ipynb"))
     print(f"all of them, with their figures: {os.path.relpath(out / 'index.html')}")
     return 0
+
+
+def sources() -> list[Path]:
+    return sorted(HERE.glob("[0-9]*.py"))
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
 
 
 def execute(source: Path, parameters: dict, out: Path, prepare=lambda notebook: notebook) -> Path:
@@ -99,7 +111,7 @@ def is_done(source: Path, parameters: dict, out: Path) -> bool:
     if not executed.is_file():
         return False
     ran = nbformat.read(executed, as_version=4)
-    cells = [cell.source for cell in ran.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    cells = [cell.source for cell in ran.cells if "injected-parameters" not in tags(cell)]
     papermill_says = ran.metadata.get("papermill", {})
     return (cells == [cell.source for cell in jupytext.read(source).cells] and papermill_says.get("parameters") == parameters
             and papermill_says.get("exception") is None and papermill_says.get("end_time") is not None)
@@ -133,7 +145,7 @@ def parameters_of(source: Path) -> dict:
 def publish(executed: Path, pair: Path):
     """Copy the outputs of an executed notebook into the committed one, without traces of the run, and its figures into results/."""
     ran = [cell for cell in nbformat.read(executed, as_version=4).cells
-           if "injected-parameters" not in cell.metadata.get("tags", [])]
+           if "injected-parameters" not in tags(cell)]
     notebook = jupytext.read(pair.with_suffix(".py"))
     if [cell.source for cell in ran] != [cell.source for cell in notebook.cells]:
         raise ValueError(f"{executed} was not made from {pair.with_suffix('.py').name} as it is now; run it again.")
@@ -154,7 +166,30 @@ def publish(executed: Path, pair: Path):
     nbformat.write(notebook, pair)
     # The last word on the pair's metadata is jupytext's, which is also what the test asks.
     subprocess.run([sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", "--update", str(pair.with_suffix(".py"))], check=True)
-    course.record_executed(pair.stem, notebook)
+    record_executed(pair.stem, notebook)
+
+
+def fingerprint(notebook: NotebookNode) -> str:
+    """SHA-256 of what a notebook's code does, its set-up aside: what its outputs depend on. Prose and layout may change without running it again."""
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
+    return hashlib.sha256(json.dumps([_shape(ast.parse(cell)) for cell in code]).encode()).hexdigest()
+
+
+def _shape(node) -> list | str:
+    """A syntax tree as lists. (`ast.dump` differs between versions of Python in which empty fields it shows.)"""
+    if isinstance(node, ast.AST):
+        return [type(node).__name__, *([name, _shape(value)] for name, value in ast.iter_fields(node) if value not in (None, []))]
+    return [_shape(one) for one in node] if isinstance(node, list) else repr(node)
+
+
+def executed() -> dict[str, str]:
+    """Notebook -> fingerprint of the code whose outputs the committed .ipynb shows."""
+    return json.loads(EXECUTED.read_text(encoding="utf-8")) if EXECUTED.is_file() else {}
+
+
+def record_executed(name: str, notebook: NotebookNode):
+    with atomic_file(EXECUTED) as partial:
+        partial.write_text(json.dumps(dict(sorted((executed() | {name: fingerprint(notebook)}).items())), indent=1) + "\n", encoding="utf-8")
 
 
 def _smaller(png: str) -> str:

@@ -6,23 +6,27 @@
     units = nl.units_table(recordings)
     nl.decode(embedding, units["cell_type"], units["animal_id"]).scores
 
-Data flows one way, a file a station: sources, recording, views, model + loss, pretraining, embedding, decoding, zero_shot, plots;
-checks look at all of it.
+The method lies in this folder, a file a station, in the order of the paper: recording, views, model, loss, presets, steps, pretraining,
+checkpoints, pretrained, official, embedding, decoding, zero_shot, export. It imports `files/` and no other folder; the others serve it:
+`sources/` (recordings from somewhere), `analysis/`, `experiments/`, `plots/`.
 """
 from importlib import import_module
 
 _WHERE = {
-    "Recording": "recording", "units_table": "recording", "simulate_recordings": "sources.simulated",
+    "Recording": "recording", "units_table": "recording",
     "ViewConfig": "views", "PairedViews": "views", "Windows": "views", "Batch": "views",
     "ModelConfig": "model", "NuCLR": "model",
     "ContrastiveLoss": "loss", "LossParts": "loss", "rank_me": "loss", "retrieval_accuracy": "loss",
-    "load_official_weights": "official", "download_official_weights": "official",
     "TrainConfig": "presets", "Preset": "presets", "PRESETS": "presets",
-    "pretrain": "pretraining", "Pretrained": "pretrained", "example_encoder": "example",
-    "embed": "embedding", "Experiment": "experiments", "simulate_allen_session": "sources.simulated_allen", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding",
-    "ZeroShot": "zero_shot",
+    "pretrain": "pretraining", "Pretrained": "pretrained",
+    "load_official_weights": "official", "download_official_weights": "official",
+    "embed": "embedding", "decode": "decoding", "DecodeResult": "decoding", "score_table": "decoding", "ZeroShot": "zero_shot",
+    "simulate_recordings": "sources.simulated", "simulate_allen_session": "sources.simulated.allen_session",
+    "Experiment": "experiments", "Method": "experiments", "example_encoder": "experiments.example",
 }
-_MODULES = ("baselines", "checks", "comparison", "decoding", "experiments", "export", "interpretation", "plots", "retrieval", "sources", "views", "presets", "zero_shot")
+_MODULES = {name: name for name in ("decoding", "experiments", "export", "plots", "presets", "sources", "views", "zero_shot")} | {
+    "baselines": "experiments.baselines", "comparison": "experiments.comparison",
+    "checks": "analysis.checks", "interpretation": "analysis.interpretation", "retrieval": "analysis.retrieval"}
 __all__ = [*_WHERE, *_MODULES]
 __version__ = "0.1.0"
 
@@ -32,7 +36,7 @@ def __getattr__(name: str):
     if name in _WHERE:
         return getattr(import_module(f".{_WHERE[name]}", __name__), name)
     if name in _MODULES:
-        return import_module(f".{name}", __name__)
+        return import_module(f".{_MODULES[name]}", __name__)
     raise AttributeError(f"nuclr_lite has no {name!r}; it has {', '.join(sorted(__all__))}.")
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .pretrained import Pretrained, checkpoints_in, write_model
-from .storage import atomic_directory, seal
+from .files.storage import atomic_directory, seal
 
 NEWEST_KEPT = 2
 

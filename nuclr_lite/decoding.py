@@ -21,7 +21,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearc
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .tables import aligned, in_order
+from .files.tables import aligned, in_order
 
 PROTOCOLS = ("zero-shot", "transductive")
 METRICS = ("macro_f1", "balanced_accuracy", "accuracy")
@@ -51,8 +51,7 @@ class DecodeResult:
     @property
     def confusion(self) -> pd.DataFrame:
         """(classes, classes) counts; rows are the truth, columns the prediction."""
-        counts = _confusions(self.predictions, self.groups, self.classes).sum(axis=0).astype(int)
-        return pd.DataFrame(counts, index=pd.Index(self.classes, name="true"), columns=pd.Index(self.classes, name="predicted"))
+        return confusion_table(self.predictions, self.classes)
 
     @property
     def per_class(self) -> pd.DataFrame:
@@ -112,7 +111,7 @@ def decode(features: pd.DataFrame, labels: pd.Series, groups: pd.Series, protoco
         pieces.append(piece)
     predictions = pd.concat(pieces).loc[lambda table: given.intersection(table.index, sort=False)]
     groups = groups.loc[predictions.index]
-    return DecodeResult(_scores(predictions, groups, classes, n_bootstrap, seed), predictions, classes, protocol, groups)
+    return DecodeResult(scores_of(predictions, groups, classes, n_bootstrap, seed), predictions, classes, protocol, groups)
 
 
 def probe() -> Pipeline:
@@ -264,8 +263,19 @@ def _folds(y, animal, protocol, test_groups, n_folds, seed):
         yield np.flatnonzero(animal != name), np.flatnonzero(animal == name)
 
 
-def _confusions(predictions: pd.DataFrame, groups: pd.Series, classes: list) -> np.ndarray:
-    """(animals, classes, classes) counts of true by predicted, animals sorted."""
+def confusion_table(predictions: pd.DataFrame, classes: list | None = None) -> pd.DataFrame:
+    """(classes, classes) counts; rows are the truth, columns the prediction.
+
+    predictions : with columns true and predicted. classes : in their order; None: those that occur, sorted.
+    """
+    if classes is None:
+        classes = sorted(set(predictions["true"]) | set(predictions["predicted"]))
+    [counts] = confusions(predictions, np.zeros(len(predictions)), classes)
+    return pd.DataFrame(counts.astype(int), index=pd.Index(classes, name="true"), columns=pd.Index(classes, name="predicted"))
+
+
+def confusions(predictions: pd.DataFrame, groups, classes: list) -> np.ndarray:
+    """(animals, classes, classes) counts of true by predicted, animals sorted. groups : (units,) the animal of each."""
     place = {name: i for i, name in enumerate(classes)}
     animal = np.unique(groups, return_inverse=True)[1]                # in sorted order, so that tables of the same animals fit each other
     counts = np.zeros((animal.max() + 1, len(classes), len(classes)))
@@ -287,7 +297,7 @@ def drawn_animals(counts: np.ndarray, n_bootstrap: int, rng: np.random.Generator
     return drawn
 
 
-def _metrics(confusion: np.ndarray) -> np.ndarray:
+def metrics_of(confusion: np.ndarray) -> np.ndarray:
     """(..., classes, classes) counts -> (..., 3): macro F1, balanced accuracy, accuracy.
 
     As scikit-learn: F1 averages over classes that occur or are predicted, balanced accuracy over those that occur.
@@ -303,12 +313,13 @@ def _ratio(part, whole):
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
 
 
-def _scores(predictions, groups, classes, n_bootstrap, seed) -> pd.DataFrame:
-    counts = _confusions(predictions, groups, classes)
-    estimate = _metrics(counts.sum(axis=0))
+def scores_of(predictions: pd.DataFrame, groups: pd.Series, classes: list, n_bootstrap: int, seed: int) -> pd.DataFrame:
+    """The table `DecodeResult.scores`."""
+    counts = confusions(predictions, groups, classes)
+    estimate = metrics_of(counts.sum(axis=0))
     low = high = np.full(3, np.nan)
     if len(counts) > 1 and n_bootstrap:
         drawn = drawn_animals(counts, n_bootstrap, np.random.default_rng(seed))
-        low, high = np.quantile(_metrics(np.tensordot(drawn, counts, axes=1)), [0.025, 0.975], axis=0)
+        low, high = np.quantile(metrics_of(np.tensordot(drawn, counts, axes=1)), [0.025, 0.975], axis=0)
     return pd.DataFrame({"metric": METRICS, "estimate": estimate,
                          "low": low, "high": high, "n": len(predictions)})

@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
+from torch import Tensor
 
 from .model import NuCLR
-from .progress import progress
+from .files.progress import progress
 from .recording import Recording, as_list, check_ids
 from .views import Windows
 
 
-@torch.no_grad()
 def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: float | None = None,
           units_per_batch: int = 1024, n_jobs: int = 1) -> pd.DataFrame:
     """Embed every unit of one or more recordings, in evaluation mode, where the encoder's weights are.
@@ -49,21 +50,52 @@ def embed(encoder: NuCLR, recordings: Recording | list[Recording], *, grid_s: fl
     if n_jobs != 1 and next(encoder.parameters()).is_cuda:
         raise ValueError(f"n_jobs is {n_jobs} and the encoder is on a GPU, which does one thing at a time; leave n_jobs at 1, or move the encoder: encoder.cpu().")
     columns = [f"e{i:03d}" for i in range(encoder.config.dim)]
-    was_training, threads = encoder.training, max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
-    encoder.eval()
-    try:
-        tasks = (delayed(_embed_one)(encoder, recording, grid_s, units_per_batch, columns, threads) for recording in recordings)
-        tables = list(progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(recordings), desc="embed", unit="recording", leave=False))
-    finally:
-        encoder.train(was_training)
+    threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
+    tasks = (delayed(_embed_one)(encoder, recording, grid_s, units_per_batch, columns, threads) for recording in recordings)
+    tables = list(progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(recordings), desc="embed", unit="recording", leave=False))
     table = pd.concat(tables)
     lost = sum(recording.n_units for recording in recordings) - len(table)
     if lost:
-        warnings.warn(f"{lost} units have no spike in any window and get no embedding.", stacklevel=3)      # torch.no_grad stands between
+        warnings.warn(f"{lost} units have no spike in any window and get no embedding.", stacklevel=2)
     return table
 
 
+def embed_populations(encoder: NuCLR, populations: Iterable[tuple[np.ndarray, Tensor]], units_per_batch: int) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """The vectors of any populations, several at a time, in evaluation mode, where the encoder's weights are.
+
+    populations : (key, tokens (units, L, P)), the key anything with an entry a unit. Those without a unit are passed over.
+    units_per_batch : of all populations that pass through the encoder at once, unless one alone has more: it then passes in pieces wherever its units don't meet.
+
+    Yields
+    ------
+    A list for each pass: (key, vectors (units, D) float64) of each of its populations.
+    """
+    batch: list[tuple[np.ndarray, Tensor]] = []
+    size = 0
+    for key, tokens in populations:
+        if size + len(tokens) > units_per_batch and batch:
+            yield _embed_batch(encoder, batch, units_per_batch)
+            batch, size = [], 0
+        if len(tokens):
+            batch.append((key, tokens))
+            size += len(tokens)
+    if batch:
+        yield _embed_batch(encoder, batch, units_per_batch)
+
+
 @torch.no_grad()
+def _embed_batch(encoder: NuCLR, batch: list[tuple[np.ndarray, Tensor]], units_per_batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    sizes = [len(tokens) for _, tokens in batch]
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        tokens = torch.cat([tokens for _, tokens in batch]).to(next(encoder.parameters()).device)
+        vectors = encoder(tokens, torch.tensor(sizes), units_per_batch).cpu().double().numpy()
+    finally:
+        encoder.train(was_training)
+    return list(zip([key for key, _ in batch], np.split(vectors, np.cumsum(sizes)[:-1])))
+
+
 def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: int, columns: list[str], threads: int) -> pd.DataFrame:
     torch.set_num_threads(threads)
     windows = Windows(recording, encoder.config, grid_s)
@@ -71,24 +103,17 @@ def _embed_one(encoder: NuCLR, recording: Recording, grid_s, units_per_batch: in
     if not len(starts):
         raise ValueError(f"{recording.recording_id}: no valid interval holds a window of {windows.window_s:g} s; use an encoder "
                          "with a shorter window, or a longer recording.")
-    device = next(encoder.parameters()).device
     total = np.zeros((recording.n_units, encoder.config.dim))
     present = np.zeros(recording.n_units, dtype=np.int64)
-    at_once = max(1, units_per_batch // recording.n_units)
     if recording.modality == "spikes":                        # empty windows show nobody; of a long silence there may be millions
         times = np.asarray(recording.times)
         slack_s = windows.rounding_s + 1e-6 * windows.step_s
         starts = starts[np.searchsorted(times, starts - slack_s) < np.searchsorted(times, starts + windows.window_s + slack_s)]
-    for first in range(0, len(starts), at_once):
-        views = [windows.samples(start) for start in starts[first : first + at_once]]
-        rows = np.concatenate([rows for _, rows in views])
-        if not len(rows):
-            continue
-        tokens = torch.from_numpy(np.concatenate([tokens for tokens, _ in views])).to(device)
-        sizes = torch.tensor([len(rows) for _, rows in views])
-        embedding = encoder(tokens, sizes, units_per_batch).cpu().double().numpy()
-        np.add.at(total, rows, embedding)
-        present += np.bincount(rows, minlength=len(present))
+    populations = ((rows, torch.from_numpy(tokens)) for tokens, rows in map(windows.samples, starts))
+    for batch in embed_populations(encoder, populations, units_per_batch):
+        for rows, vectors in batch:
+            total[rows] += vectors
+            present[rows] += 1
     seen = present > 0
     strange = int((~np.isfinite(total).all(axis=1)).sum())
     if strange:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .storage import atomic_file
-from .tables import plain_columns
+from .files.phy_folder import cluster_ids
+from .files.storage import atomic_file
+from .files.tables import plain_columns
 
 PREFIX = "nuclr_"
 
@@ -97,8 +98,6 @@ def to_phy(table: pd.DataFrame, folder: str | Path, *, recordings=None, overwrit
     FileNotFoundError : not a Phy folder. FileExistsError : a file is there. ValueError : clusters that the folder doesn't have;
         nothing but vectors.
     """
-    from .sources.phy import cluster_ids
-
     folder = Path(folder)
     ids = cluster_ids(folder)
     columns = _columns(_of_recordings(table, recordings), ids, str(folder))

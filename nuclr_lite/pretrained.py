@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from .loss import ContrastiveLoss
+from .loss import ContrastiveLoss, VICReg
 from .model import NuCLR
 from .presets import Preset
 from .recording import Recording
-from .storage import SEAL, atomic_directory, check_seal, seal
-from .vicreg import VICReg
+from .files.storage import SEAL, atomic_directory, check_seal, seal
 
 NEEDED = ["encoder.safetensors", "projector.safetensors", "preset.json", "history.csv", "trained_on.csv"]
 FILES = [*NEEDED, SEAL, "README.md"]

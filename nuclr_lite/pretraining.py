@@ -5,16 +5,12 @@ can't be reached. Source of the recipe: Arora et al. 2025 (arXiv 2512.01199), ap
 
 From the command line, in one process or, under a launcher, in many:
 
-    python -m nuclr_lite.pretraining RECORDINGS --preset paper-spikes --out runs/mine --resume
-    accelerate launch --num_processes 8 -m nuclr_lite.pretraining RECORDINGS --preset paper-spikes --out runs/mine --resume
+    python -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
+    accelerate launch --num_processes 8 -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
 """
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
-import math
-import os
 import time
 import warnings
 from pathlib import Path
@@ -24,16 +20,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from .checkpoints import read_checkpoint, write_checkpoint
-from .loss import ContrastiveLoss, rank_me, retrieval_accuracy
+from .loss import ContrastiveLoss, VICReg, rank_me, retrieval_accuracy
 from .model import NuCLR
-from .presets import PRESETS, Preset, TrainConfig
+from .presets import PRESETS, Preset
 from .pretrained import Pretrained, build, checkpoints_in, what_was_seen
-from .progress import progress
+from .files.progress import progress
 from .recording import Recording, as_list
-from .sources.folder import read_folder
-from .steps import Step, Steps
-from .storage import check_writable
-from .vicreg import VICReg
+from .steps import Step, Steps, learning_rate, parameter_groups, precision_of
+from .files.storage import check_writable
 from .views import PairedViews
 
 CHECKED_EVERY = 50             # steps: reading a loss makes a GPU wait, so it is not done each time
@@ -101,7 +95,7 @@ class _Run:
         # accelerate keeps one state a process and refuses another device or precision: in a notebook, where
         # trainings follow one another, each gets its own.
         AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator = Accelerator(mixed_precision=_precision(preset.train.precision, device), cpu=device == "cpu",
+        self.accelerator = Accelerator(mixed_precision=precision_of(preset.train.precision, device), cpu=device == "cpu",
                                        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])      # buffers are constants
         self.n_processes, self.process = self.accelerator.num_processes, self.accelerator.process_index
         if self.n_processes > 1 and preset.train.objective == "vicreg":
@@ -113,7 +107,7 @@ class _Run:
         self.fingerprint, self.seen = _fingerprint(recordings), what_was_seen(recordings)
         self.warmup = preset.train.warmup_steps if preset.train.warmup_steps is not None else len(self.views)
         self.encoder, self.loss = build(preset)
-        self.optimizer = torch.optim.AdamW(_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate, fused=True)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.encoder, self.loss, preset.train.weight_decay), lr=preset.train.learning_rate, fused=True)
         self.encoder, self.loss, self.optimizer = self.accelerator.prepare(self.encoder, self.loss, self.optimizer)
         self.step, self.epoch, self.batch = 0, 0, 0           # steps done; where in the data the next one begins
         self.skipped = 0                                      # batches in which no unit is in both views
@@ -253,28 +247,6 @@ class _Run:
         self.rows = saved.history.to_dict("records")
 
 
-def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
-    """Of the step with this number (from 0): a linear rise over `warmup` steps, then a cosine to 0."""
-    if step < warmup:
-        return train.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(train.steps - warmup, 1)
-    return train.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
-
-
-def _groups(encoder: NuCLR, loss: ContrastiveLoss | VICReg, weight_decay: float) -> list[dict]:
-    """Weight decay for matrices only. (The authors' code goes by name and also decays the projector's LayerNorm weight.)"""
-    parameters = [*encoder.parameters(), *loss.parameters()]
-    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
-
-
-def _precision(precision: str, device: str | None) -> str:
-    if precision != "auto":
-        return precision
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
-
-
 def _fingerprint(recordings: list[Recording]) -> str:
     """Of what training sees: ids, valid time and amount of data; cheap for recordings of any size."""
     digest = hashlib.sha256()
@@ -283,30 +255,3 @@ def _fingerprint(recordings: list[Recording]) -> str:
         digest.update(f"{recording.recording_id} {recording.n_units} {amount}".encode())
         digest.update(recording.intervals.tobytes())
     return digest.hexdigest()
-
-
-def main(arguments=None):
-    """`python -m nuclr_lite.pretraining`."""
-    parser = argparse.ArgumentParser(prog="python -m nuclr_lite.pretraining", description="Train an encoder; see the notes at the top of this module for several processes.")
-    parser.add_argument("recordings", type=Path, help="folder of saved recordings, a subfolder each (Recording.save), or of NWB files")
-    parser.add_argument("--preset", default="quick", choices=sorted(PRESETS))
-    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a field of the preset; VALUE in JSON: --set steps 1000")
-    parser.add_argument("--hold-out", nargs="+", default=[], metavar="ANIMAL", help="animals that the encoder must not see")
-    parser.add_argument("--out", type=Path, required=True, help="where checkpoints go")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, if there is one")
-    parser.add_argument("--workers", type=int, default=0, help="processes that cut views, for each process that trains")
-    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
-    options = parser.parse_args(arguments)
-    recordings = read_folder(options.recordings)
-    unknown = set(options.hold_out) - {recording.animal_id for recording in recordings}
-    if unknown:
-        parser.error(f"--hold-out names {sorted(unknown)}, but no recording is of such an animal.")
-    training = [recording for recording in recordings if recording.animal_id not in options.hold_out]
-    preset = PRESETS[options.preset].with_(**{name: json.loads(value) for name, value in options.set})
-    pretrained = pretrain(training, preset, options.out, options.resume, workers=options.workers, device="cpu" if options.cpu else None)
-    if os.environ.get("RANK", "0") == "0":                    # of several processes, the first
-        print(f"{preset.train.steps} steps on {len(training)} recordings, {pretrained.seconds:.0f} s; {checkpoints_in(options.out)[-1]}")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .intervals import check_intervals, covered, frame_ranges, inside
-from .recording_files import read_recording, write_recording
-from .tables import tidy_epochs, tidy_name, tidy_units
+from .files.intervals import check_intervals, covered, frame_ranges, inside
+from .files.recording_files import read_recording, write_recording
+from .files.tables import tidy_epochs, tidy_name, tidy_units
+from .files.values import seconds, trace_scale, trace_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class Recording:
         recording_id, animal_id = tidy_name(recording_id, "recording_id"), tidy_name(animal_id, f"{recording_id}: animal_id")
         trains = list(spike_trains)
         units = tidy_units(units, len(trains), recording_id)
-        trains = [_seconds(train, unit_id, recording_id) for unit_id, train in zip(units.index, trains)]
+        trains = [seconds(train, unit_id, recording_id) for unit_id, train in zip(units.index, trains)]
         for unit_id, train in zip(units.index, trains):
             if train.ndim != 1:
                 raise ValueError(f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim} dimensions; give one flat array of seconds.")
@@ -124,7 +125,7 @@ class Recording:
         ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are zero throughout.
         """
         recording_id, animal_id = tidy_name(recording_id, "recording_id"), tidy_name(animal_id, f"{recording_id}: animal_id")
-        traces = _values(traces, recording_id)
+        traces = trace_values(traces, recording_id)
         if traces.ndim != 2:
             raise ValueError(f"{recording_id}: traces have shape {traces.shape}; give (frames, units).")
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
@@ -149,7 +150,7 @@ class Recording:
             frame, unit = np.argwhere(~finite & valid[:, None])[0]
             raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index.tolist()[unit]!r} is "
                              "NaN or infinite; leave that stretch out of `intervals`, or drop the unit.")
-        scale = _trace_scale(traces[valid], recording_id)
+        scale = trace_scale(traces[valid], recording_id)
         return cls(modality="calcium", recording_id=recording_id, animal_id=animal_id, probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
                    units=units, intervals=intervals, traces=traces, sampling_rate_hz=float(sampling_rate_hz), start_s=float(start_s),
                    trace_scale=scale, epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
@@ -275,59 +276,3 @@ def units_table(recordings: list[Recording]) -> pd.DataFrame:
     check_ids(recordings)
     tables = {recording.recording_id: recording.units.assign(animal_id=recording.animal_id) for recording in recordings}
     return pd.concat(tables, names=["recording_id", "unit_id"])
-
-
-def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
-    """One unit's spike times as float64; ValueError for what can't be seconds."""
-    where = f"{recording_id}: the spike times of unit {unit_id!r}"
-    kind = getattr(getattr(train, "dtype", None), "kind", "")
-    if kind in "iu" and kind and np.size(train):
-        raise ValueError(f"{where} are integers ({train.dtype}), as sample numbers are; divide them by the sampling rate (Hz), or pass train.astype(float) if they are seconds.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")                                 # lists of unequal length
-            values = np.asarray(train.compressed() if isinstance(train, np.ma.MaskedArray) else train)
-        if values.dtype.kind not in "fiuO" and values.size:
-            raise TypeError(f"they are {values.dtype}")
-        times = values.astype(np.float64)
-    except (TypeError, ValueError, Warning) as error:
-        raise ValueError(f"{where} can't be read as numbers ({error}); give one flat array of seconds.") from error
-    if values.dtype in (np.float32, np.float16) and values.size:
-        step_s = float(np.spacing(np.abs(values[np.isfinite(values)]).max(initial=0)))
-        if step_s > 0.01:
-            raise ValueError(f"{where} are {values.dtype}, which near {np.nanmax(np.abs(times)):.10g} s is exact to {step_s:.2g} s only; read them as float64.")
-    return times
-
-
-def _values(traces, recording_id: str) -> np.ndarray:
-    """Traces as float32, a copy: what the caller does to theirs later is theirs. Masked values are NaN."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            kind = np.asarray(traces).dtype
-        if kind.kind in "cMmSU":
-            raise TypeError(f"they are {kind}")
-        if isinstance(traces, np.ma.MaskedArray):
-            traces = traces.astype(np.float64).filled(np.nan)
-        with np.errstate(over="ignore"):                                   # too large for float32 is infinite, which is refused later
-            return np.array(traces, dtype=np.float32)
-    except (TypeError, ValueError, Warning) as error:
-        raise ValueError(f"{recording_id}: the traces can't be read as numbers ({error}); give one array (frames, units).") from error
-
-
-def _trace_scale(valid: np.ndarray, recording_id: str) -> float:
-    """99th percentile of all units and frames together; where that is not positive, of the positive values."""
-    largest = max(float(valid.max()), -float(valid.min()))
-    with np.errstate(over="ignore"):                                       # between values that are refused below
-        scale = float(np.percentile(valid, 99))
-    if not scale > 0:
-        positive = valid[valid > 0]
-        if not len(positive):
-            raise ValueError(f"{recording_id}: no trace is ever above zero; give dF/F or events, and drop this recording if it is silent.")
-        warnings.warn(f"{recording_id}: the 99th percentile of the traces is {scale:g}, so they are scaled by that of their positive values.", stacklevel=3)
-        scale = float(np.percentile(positive, 99))
-    if not (1e-30 < scale and largest < min(1e30, 1e12 * scale)):
-        raise ValueError(f"{recording_id}: the traces reach {largest:.3g}, their 99th percentile is {scale:.3g}; that is beyond what can be computed with. "
-                         "Look for broken frames, and give dF/F or events.")
-    return scale
-

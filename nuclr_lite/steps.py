@@ -1,14 +1,16 @@
-"""What one optimiser step needs, made beforehand: by the processes that cut views, while the device is busy with the step before."""
+"""What one optimiser step needs: both views, made beforehand by the processes that cut them; its learning rate; which parameters decay."""
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .loss import Pairing
-from .model import Populations
+from .loss import ContrastiveLoss, Pairing, VICReg
+from .model import NuCLR, Populations
+from .presets import TrainConfig
 from .views import PairedViews
 
 
@@ -37,3 +39,26 @@ class Steps(Dataset):
         batch = self.views[index]
         return Step(torch.cat([batch.tokens_1, batch.tokens_2]), [len(batch.tokens_1), len(batch.tokens_2)],
                     Populations.of(torch.cat([batch.sizes_1, batch.sizes_2])), Pairing.of(batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2))
+
+
+def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
+    """Of the step with this number (from 0): a linear rise over `warmup` steps, then a cosine to 0."""
+    if step < warmup:
+        return train.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(train.steps - warmup, 1)
+    return train.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def parameter_groups(encoder: NuCLR, loss: ContrastiveLoss | VICReg, weight_decay: float) -> list[dict]:
+    """Weight decay for matrices only. (The authors' code goes by name and also decays the projector's LayerNorm weight.)"""
+    parameters = [*encoder.parameters(), *loss.parameters()]
+    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+
+
+def precision_of(precision: str, device: str | None) -> str:
+    """What accelerate is told for `TrainConfig.precision`."""
+    if precision != "auto":
+        return precision
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"

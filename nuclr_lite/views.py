@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .intervals import frame_ranges, rounding_s
+from .files.intervals import frame_ranges, rounding_s
 from .model import ModelConfig
 from .recording import Recording, match_sampling
 

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from .decoding import inner_folds, probe
 from .recording import Recording
-from .tables import aligned
+from .files.tables import aligned
 
 TOO_FAR, BETWEEN = "too far", "between classes"
 N_NEIGHBOURS = 5

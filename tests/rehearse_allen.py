@@ -17,7 +17,7 @@ import pandas as pd
 
 import nuclr_lite as nl
 from nuclr_lite import comparison, experiments
-from nuclr_lite.sources import allen_neuropixels
+from nuclr_lite.sources.allen import neuropixels
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from allen_server import Server, neuropixels_models  # noqa: E402
@@ -47,13 +47,13 @@ def rehearse(out: Path, n_sessions: int = 6, n_units: int = 60, duration_s: floa
                 models.setdefault(name, []).extend(rows)
         with Server(models, {("EcephysSession", number): path for number, path in paths.items()}) as server:
             where = {"cache_dir": out / "cache", "scheme": "http", "host": server.host}
-            sessions = allen_neuropixels.list_sessions(**where)
+            sessions = neuropixels.list_sessions(**where)
             print(sessions[["genotype", "unit_count", "structures", "size_gb"]].to_string())
-            downloaded = allen_neuropixels.download_sessions(list(sessions.index), confirm=False, **where)
+            downloaded = neuropixels.download_sessions(list(sessions.index), confirm=False, **where)
     recordings = []
     for path, genotype in zip(downloaded, sessions["genotype"]):
-        decisions = allen_neuropixels.optotag(path) if "Ai32" in genotype else None
-        recordings += allen_neuropixels.convert_session(path, out / "recordings", cell_types=decisions, overwrite=True)
+        decisions = neuropixels.optotag(path) if "Ai32" in genotype else None
+        recordings += neuropixels.convert_session(path, out / "recordings", cell_types=decisions, overwrite=True)
     units = nl.units_table(recordings)
     print(units.groupby(["genotype", "cell_type"]).size().to_string())
     experiment = replace(experiments.Experiment.from_json(EXPERIMENT.read_text(encoding="utf-8")), source=str(out / "recordings"), preset="quick", changes={"steps": steps},

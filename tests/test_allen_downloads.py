@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from allen_server import Fault, Server, neuropixels_models, two_photon_models
-from nuclr_lite.sources import allen_client, allen_neuropixels, downloads, transfer
-from nuclr_lite.sources.allen_client import (neuropixels_cache, neuropixels_session_path, neuropixels_session_urls, two_photon_cache, two_photon_file_url,
+from nuclr_lite.sources.allen import client, neuropixels
+from nuclr_lite.sources.download import downloads, transfer
+from nuclr_lite.sources.allen.client import (neuropixels_cache, neuropixels_session_path, neuropixels_session_urls, two_photon_cache, two_photon_file_url,
                                              two_photon_path)
-from nuclr_lite.sources.allen_neuropixels import download_session, download_sessions, list_sessions
-from nuclr_lite.sources.downloads import DownloadError, download
-from nuclr_lite.sources.transfer import readable_size
-from nuclr_lite.sources.simulated_allen import simulate_allen_session
+from nuclr_lite.sources.allen.neuropixels import download_session, download_sessions, list_sessions
+from nuclr_lite.sources.download.downloads import DownloadError, download
+from nuclr_lite.sources.download.transfer import readable_size
+from nuclr_lite.sources.simulated.allen_session import simulate_allen_session
 
 pytest.importorskip("allensdk")
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore:.*pkg_resources:UserWarning"),
@@ -254,7 +255,7 @@ def test_bucket_first_then_the_warehouse(server, tmp_path, session_file):
 
 
 def test_warehouse_that_is_down_does_not_stop_the_bucket(server, tmp_path, session_file, monkeypatch):
-    monkeypatch.setattr(allen_client, "WAREHOUSE", DEAD)
+    monkeypatch.setattr(client, "WAREHOUSE", DEAD)
     monkeypatch.setitem(neuropixels_session_urls.__globals__, "BUCKET", "")
     monkeypatch.setattr(neuropixels_session_urls, "__defaults__", (f"http://{server.host}/bucket",))
     server.files[f"/bucket/session_{SST}/session_{SST}.nwb"] = session_file
@@ -308,15 +309,15 @@ def test_missing_allensdk(tmp_path, monkeypatch, version, message):
     monkeypatch.setitem(sys.modules, "allensdk", None)
     monkeypatch.setattr(sys, "version_info", version)
     with pytest.raises(ImportError, match=message):
-        allen_neuropixels.list_sessions(tmp_path)
+        neuropixels.list_sessions(tmp_path)
     with pytest.raises(ImportError, match="AllenSDK, which is not installed"):
-        allen_client.import_allensdk("allensdk.core")
+        client.import_allensdk("allensdk.core")
 
 
 def test_numpy_names_that_are_gone_are_put_back(monkeypatch):
     for name in ("string_", "unicode_", "NaN"):
         monkeypatch.delattr(np, name, raising=False)
-    allen_client.import_allensdk()
+    client.import_allensdk()
     assert np.string_ is np.bytes_ and np.unicode_ is np.str_ and np.isnan(np.NaN) and issubclass(np.VisibleDeprecationWarning, Warning)
 
 
@@ -324,7 +325,7 @@ def test_without_a_network_a_full_table_lists_quickly(server, tmp_path, monkeypa
     """One round of questions about sizes, not one for each session."""
     list_sessions(tmp_path, sizes=False, **server.at)
     asked = []
-    monkeypatch.setattr(allen_neuropixels, "neuropixels_session_urls", lambda cache, number: asked.append(number) or ["http://127.0.0.1:9/none"])
-    monkeypatch.setattr(allen_neuropixels, "AT_ONCE", 1)
+    monkeypatch.setattr(neuropixels, "neuropixels_session_urls", lambda cache, number: asked.append(number) or ["http://127.0.0.1:9/none"])
+    monkeypatch.setattr(neuropixels, "AT_ONCE", 1)
     listed = list_sessions(tmp_path, **server.at)
     assert listed["size_gb"].isna().all() and len(listed) > 1 and len(asked) == 1

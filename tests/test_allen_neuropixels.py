@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from nuclr_lite.sources import allen_neuropixels
-from nuclr_lite.sources.allen_client import import_allensdk
-from nuclr_lite.sources.allen_session_file import open_session
+from nuclr_lite.sources.allen import neuropixels
+from nuclr_lite.sources.allen.client import import_allensdk
+from nuclr_lite.sources.allen.session_file import open_session
 from nuclr_lite.sources.simulated import SPIKES
-from nuclr_lite.sources.simulated_allen import LIGHT_DELAY_S, simulate_allen_session, simulated_truth
+from nuclr_lite.sources.simulated.allen_session import LIGHT_DELAY_S, simulate_allen_session, simulated_truth
 
 h5py = pytest.importorskip("h5py")
 USABLE_S = 240.0
@@ -93,7 +93,7 @@ def test_without_quality_limits_all_units_are_there(path):
 
 
 def test_one_recording_a_probe(path):
-    recordings = allen_neuropixels.read_session(path)
+    recordings = neuropixels.read_session(path)
     assert [recording.probe_id for recording in recordings] == ["probeA", "probeB"]
     assert {recording.animal_id for recording in recordings} == {"920000000"}
     for recording in recordings:
@@ -107,18 +107,18 @@ def test_one_recording_a_probe(path):
 
 
 def test_structures(path):
-    by_acronym = allen_neuropixels.read_session(path, structures=("CA1",))
+    by_acronym = neuropixels.read_session(path, structures=("CA1",))
     assert [recording.probe_id for recording in by_acronym] == ["probeA"] and set(by_acronym[0].units["ecephys_structure_acronym"]) == {"CA1"}
-    assert sum(recording.n_units for recording in allen_neuropixels.read_session(path, structures=())) > sum(recording.n_units for recording in allen_neuropixels.read_session(path))
+    assert sum(recording.n_units for recording in neuropixels.read_session(path, structures=())) > sum(recording.n_units for recording in neuropixels.read_session(path))
     with pytest.raises(ValueError, match="none of its .*'VISp'"):
-        allen_neuropixels.read_session(path, structures=("MB",))
+        neuropixels.read_session(path, structures=("MB",))
     with pytest.raises(ValueError, match="give a tuple"):
-        allen_neuropixels.read_session(path, structures="VISp")
+        neuropixels.read_session(path, structures="VISp")
 
 
 def test_valid_time(path):
     """The session's invalid time is cut from both probes, a probe's from that one; the silent stretch from its probe, with a second on either side."""
-    of_a, of_b = (recording.intervals for recording in allen_neuropixels.read_session(path))
+    of_a, of_b = (recording.intervals for recording in neuropixels.read_session(path))
     invalid, of_probe, silence = (USABLE_S * at for at in (0.25, 0.6, 0.8))
     covers = lambda intervals, second: ((intervals[:, 0] <= second) & (second <= intervals[:, 1])).any()
     for intervals in (of_a, of_b):
@@ -133,7 +133,7 @@ def test_valid_time(path):
 def test_every_tag_counts(changed, tags, other_probe_too):
     def relabel(file):
         file["intervals/invalid_times/tags"][:3] = [tag.encode() for tag in tags]
-    of_a, of_b = (recording.intervals for recording in allen_neuropixels.read_session(changed(relabel)))
+    of_a, of_b = (recording.intervals for recording in neuropixels.read_session(changed(relabel)))
     at = USABLE_S * 0.25 + 1.0
     cut = [not ((intervals[:, 0] <= at) & (at <= intervals[:, 1])).any() for intervals in (of_a, of_b)]
     assert cut == [True, other_probe_too]
@@ -154,7 +154,7 @@ def test_light_never_reaches_a_recording(path, changed):
             # One type's spikes from the cut on come in one burst, the others' are spread over the rest.
             train[late] = cut + 1e-3 + (1e-4 * np.arange(late.sum()) if truth["cell_type"][unit_id] == "Sst" else np.sort(np.random.default_rng(0).uniform(0, 400, late.sum())))
             times[start:stop] = train
-    for clean, planted in zip(allen_neuropixels.read_session(path), allen_neuropixels.read_session(changed(plant))):
+    for clean, planted in zip(neuropixels.read_session(path), neuropixels.read_session(changed(plant))):
         np.testing.assert_array_equal(clean.times, planted.times)
         np.testing.assert_array_equal(clean.unit_rows, planted.unit_rows)
         np.testing.assert_array_equal(clean.intervals, planted.intervals)
@@ -167,10 +167,10 @@ def test_unsorted_spikes_do_not_slip_past_the_cut(path, changed):
         stop = int(file["units/spike_times_index"][0])
         file["units/spike_times"][:stop] = file["units/spike_times"][:stop][::-1]
     planted, clean = changed(late_first), path
-    for ours, other in zip(allen_neuropixels.read_session(planted), allen_neuropixels.read_session(clean)):
+    for ours, other in zip(neuropixels.read_session(planted), neuropixels.read_session(clean)):
         np.testing.assert_array_equal(ours.times, other.times)
         np.testing.assert_array_equal(ours.unit_rows, other.unit_rows)
-    pd.testing.assert_frame_equal(allen_neuropixels.optotag(planted), allen_neuropixels.optotag(clean))
+    pd.testing.assert_frame_equal(neuropixels.optotag(planted), neuropixels.optotag(clean))
 
 
 @pytest.mark.parametrize("lose", [lambda file: file.__delitem__("processing/optotagging"),
@@ -178,8 +178,8 @@ def test_unsorted_spikes_do_not_slip_past_the_cut(path, changed):
 def test_light_whose_time_is_unknown_is_refused(changed, lose):
     path = changed(lose)
     with pytest.raises(ValueError, match="when the light began is not known.*until_s"):
-        allen_neuropixels.read_session(path)
-    assert max(recording.intervals.max() for recording in allen_neuropixels.read_session(path, until_s=100.0)) <= 100.0
+        neuropixels.read_session(path)
+    assert max(recording.intervals.max() for recording in neuropixels.read_session(path, until_s=100.0)) <= 100.0
 
 
 def test_units_table_tells_nothing_of_the_light(path, changed):
@@ -187,7 +187,7 @@ def test_units_table_tells_nothing_of_the_light(path, changed):
     def add_column(file):
         file["units"].create_dataset("light_modulation", data=np.arange(60.0)).attrs["description"] = "planted"
         file["units/firing_rate"][:] = np.arange(60.0)
-    for clean, planted in zip(allen_neuropixels.read_session(path), allen_neuropixels.read_session(changed(add_column))):
+    for clean, planted in zip(neuropixels.read_session(path), neuropixels.read_session(changed(add_column))):
         pd.testing.assert_frame_equal(clean.units, planted.units)
         unit_id = clean.units.index[0]
         assert clean.units["firing_rate"][unit_id] == pytest.approx(len(clean.spike_times(unit_id)) / clean.valid_s)
@@ -198,7 +198,7 @@ def test_all_before_the_light_margin_is_lost(changed):
         for name in ("start_time", "stop_time"):
             file[f"processing/optotagging/optogenetic_stimulation/{name}"][:] -= USABLE_S + 1.0
     with pytest.raises(ValueError, match="no valid time on probeA, probeB.*300 s before the light"):
-        allen_neuropixels.read_session(changed(earlier))
+        neuropixels.read_session(changed(earlier))
 
 
 def test_a_few_slow_units_do_not_silence_a_probe(changed):
@@ -212,7 +212,7 @@ def test_a_few_slow_units_do_not_silence_a_probe(changed):
                 times[start + 5 : stop] = np.maximum(times[start + 5 : stop], 30.0)
                 times[start : start + 5] = 1.0
     path = changed(slow)
-    of_ca1 = allen_neuropixels.read_session(path, structures=("CA1",))[0]
+    of_ca1 = neuropixels.read_session(path, structures=("CA1",))[0]
     assert ((of_ca1.intervals[:, 0] < 2.0) & (of_ca1.intervals[:, 1] > 29.0)).any()
 
 
@@ -220,17 +220,17 @@ def test_a_probe_without_valid_time_is_left_out(changed):
     def lose_probe_b(file):
         file["intervals/invalid_times/start_time"][1], file["intervals/invalid_times/stop_time"][1] = 0.0, 1e4
     with pytest.warns(UserWarning, match="no valid time on probeB.*left out"):
-        recordings = allen_neuropixels.read_session(changed(lose_probe_b))
+        recordings = neuropixels.read_session(changed(lose_probe_b))
     assert [recording.probe_id for recording in recordings] == ["probeA"]
 
 
 def test_optotag_finds_the_truth(path):
-    decisions = allen_neuropixels.optotag(path)
+    decisions = neuropixels.optotag(path)
     truth = simulated_truth(path).reindex(decisions.index)
     assert set(decisions["cell_type"].dropna()) == {"Sst"}
     tagged, direct = decisions["cell_type"].notna(), truth["light_response"] == "direct"
     assert (tagged & direct).sum() >= 0.8 * direct.sum() and not (tagged & ~direct).any()
-    recordings = allen_neuropixels.read_session(path, cell_types=decisions)
+    recordings = neuropixels.read_session(path, cell_types=decisions)
     found = pd.concat([recording.units["cell_type"] for recording in recordings])
     assert found[tagged[tagged].index].eq("Sst").all() and found[~tagged.reindex(found.index)].isna().all()
 
@@ -238,43 +238,43 @@ def test_optotag_finds_the_truth(path):
 def test_optotag_needs_light(tmp_path, changed):
     dark = simulate_allen_session(tmp_path / "dark.nwb", n_units=24, duration_s=60.0, genotype="wt/wt")
     with pytest.raises(ValueError, match="no light pulses"):
-        allen_neuropixels.optotag(dark)
-    assert allen_neuropixels.read_session(dark)[0].intervals.max() > 59
+        neuropixels.optotag(dark)
+    assert neuropixels.read_session(dark)[0].intervals.max() > 59
 
     def other_line(file):
         del file["general/subject/genotype"]
         file["general/subject/genotype"] = "wt/wt"
     with pytest.raises(ValueError, match="no cell type that light drives"):
-        allen_neuropixels.optotag(changed(other_line))
+        neuropixels.optotag(changed(other_line))
 
 
 def test_convert_saves_what_read_returns(path, tmp_path):
-    saved = allen_neuropixels.convert_session(path, tmp_path / "recordings")
-    for ours, read in zip(saved, allen_neuropixels.read_session(path)):
+    saved = neuropixels.convert_session(path, tmp_path / "recordings")
+    for ours, read in zip(saved, neuropixels.read_session(path)):
         np.testing.assert_array_equal(ours.times, read.times)
         pd.testing.assert_frame_equal(ours.units, read.units)
         assert isinstance(ours.times, np.memmap)
     with pytest.raises(FileExistsError, match="overwrite=True"):
-        allen_neuropixels.convert_session(path, tmp_path / "recordings")
+        neuropixels.convert_session(path, tmp_path / "recordings")
     # Of the structures chosen before, nothing is left.
-    allen_neuropixels.convert_session(path, tmp_path / "recordings", ("CA1",), overwrite=True)
+    neuropixels.convert_session(path, tmp_path / "recordings", ("CA1",), overwrite=True)
     assert [folder.name for folder in (tmp_path / "recordings").iterdir()] == ["allen-900000001-probeA"]
 
 
 def test_a_conversion_that_fails_leaves_what_was_there(path, changed, tmp_path):
-    before = allen_neuropixels.convert_session(path, tmp_path / "recordings")
+    before = neuropixels.convert_session(path, tmp_path / "recordings")
     def damage(file):
         file["units/spike_times"][-3] = np.nan
     with pytest.raises(ValueError, match="unit 950000059 has NaN"):
-        allen_neuropixels.convert_session(changed(damage), tmp_path / "recordings", structures=(), quality=None, overwrite=True)
+        neuropixels.convert_session(changed(damage), tmp_path / "recordings", structures=(), quality=None, overwrite=True)
     assert sorted(folder.name for folder in (tmp_path / "recordings").iterdir()) == [recording.recording_id for recording in before]
 
 
 def test_labels_of_another_session_are_refused(path):
-    decisions = allen_neuropixels.optotag(path)
+    decisions = neuropixels.optotag(path)
     with pytest.raises(ValueError, match="cell_types holds none of the"):
-        allen_neuropixels.read_session(path, cell_types=decisions.set_axis(decisions.index + 10**9))
-    of_series, of_table = (allen_neuropixels.read_session(path, cell_types=labels) for labels in (decisions["cell_type"], decisions))
+        neuropixels.read_session(path, cell_types=decisions.set_axis(decisions.index + 10**9))
+    of_series, of_table = (neuropixels.read_session(path, cell_types=labels) for labels in (decisions["cell_type"], decisions))
     pd.testing.assert_frame_equal(of_series[0].units, of_table[0].units)
 
 
@@ -284,7 +284,7 @@ def test_left_right_coordinate_of_released_files(changed, tmp_path):
         table = file["general/extracellular_ephys/electrodes"]
         table["z"][:] = table["y"][:]
     path = changed(defect)
-    assert allen_neuropixels.read_session(path)[0].units["left_right_ccf_coordinate"].isna().all()
+    assert neuropixels.read_session(path)[0].units["left_right_ccf_coordinate"].isna().all()
     cached = tmp_path / "cache" / "session_1" / "session_1.nwb"
     cached.parent.mkdir(parents=True)
     shutil.move(path, cached)
@@ -292,7 +292,7 @@ def test_left_right_coordinate_of_released_files(changed, tmp_path):
         table = file["general/extracellular_ephys/electrodes"]
         pd.DataFrame({"anterior_posterior_ccf_coordinate": table["x"][:], "dorsal_ventral_ccf_coordinate": table["y"][:], "left_right_ccf_coordinate": 7000.0},
                      index=pd.Index(table["id"][:], name="id")).to_csv(tmp_path / "cache" / "channels.csv")
-    assert (allen_neuropixels.read_session(cached)[0].units["left_right_ccf_coordinate"] == 7000.0).all()
+    assert (neuropixels.read_session(cached)[0].units["left_right_ccf_coordinate"] == 7000.0).all()
 
 
 def test_odd_tables(changed, tmp_path):
@@ -307,7 +307,7 @@ def test_odd_tables(changed, tmp_path):
     with open_session(path) as session:
         assert session.invalid_times()["tags"].tolist() == [[], []]
         assert "drifting_gratings" in set(session.stimulus_epochs()["stimulus_name"])
-    assert max(recording.intervals.max() for recording in allen_neuropixels.read_session(path)) == pytest.approx(0.6 * USABLE_S)    # no end: to the end
+    assert max(recording.intervals.max() for recording in neuropixels.read_session(path)) == pytest.approx(0.6 * USABLE_S)    # no end: to the end
     def bare(file):
         del file["intervals"]
         table = file["general/extracellular_ephys/electrodes"]
@@ -317,25 +317,25 @@ def test_odd_tables(changed, tmp_path):
     shutil.move(changed(bare), path)
     (tmp_path / "a" / "channels.csv").write_text("mine\n1\n")
     with pytest.warns(UserWarning, match="channels.csv is not read"):
-        recordings = allen_neuropixels.read_session(path)
+        recordings = neuropixels.read_session(path)
     assert len(recordings) == 2 and not len(recordings[0].epochs)
 
 
 def test_bad_files(path, tmp_path):
     with pytest.raises(FileNotFoundError, match="download the session first"):
-        allen_neuropixels.read_session(tmp_path / "nothing.nwb")
+        neuropixels.read_session(tmp_path / "nothing.nwb")
     page = tmp_path / "page.nwb"
     page.write_text("<html>503</html>")
     with pytest.raises(ValueError, match="page.nwb.*download it again"):
-        allen_neuropixels.read_session(page)
+        neuropixels.read_session(page)
     half = tmp_path / "half.nwb"
     half.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match="half.nwb.*download it again"):
-        allen_neuropixels.read_session(half)
+        neuropixels.read_session(half)
     with h5py.File(tmp_path / "other.nwb", "w") as file:
         file["data"] = [1]
     with pytest.raises(ValueError, match="no session of the Allen"):
-        allen_neuropixels.read_session(tmp_path / "other.nwb")
+        neuropixels.read_session(tmp_path / "other.nwb")
 
 
 def test_simulated_session_is_reproducible(tmp_path):
@@ -354,7 +354,7 @@ def test_embeds_as_it_is(path):
 
     torch.manual_seed(0)
     encoder = nl.NuCLR(nl.ModelConfig("spikes", dim=16, heads=2, head_dim=8))
-    recordings = allen_neuropixels.read_session(path)
+    recordings = neuropixels.read_session(path)
     assert len(nl.embed(encoder, recordings)) == sum(recording.n_units for recording in recordings)
 
 
@@ -365,7 +365,7 @@ def test_a_session_of_50_million_spikes_in_under_1_gb(tmp_path):
     large = simulate_allen_session(tmp_path / "large.nwb", n_units=640, duration_s=8000.0, n_probes=6, config=config)
     with h5py.File(large) as file:
         assert len(file["units/id"]) >= 600 and len(file["units/spike_times"]) >= 50_000_000
-    program = ("import re, sys; from nuclr_lite.sources import allen_neuropixels; found = allen_neuropixels.convert_session(sys.argv[1], sys.argv[2], structures=());"
+    program = ("import re, sys; from nuclr_lite.sources.allen import neuropixels; found = neuropixels.convert_session(sys.argv[1], sys.argv[2], structures=());"
                "print(sum(len(recording.times) for recording in found), re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])")
     ran = subprocess.run([sys.executable, "-c", program, str(large), str(tmp_path / "recordings")], capture_output=True, text=True, check=True)
     n_spikes, peak_kb = map(int, ran.stdout.split())
@@ -374,7 +374,7 @@ def test_a_session_of_50_million_spikes_in_under_1_gb(tmp_path):
 
 def test_reading_needs_no_allensdk(path, tmp_path):
     program = ("import sys; sys.modules['allensdk'] = sys.modules['pynwb'] = None\n"
-               "from nuclr_lite.sources import allen_neuropixels as allen\n"
+               "from nuclr_lite.sources.allen import neuropixels as allen\n"
                "decisions = allen.optotag(sys.argv[1]); print(len(allen.convert_session(sys.argv[1], sys.argv[2], cell_types=decisions)))\n"
                "try: allen.list_sessions(sys.argv[2])\n"
                "except ImportError as error: print(error)")

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
+from nuclr_lite import retrieval
 from allen_server import Fault, Server, two_photon_models
 from nuclr_lite.recording import units_table
-from nuclr_lite.sources import allen_client
-from nuclr_lite.sources import allen_two_photon as two_photon
-from nuclr_lite.sources import allen_two_photon_file as two_photon_file
-from nuclr_lite.sources.simulated_two_photon import simulate_allen_experiment, simulated_truth
+from nuclr_lite.sources.allen import client
+from nuclr_lite.sources.allen import two_photon
+from nuclr_lite.sources.allen import two_photon_file
+from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment, simulated_truth
 
 FRAME = 1 / 30
 STATIC = "stimulus/presentation/static_gratings_stimulus"
@@ -51,7 +52,7 @@ def replace(file, place, data):
 def allensdk(module):
     """A module of AllenSDK; skips the test where it is not installed."""
     try:
-        return allen_client.import_allensdk(f"allensdk.core.{module}")
+        return client.import_allensdk(f"allensdk.core.{module}")
     except ImportError as error:
         pytest.skip(str(error))
 
@@ -344,7 +345,7 @@ def test_embeds_without_resampling(container):
         warnings.simplefilter("error")
         table = nl.embed(encoder, container)
     assert len(table) == 38 and table.notna().all(axis=None)
-    scores = two_photon.identity_score(table, container)
+    scores = retrieval.identity_score(table, container)
     assert list(scores["n_cells"]) == [7, 7, 7] and scores["top1"].between(0, 1).all()
     assert units_table(container).loc[table.index, "cell_type"].eq("Vip").all()
 
@@ -355,22 +356,22 @@ def test_preset_takes_small_planes():
 
 
 def test_match_cells(container):
-    seen = two_photon.match_cells(container)
+    seen = retrieval.match_cells(container)
     assert list(seen.columns) == [recording.recording_id for recording in container] and seen.index.name == "cell_specimen_id"
     assert len(seen) == 7 + 3 * 3 + 8 and (seen.dtypes == bool).all()
     for recording in container:
         assert set(seen.index[seen[recording.recording_id]]) == set(recording.units.index)
     assert seen.iloc[:, :3].all(axis=1).sum() == 7 and not (seen.iloc[:, 3] & seen.iloc[:, :3].any(axis=1)).any()
     with pytest.raises(ValueError, match="share an id"):
-        two_photon.match_cells(container[:1] * 2)
+        retrieval.match_cells(container[:1] * 2)
     with pytest.raises(ValueError, match="has no container_id"):
-        two_photon.match_cells([nl.simulate_recordings(1, "calcium")[0]])
+        retrieval.match_cells([nl.simulate_recordings(1, "calcium")[0]])
 
 
 def planted(container, noise, seed=0):
     """Vectors that tell each cell, up to a shift and a scale of the session's own."""
     rng = np.random.default_rng(seed)
-    ids = two_photon.match_cells(container).index
+    ids = retrieval.match_cells(container).index
     true = pd.DataFrame(rng.standard_normal((len(ids), 12)), index=ids)
     parts = {recording.recording_id: (true.loc[recording.units.index] + noise * rng.standard_normal((recording.n_units, 12))) * rng.uniform(0.1, 10, 12)
              + rng.uniform(-50, 50, 12) for recording in container}
@@ -378,20 +379,20 @@ def planted(container, noise, seed=0):
 
 
 def test_identity_score(container):
-    found = two_photon.identity_score(planted(container, 0.0).sample(frac=1, random_state=0), container)       # in any order
+    found = retrieval.identity_score(planted(container, 0.0).sample(frac=1, random_state=0), container)       # in any order
     ids = [recording.recording_id for recording in container]
     assert found[["recording_1", "recording_2"]].values.tolist() == [ids[:2], [ids[0], ids[2]], ids[1:3]]
     assert (found["container_id"] == 910000001).all() and (found["n_cells"] == 7).all() and np.allclose(found["chance"], 1 / 7)
     assert found["top1"].mean() > 0.95
-    by_chance = [two_photon.identity_score(planted(container, 1e6, seed), container)["top1"].mean() for seed in range(60)]
+    by_chance = [retrieval.identity_score(planted(container, 1e6, seed), container)["top1"].mean() for seed in range(60)]
     assert np.mean(by_chance) == pytest.approx(1 / 7, abs=0.03)
     without_one = planted(container, 0.0)
     shared = container[0].units.index.intersection(container[1].units.index)[0]
     without_one.loc[(ids[0], shared)] = np.nan                  # a cell without a vector doesn't spoil the others
-    found = two_photon.identity_score(without_one, container)
+    found = retrieval.identity_score(without_one, container)
     assert found["n_cells"].tolist() == [6, 6, 7] and found["top1"].mean() > 0.95
     constant = planted(container, 0.0) * 0 + 1
-    assert np.allclose(two_photon.identity_score(constant, container)["top1"], 1 / 7)
+    assert np.allclose(retrieval.identity_score(constant, container)["top1"], 1 / 7)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -406,7 +407,7 @@ def test_identity_counts_both_ways(container, seed):
         nearest = [max(shared, key=lambda other: np.dot(vectors.loc[cell], others.loc[other]) / np.linalg.norm(others.loc[other])) for cell in shared]
         return np.mean([near == cell for near, cell in zip(nearest, shared)])
 
-    [score] = two_photon.identity_score(table, pair).to_dict("records")
+    [score] = retrieval.identity_score(table, pair).to_dict("records")
     ways = [found(*standard), found(*standard[::-1])]
     assert score["top1"] == pytest.approx(np.mean(ways)) and score["n_cells"] == len(shared) == 7
     assert ways[0] != ways[1]
@@ -415,9 +416,9 @@ def test_identity_counts_both_ways(container, seed):
 def test_identity_needs_a_pair(container):
     table = planted(container, 0.0)
     with pytest.raises(ValueError, match="no two of these recordings share 2 cells; read the other sessions of a container"):
-        two_photon.identity_score(table, [container[0], container[3]])
+        retrieval.identity_score(table, [container[0], container[3]])
     with pytest.raises(ValueError, match=f"no row of {container[1].recording_id}"):
-        two_photon.identity_score(table.drop(index=container[1].recording_id), container)
+        retrieval.identity_score(table.drop(index=container[1].recording_id), container)
 
 
 # Lists and downloads, by AllenSDK's client from a server of our own
@@ -500,7 +501,7 @@ def test_asks_before_it_downloads(warehouse, tmp_path, monkeypatch):
 def test_allensdk_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "allensdk", None)
     monkeypatch.setitem(sys.modules, "allensdk.core.brain_observatory_cache", None)
-    allen_client._two_photon_classes.cache_clear()
+    client._two_photon_classes.cache_clear()
     with pytest.raises(ImportError, match="pip install"):
         two_photon.list_experiments(tmp_path)
 
@@ -541,7 +542,7 @@ def test_simulator_refuses(tmp_path, monkeypatch):
                              ({"n_cells": 0}, "0 cells")]:
         with pytest.raises(ValueError, match=message):
             simulate(tmp_path / "b.nwb", **options)
-    monkeypatch.setattr("nuclr_lite.sources.simulated_two_photon._write_stimuli", lambda *_: 1 / 0)
+    monkeypatch.setattr("nuclr_lite.sources.simulated.allen_two_photon._write_stimuli", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         simulate(tmp_path / "b.nwb")
     assert [file.name for file in tmp_path.iterdir()] == ["a.nwb"] and path.read_bytes() == before

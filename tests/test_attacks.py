@@ -13,8 +13,8 @@ import torch
 
 import nuclr_lite as nl
 from helpers import TINY, clock, spikes
-from nuclr_lite.recording_files import _fingerprint
-from nuclr_lite.storage import describe_files, file_name
+from nuclr_lite.files.recording_files import header_checksum
+from nuclr_lite.files.storage import describe_files, file_name
 
 PACKAGE = Path(nl.__file__).parent
 
@@ -34,7 +34,7 @@ def forge(folder: Path, **changes):
     header = json.loads((folder / "recording.json").read_text())
     header |= {"files": describe_files(folder, [path.name for path in folder.iterdir() if path.suffix in (".npy", ".csv")])} | changes
     del header["sha256"]
-    header["sha256"] = _fingerprint(header)
+    header["sha256"] = header_checksum(header)
     (folder / "recording.json").write_text(json.dumps(header))
 
 

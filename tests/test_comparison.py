@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from nuclr_lite.comparison import paired_difference, saturating_curve
+from nuclr_lite.experiments.comparison import paired_difference, saturating_curve
 
 
 def predictions(right: float, seed: int, n_animals: int = 12, one_label: bool = False) -> pd.DataFrame:

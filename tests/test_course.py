@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import course
+import run
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = course.sources()
@@ -74,20 +75,20 @@ def test_keeps_the_rules(source):
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_outputs_are_of_this_code(source):
-    made_from = course.executed().get(source.stem)
-    assert made_from == course.fingerprint(jupytext.read(source)), f"the outputs of {source.stem} are older than its code: run make notebooks"
+    made_from = run.executed().get(source.stem)
+    assert made_from == run.fingerprint(jupytext.read(source)), f"the outputs of {source.stem} are older than its code: run make notebooks"
 
 
 def test_no_record_without_a_notebook():
-    assert set(course.executed()) == {source.stem for source in NOTEBOOKS}
+    assert set(run.executed()) == {source.stem for source in NOTEBOOKS}
 
 
 def test_the_fingerprint_follows_code_and_not_prose(tiny):
-    before = course.fingerprint(jupytext.read(tiny))
+    before = run.fingerprint(jupytext.read(tiny))
     tiny.write_text(TINY.replace("Tiny", "Very tiny"))
-    assert course.fingerprint(jupytext.read(tiny)) == before
+    assert run.fingerprint(jupytext.read(tiny)) == before
     tiny.write_text(TINY.replace("LIMIT = 2", "LIMIT = 3"))
-    assert course.fingerprint(jupytext.read(tiny)) != before
+    assert run.fingerprint(jupytext.read(tiny)) != before
 
 
 def test_a_stub_has_no_answer_and_keeps_the_rest(tiny):

@@ -13,7 +13,7 @@ import pytest
 
 import nuclr_lite as nl
 from helpers import TINY, clock, spikes
-from nuclr_lite.storage import atomic_directory, check_seal, seal
+from nuclr_lite.files.storage import atomic_directory, check_seal, seal
 
 
 # ---- several processes at one folder

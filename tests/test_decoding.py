@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 import nuclr_lite as nl
-from nuclr_lite.decoding import TunedClassifier, _metrics, _scores, inner_folds, shuffled, tuned
+from nuclr_lite.decoding import TunedClassifier, metrics_of, scores_of, inner_folds, shuffled, tuned
 
 
 def units(n_animals=6, per_animal=30, strength=2.0, seed=0, classes=("Exc", "Pvalb", "Sst")):
@@ -32,7 +32,7 @@ def test_metrics_equal_scikit_learn(pairs):
     confusion = np.zeros((3, 3))
     for t, p in pairs:
         confusion["ABC".index(t), "ABC".index(p)] += 1
-    macro_f1, balanced, accuracy = _metrics(confusion)
+    macro_f1, balanced, accuracy = metrics_of(confusion)
     assert macro_f1 == pytest.approx(f1_score(true, predicted, average="macro"))
     assert accuracy == pytest.approx(np.mean(np.array(true) == np.array(predicted)))
     if len(set(true)) > 1:
@@ -84,7 +84,7 @@ def test_interval_over_animals_is_wider_than_over_units_when_animals_differ():
         features.loc[(groups == name).to_numpy(), "a"] = 0.0
     result = nl.decode(features, labels, groups)
     each_its_own = pd.Series(range(len(features)), index=features.index)
-    over_units = _scores(result.predictions, each_its_own, result.classes, 1000, 0)
+    over_units = scores_of(result.predictions, each_its_own, result.classes, 1000, 0)
     width = [(scores["high"] - scores["low"]).iloc[0] for scores in (result.scores, over_units)]
     assert width[0] > 1.5 * width[1]
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from allen_server import Fault, Server
-from nuclr_lite.sources import downloads
-from nuclr_lite.sources.downloads import DownloadError, Job, confirm_size, download, download_all, opens_as_hdf5, remote_size
-from nuclr_lite.sources.transfer import CHUNK_BYTES
+from nuclr_lite.sources.download import downloads
+from nuclr_lite.sources.download.downloads import DownloadError, Job, confirm_size, download, download_all, opens_as_hdf5
+from nuclr_lite.sources.download.transfer import CHUNK_BYTES, remote_size
 
 HASTE = {"timeout_s": (1.0, 0.3), "back_off_s": 0.01}
 DEAD = "http://127.0.0.1:9/file"          # nobody listens there
@@ -250,7 +250,7 @@ def test_disk_that_fills_up_keeps_what_came(server, source, target, monkeypatch)
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(data)
 
-    from nuclr_lite.sources import transfer
+    from nuclr_lite.sources.download import transfer
     monkeypatch.setattr(transfer, "open", lambda path, mode: Full(path, mode), raising=False)
     with pytest.raises(OSError, match=r"the disk is full; 0\.\d+ MB are kept in .*session\.nwb\.part: make room and run it again") as error:
         download(server.file, target, **HASTE)
@@ -345,7 +345,7 @@ def test_two_processes_that_want_one_file(server, source, target):
 
 def test_killed_download_resumes(server, source, target):
     server.faults = [Fault(stall_s=20, after=500_000)]
-    code = f"from nuclr_lite.sources.downloads import download; download({server.file!r}, {str(target)!r})"
+    code = f"from nuclr_lite.sources.download.downloads import download; download({server.file!r}, {str(target)!r})"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=os.environ | {"TQDM_DISABLE": "1"})
     part = target.with_name("session.nwb.part")
     while not (part.exists() and part.stat().st_size > 250_000):

@@ -11,8 +11,9 @@ import pytest
 import nuclr_lite as nl
 from nuclr_lite import comparison, experiments
 from nuclr_lite.__main__ import main
-from nuclr_lite.experiments import Experiment, run
-from nuclr_lite.methods import CHANCE, NETWORK, UNTRAINED
+from nuclr_lite.experiments import Experiment, Method, run, running
+from nuclr_lite.experiments.data import part_of
+from nuclr_lite.experiments.methods import CHANCE, NETWORK, UNTRAINED
 from nuclr_lite.sources import simulated
 
 TINY = dict(steps=3, dim=8, heads=1, head_dim=8, temporal_layers=1, spatiotemporal_layers=1, log_every=1, checkpoint_every=1)
@@ -29,7 +30,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def experiment(saved):
-    return Experiment("tiny", source=str(saved), n_held_out=2, changes=TINY, baselines=("hand: rate", UNTRAINED, "NuCLR, shuffled labels", CHANCE), seeds=(0, 1),
+    return Experiment("tiny", source=str(saved), n_held_out=2, changes=TINY, baselines=("hand: rate", UNTRAINED, Method("NuCLR", "shuffled labels"), CHANCE), seeds=(0, 1),
                       pretraining_animals=(2,), label_animals=(2,), label_shares=(0.25, 1.0), draws=2)
 
 
@@ -60,18 +61,18 @@ def test_scores_are_those_of_the_pooled_predictions(experiment, tmp_path):
 def test_stopped_and_resumed_computes_nothing_twice(experiment, tmp_path, monkeypatch):
     whole = run(experiment, tmp_path / "whole")
     done = []
-    cell, train = experiments._cell, experiments._train
+    cell, train = running.decode_cell, running.train_encoder
     def stop_after_five(*arguments):
         if len(done) == 5:
             raise KeyboardInterrupt
         done.append(arguments[1]["method"])
         return cell(*arguments)
-    monkeypatch.setattr(experiments, "_cell", stop_after_five)
+    monkeypatch.setattr(running, "decode_cell", stop_after_five)
     with pytest.raises(KeyboardInterrupt):
         run(experiment, tmp_path / "stopped")
     computed = []
-    monkeypatch.setattr(experiments, "_cell", lambda *arguments: (computed.append(arguments[1]), cell(*arguments)))
-    monkeypatch.setattr(experiments, "_train", lambda *arguments: (computed.append("encoder"), train(*arguments)))
+    monkeypatch.setattr(running, "decode_cell", lambda *arguments: (computed.append(arguments[1]), cell(*arguments)))
+    monkeypatch.setattr(running, "train_encoder", lambda *arguments: (computed.append("encoder"), train(*arguments)))
     pd.testing.assert_frame_equal(run(experiment, tmp_path / "stopped"), whole)
     assert len(computed) == len(experiment.cells()) - 5 and "encoder" not in computed
     computed.clear()
@@ -87,8 +88,8 @@ def test_processes_change_nothing(experiment, tmp_path):
 def test_pretraining_never_reaches_a_held_out_animal(experiment, tmp_path, monkeypatch):
     """The list that pretrain gets; and the encoder stays the same, bit for bit, whatever the held-out animals hold."""
     seen = []
-    pretrain = experiments.pretrain
-    monkeypatch.setattr(experiments, "pretrain", lambda recordings, preset: (seen.extend(recordings), pretrain(recordings, preset))[1])
+    pretrain = running.pretrain
+    monkeypatch.setattr(running, "pretrain", lambda recordings, preset: (seen.extend(recordings), pretrain(recordings, preset))[1])
     first = run(replace(experiment, label_shares=()), tmp_path / "first")
     assert {recording.animal_id for recording in seen} == {f"animal0-00{k}" for k in range(4)}
     other = tmp_path / "other"
@@ -105,15 +106,15 @@ def test_pretraining_never_reaches_a_held_out_animal(experiment, tmp_path, monke
 def test_fewer_animals_are_among_the_more():
     data = {"learn": [f"animal{k}" for k in range(16)]}
     for seed in range(3):
-        assert set(experiments.part_of(data, 2, seed)) < set(experiments.part_of(data, 8, seed)) < set(experiments.part_of(data, np.nan, seed))
-    assert experiments.part_of(data, 4, 0) != experiments.part_of(data, 4, 1)
+        assert set(part_of(data, 2, seed)) < set(part_of(data, 8, seed)) < set(part_of(data, np.nan, seed))
+    assert part_of(data, 4, 0) != part_of(data, 4, 1)
 
 
 def test_drawn_labels_are_stratified():
     labels = pd.Series(["a"] * 80 + ["b"] * 16 + ["c"] * 2, index=pd.MultiIndex.from_product([["r"], range(98)]))
-    drawn = experiments._drawn(labels, 0.25, np.random.default_rng(0))
+    drawn = running.drawn_labels(labels, 0.25, np.random.default_rng(0))
     assert labels.loc[drawn].value_counts().to_dict() == {"a": 20, "b": 4, "c": 1}
-    assert set(drawn) != set(experiments._drawn(labels, 0.25, np.random.default_rng(1)))
+    assert set(drawn) != set(running.drawn_labels(labels, 0.25, np.random.default_rng(1)))
 
 
 @pytest.mark.parametrize("protocol", ["transductive", "transductive zero-shot"])
@@ -122,14 +123,14 @@ def test_other_protocols_share_the_encoders(experiment, tmp_path, protocol, monk
     run(replace(experiment, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
     plain = dict(protocol=protocol, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=())
     assert (run(replace(experiment, name="all", n_held_out=0, **plain), tmp_path)["n"] == 72).all()
-    monkeypatch.setattr(experiments, "_train", None)
+    monkeypatch.setattr(running, "train_encoder", None)
     assert (run(replace(experiment, name="shared", **plain), tmp_path)["n"] == 48).all()
 
 
 def test_windows_lie_on_the_grid_in_embedding_too(experiment, tmp_path, monkeypatch):
     grids = []
-    embed = experiments.embed
-    monkeypatch.setattr(experiments, "embed", lambda *arguments, **options: (grids.append(options["grid_s"]), embed(*arguments, **options))[1])
+    embed = running.embed
+    monkeypatch.setattr(running, "embed", lambda *arguments, **options: (grids.append(options["grid_s"]), embed(*arguments, **options))[1])
     run(replace(experiment, changes={**TINY, "grid_s": 0.5}, baselines=(), seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
     assert grids == [0.5]
 
@@ -172,9 +173,9 @@ def test_summary_and_differences(experiment, tmp_path):
 
 
 def test_every_kind_of_method(experiment, tmp_path):
-    methods = (NETWORK, "hand: all, tuned", "hand: all, boosting", "NuCLR, recording means", "hand: coupling to the population")
+    methods = (NETWORK, Method("hand: all", "tuned"), Method("hand: all", "boosting"), Method("NuCLR", "recording means"), "hand: coupling to the population")
     table = run(replace(experiment, baselines=methods, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()), tmp_path)
-    assert table["method"].tolist() == ["NuCLR", *methods] and table["macro_f1"].between(0, 1).all()
+    assert table["method"].tolist() == ["NuCLR", *map(str, methods)] and table["macro_f1"].between(0, 1).all()
 
 
 def test_errors(experiment, tmp_path, saved):
@@ -182,12 +183,12 @@ def test_errors(experiment, tmp_path, saved):
     with pytest.raises(ValueError, match="holds another experiment of the name 'tiny'"):
         run(experiment, tmp_path)
     for wrong, message in (({"protocol": "guess"}, "protocol is 'guess'"), ({"preset": "large"}, "no preset 'large'"), ({"changes": {"stepps": 3}}, "no preset has"),
-                           ({"label_shares": (0.0,)}, "shares above 0"), ({"seeds": ()}, "at least one"), ({"baselines": ("hand: all, guessed",)}, "what follows the comma is not known"),
+                           ({"label_shares": (0.0,)}, "shares above 0"), ({"seeds": ()}, "at least one"), ({"baselines": ("hand: all, tuned",)}, "no features 'hand: all, tuned'"),
                            ({"protocol": "transductive"}, "use protocol='inductive zero-shot'")):
         with pytest.raises(ValueError, match=message):
             replace(experiment, **wrong)
     for wrong, message in (({"source": str(tmp_path)}, "no saved recording"), ({"pretraining_animals": (64,)}, "too few"),
-                           ({"baselines": ("hand: colour",)}, "no method 'hand: colour'"), ({"label": "colour"}, "no column|no unit has a column 'colour'")):
+                           ({"baselines": ("hand: level",)}, "no features 'hand: level'"), ({"label": "colour"}, "no column|no unit has a column 'colour'")):
         with pytest.raises(ValueError, match=message):
             run(replace(experiment, name="wrong " + next(iter(wrong)), **wrong), tmp_path / next(iter(wrong)))
 
@@ -246,7 +247,7 @@ def test_nwb_files_are_a_source(experiment, tmp_path):
 def test_command(experiment, tmp_path, capsys):
     file = tmp_path / "tiny.json"
     file.write_text(replace(experiment, source="somewhere", seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=(), baselines=("hand: rate", CHANCE)).to_json())
-    main([str(file), "--source", experiment.source, "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "summary.csv")])
+    main(["run", str(file), "--source", experiment.source, "--out", str(tmp_path / "runs"), "--csv", str(tmp_path / "summary.csv")])
     table = pd.read_csv(tmp_path / "summary.csv")
     assert table["method"].tolist() == ["NuCLR", "hand: rate", CHANCE] * 2 and table["metric"].nunique() == 2
     assert "can't tell" in capsys.readouterr().out and table["n_animals"].eq(2).all()

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 import nuclr_lite as nl
 from helpers import TINY, TINY_CALCIUM, clock, randomise, spikes
-from nuclr_lite import interpretation, plots_context
+from nuclr_lite import interpretation, retrieval
 from nuclr_lite.model import Populations, SpatialAttention
-from nuclr_lite.sources import simulated
+from nuclr_lite.sources.simulated import populations as simulated
 
 BLOCKS = pd.DataFrame({"start_s": [0.0, 20.0, 30.0, 50.0], "stop_s": [20.0, 30.0, 50.0, 60.0], "name": ["grey", "movie", "grey", "gratings"]})
 
@@ -104,13 +104,13 @@ def test_gratings_repeat_every_three_seconds():
 
 def test_found_again_by_hand():
     first = pd.DataFrame([[1.0, 0], [0, 1], [-1, -1]], index=list("abc"))
-    assert interpretation.found_again(first, first.iloc[::-1]) == (3, 1.0, pytest.approx(1 / 3))
-    assert interpretation.found_again(first, 5 * first + 2).top1 == 1                                          # what a table has in common doesn't count
+    assert retrieval.found_again(first, first.iloc[::-1]) == (3, 1.0, pytest.approx(1 / 3))
+    assert retrieval.found_again(first, 5 * first + 2).top1 == 1                                          # what a table has in common doesn't count
     swapped = first.rename(index={"a": "b", "b": "a"})
-    assert interpretation.found_again(first, swapped).top1 == pytest.approx(1 / 3)
+    assert retrieval.found_again(first, swapped).top1 == pytest.approx(1 / 3)
     with_nan = pd.concat([first, pd.DataFrame([[np.nan, 0]], index=["d"])])
-    assert interpretation.found_again(with_nan, with_nan) == interpretation.found_again(first, first)
-    nobody = interpretation.found_again(first, first.rename(index=str.upper))
+    assert retrieval.found_again(with_nan, with_nan) == retrieval.found_again(first, first)
+    nobody = retrieval.found_again(first, first.rename(index=str.upper))
     assert nobody.n_units == 0 and np.isnan(nobody.top1)
 
 
@@ -122,16 +122,16 @@ def test_found_again_counts_both_ways():
     cosine = [[np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b) for b in z2.to_numpy()] for a in z1.to_numpy()]
     forth = np.mean([np.argmax(row) == i for i, row in enumerate(cosine)])
     back = np.mean([np.argmax([row[i] for row in cosine]) == i for i in range(9)])
-    assert forth != back and interpretation.found_again(first, second).top1 == pytest.approx((forth + back) / 2)
+    assert forth != back and retrieval.found_again(first, second).top1 == pytest.approx((forth + back) / 2)
 
 
 def test_found_again_in_each_recording():
     table = pd.DataFrame(np.random.default_rng(0).standard_normal((10, 4)), index=pd.MultiIndex.from_product([["r", "s"], range(5)]))
     mixed = pd.concat([table.loc[["r"]], table.loc[["s"]].iloc[[1, 0, 2, 3, 4]].set_axis(table.loc[["s"]].index)])
-    found = interpretation.found_again_in_each(table, mixed)
+    found = retrieval.found_again_in_each(table, mixed)
     assert found.to_dict("list") == {"recording_id": ["r", "s"], "n_units": [5, 5], "top1": [1.0, 0.6], "chance": [0.2, 0.2]}
     with pytest.raises(ValueError, match="no recording in common"):
-        interpretation.found_again_in_each(table.loc[["r"]], table.loc[["s"]])
+        retrieval.found_again_in_each(table.loc[["r"]], table.loc[["s"]])
 
 
 # Other company
@@ -286,21 +286,18 @@ def test_the_encoder_is_left_as_it_was(training):
 def test_figures():
     kinds, rng = ["a", "b"], np.random.default_rng(0)
     square = pd.DataFrame([[1.0, 0.5], [2.0, np.nan]], index=kinds, columns=kinds)
-    one = plots_context.between({"head 1": square, "head 2": square}, "who attends", "to whom", title="simulated")
+    one = nl.plots.between({"head 1": square, "head 2": square}, "who attends", "to whom", title="simulated")
     assert [axes.get_title() for axes in one.axes] == ["head 1", "head 2"] and {text.get_text() for text in one.axes[0].texts} == {"1.00", "0.50", "2.00"}
-    assert [text.get_text() for text in plots_context.across_blocks({"": square / 2}, "fit in", "tested in").axes[0].texts] == ["0.50", "0.25", "1.00"]
+    assert [text.get_text() for text in nl.plots.across_blocks({"": square / 2}, "fit in", "tested in").axes[0].texts] == ["0.50", "0.25", "1.00"]
     company = pd.DataFrame({"who": ["own", "own", "own", "other"], "others": ["all", 0, 15, 15], "estimate": 0.5, "low": 0.4, "high": 0.6}).iloc[[1, 2, 0, 3]]
-    axes = plots_context.neighbours(company, 0.25).axes[0]
+    axes = nl.plots.neighbours(company, 0.25).axes[0]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "15", "all"]
     table = pd.DataFrame(rng.standard_normal((30, 4)))
     labels = pd.Series(rng.choice(["x", "y", "z"], 30))
-    panels = plots_context.same_units({"alone": table[20:], "together": table[20:] + 1}, labels, table[:20]).axes
+    panels = nl.plots.same_units({"alone": table[20:], "together": table[20:] + 1}, labels, table[:20]).axes
     assert len(panels) == 2 and sum(len(points.get_offsets()) for points in panels[0].collections) == 10
     many, more = pd.DataFrame(rng.standard_normal((60, 4))), pd.Series(rng.choice(["x", "y", "z"], 61))
-    crowd, outlier = plots_context.same_units({"crowd": many, "outlier": 1e4 + pd.DataFrame(np.eye(4)[:1], index=[60])}, more, many).axes
+    crowd, outlier = nl.plots.same_units({"crowd": many, "outlier": 1e4 + pd.DataFrame(np.eye(4)[:1], index=[60])}, more, many).axes
     assert "(1 of 1 lie outside)" in outlier.get_xlabel() and np.ptp(crowd.get_xlim()) < 20
-    shown = plots_context.against_truth(table[0], pd.DataFrame({"same": table[0], "opposite": -table[0]}), labels, "influence").axes
+    shown = nl.plots.against_truth(table[0], pd.DataFrame({"same": table[0], "opposite": -table[0]}), labels, "influence").axes
     assert [axes.get_title() for axes in shown] == ["rank correlation +1.00", "rank correlation -1.00"]
-    summary = pd.DataFrame({"method": ["NuCLR", "VICReg"], "estimate": [0.5, 0.4], "low": 0.3, "high": 0.6})
-    axes = plots_context.variants(summary, pd.DataFrame({"method": ["NuCLR", "NuCLR"], "macro_f1": [0.45, 0.55]}), 0.25).axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["NuCLR", "VICReg"] and axes.get_xlabel().startswith("macro F1")

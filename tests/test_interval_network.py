@@ -6,8 +6,8 @@ import torch
 from sklearn.base import clone
 
 import nuclr_lite as nl
-from nuclr_lite import interval_network
-from nuclr_lite.interval_network import N_BINS, IntervalNetwork, interval_windows
+from nuclr_lite.experiments import interval_network
+from nuclr_lite.experiments.interval_network import N_BINS, IntervalNetwork, interval_windows
 
 
 def gamma_recordings(shapes, n_animals=4, n_units=24, duration_s=60.0, seed=0):

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 import course
 import nuclr_lite as nl
 from helpers import TINY
-from nuclr_lite.pretraining import learning_rate
+from nuclr_lite.steps import learning_rate
 
 
 @pytest.fixture(scope="module")

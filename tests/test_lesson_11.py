@@ -9,8 +9,8 @@ import pytest
 import course
 import nuclr_lite as nl
 from helpers import spikes, trains_of, two_units_each, with_trains
-from nuclr_lite.retrieval import nearest_units, neighbours_agree, within_recording
-from nuclr_lite.wording import in_words
+from nuclr_lite.analysis.retrieval import nearest_units, neighbours_agree, within_recording
+from nuclr_lite.analysis.wording import in_words
 from test_official import checkpoint, model, official_state
 
 lesson = course.definitions(course.HERE / "11_your_data.py")

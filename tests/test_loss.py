@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import nuclr_lite as nl
 from helpers import randomise, relative_error, shared
-from nuclr_lite.vicreg import VICReg
+from nuclr_lite.loss import VICReg
 
 DIM = 6
 IDS = st.lists(st.integers(0, 7), unique=True, max_size=5)              # in any order

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import nuclr_lite as nl
 from allen_server import Fault, Server
 from helpers import shared
-from nuclr_lite.intervals import covered
+from nuclr_lite.files.intervals import covered
 from nuclr_lite.sources.nwb import read_nwb
-from nuclr_lite.sources.nwb_opening import name_in, without_secrets
+from nuclr_lite.sources.nwb.opening import name_in, without_secrets
 
 pynwb = pytest.importorskip("pynwb")
 from pynwb.epoch import TimeIntervals
@@ -651,7 +651,7 @@ def test_connection_lost_while_data_are_read(tmp_path):
 def test_garbage_collection_in_another_thread_does_not_stop_the_reading(tmp_path, monkeypatch):
     """HDF5 objects that are collected while HDF5 waits for the network would wait for HDF5."""
     pytest.importorskip("aiohttp", reason="reading over the network needs aiohttp")
-    monkeypatch.setattr("nuclr_lite.sources.nwb_opening.SILENCE_S", 3.0)
+    monkeypatch.setattr("nuclr_lite.sources.nwb.opening.SILENCE_S", 3.0)
     path = write(with_spikes(), tmp_path / "a.nwb")
     thresholds = gc.get_threshold()
     gc.set_threshold(10**8)

@@ -5,7 +5,7 @@ import pytest
 
 import nuclr_lite as nl
 from helpers import shared
-from nuclr_lite.sources.optotagging import OptotagConfig, cell_type_of_genotype, optotag_units, select_pulses
+from nuclr_lite.sources.allen.optotagging import OptotagConfig, cell_type_of_genotype, optotag_units, select_pulses
 
 START_S = 9000.0
 

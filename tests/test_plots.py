@@ -1,4 +1,6 @@
 """Figures are drawn for every kind of input, with units on their axes, and leave the user's settings alone."""
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -6,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import nuclr_lite as nl
-from nuclr_lite.sources.simulated import CALCIUM, SPIKES, replace
+from nuclr_lite.sources.simulated import CALCIUM, SPIKES
 
 
 @pytest.mark.parametrize("config, modality", [(SPIKES, "spikes"), (CALCIUM, "calcium")])
@@ -71,3 +73,12 @@ def test_curves_show_bands_dots_and_where_nothing_is_known():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["NuCLR", "hand", "chance"]
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert len(dotted) == 1 and dotted[0].get_xdata().min() > 4
+
+
+def test_single_results_beside_their_means():
+    table = pd.DataFrame({"method": ["NuCLR", "VICReg", "chance"], "metric": "macro_f1", "estimate": [0.5, 0.4, 0.25], "low": 0.2, "high": 0.6})
+    single = pd.DataFrame({"method": ["NuCLR", "NuCLR"], "macro_f1": [0.45, 0.55]})
+    axes = nl.plots.scores(table, dots=single).axes[0]
+    assert axes.get_xlabel() == "macro F1 (small dots: single seeds)"
+    assert [0.45, 0.55] in [list(line.get_xdata()) for line in axes.lines]
+    assert {0.25, 0.5} <= {line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1}

@@ -8,10 +8,11 @@ import torch
 
 import nuclr_lite as nl
 from helpers import TINY
-from nuclr_lite import example, pretraining
+from nuclr_lite.experiments import example
+from nuclr_lite.__main__ import main
 from nuclr_lite.sources.folder import read_folder
 from nuclr_lite.sources.simulated import SPIKES
-from nuclr_lite.storage import sha256
+from nuclr_lite.files.storage import sha256
 
 README = example.PLACES[1].parent / "README.md"
 
@@ -40,7 +41,7 @@ def test_the_example_encoder_is_the_one_that_is_described():
     assert sha256(file) == fingerprint
     assert sum(path.stat().st_size for path in file.parent.iterdir()) < 1e6
     pretrained = nl.example_encoder()
-    assert pretrained.preset == nl.PRESETS["quick"], "the preset has changed: make the encoder again, with python -m nuclr_lite.example"
+    assert pretrained.preset == nl.PRESETS["quick"], "the preset has changed: make the encoder again, with python -m nuclr_lite.experiments.example"
     assert pretrained.trained_on["animal_id"].tolist() == [f"animal0-{number:03d}" for number in range(14)]
     assert pretrained.history["step"].iloc[-1] == pretrained.preset.train.steps
 
@@ -69,12 +70,12 @@ def test_from_the_command_line(recordings, tmp_path, capsys):
     held_out = recordings[1].animal_id
     options = [str(tmp_path / "recordings"), "--out", str(tmp_path / "run"), "--cpu", "--hold-out", held_out,
                "--set", "steps", "2", "--set", "dim", "8", "--set", "tokens_per_window", "2", "--set", "batch_size", "2", "--set", "kept_share", "[1.0, 1.0]"]
-    pretraining.main(options)
+    main(["pretrain", *options])
     assert "2 steps on 2 recordings" in capsys.readouterr().out
     trained = nl.Pretrained.load(tmp_path / "run")
     assert held_out not in trained.trained_on["animal_id"].tolist() and trained.preset.model.dim == 8 and trained.preset.views.kept_share == (1.0, 1.0)
     with pytest.raises(SystemExit):
-        pretraining.main([*options[:4], "--hold-out", "nobody"])
+        main(["pretrain", *options[:4], "--hold-out", "nobody"])
     assert "--hold-out names ['nobody']" in capsys.readouterr().err
 
 

@@ -23,14 +23,14 @@ SCRIPT = """
 import sys
 from safetensors.torch import save_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
-from nuclr_lite import pretraining
+from nuclr_lite.__main__ import main
 import os
 from helpers import gradients_of
 def look(optimizer, args, kwargs):
     if not os.path.exists(sys.argv[1]) and os.environ["RANK"] == "0":
         save_file(gradients_of(optimizer), sys.argv[1])
 register_optimizer_step_pre_hook(look)
-pretraining.main(sys.argv[2:])
+main(["pretrain", *sys.argv[2:]])
 """
 
 

@@ -20,8 +20,10 @@ import pytest
 import nuclr_lite as nl
 from allen_server import Server
 from helpers import TINY, shared
-from nuclr_lite.sources import brainsets, bugeon, figshare, ibl, nwb, steinmetz
-from nuclr_lite.sources.transfer import DownloadError
+from nuclr_lite.sources.published import brainsets, bugeon, ibl, steinmetz
+from nuclr_lite.sources.download import figshare
+from nuclr_lite.sources import nwb
+from nuclr_lite.sources.download.transfer import DownloadError
 
 AREAS = ["VISp", "VISpm", "LP", "PO", "POST", "CA1", "MRN", "SCm", "SCs", "MOs", "root", "ACA"]
 REGIONS = ["VIS", "VIS", "TH", "TH", "HPF", "HPF", "MB", "MB", "MB", None, None, None]

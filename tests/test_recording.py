@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import nuclr_lite as nl
 from helpers import clock, spikes
-from nuclr_lite.intervals import frame_ranges
-from nuclr_lite.storage import atomic_file
-from nuclr_lite.tables import read_table, tidy_units, write_table
+from nuclr_lite.files.intervals import frame_ranges
+from nuclr_lite.files.storage import atomic_file
+from nuclr_lite.files.tables import read_table, tidy_units, write_table
 
 TRAINS = ([1.0, 2.5, 4.0], [0.5, 3.0])
 IDS = dict(recording_id="rec", animal_id="animal")

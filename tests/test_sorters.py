@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from nuclr_lite.sources.objects import _one_value, from_long_table, from_pynapple, from_spikeinterface
+from nuclr_lite.sources.objects import one_value, from_long_table, from_pynapple, from_spikeinterface
 from nuclr_lite.sources.phy import read_phy
 
 RATE = 30000.0
@@ -217,7 +217,7 @@ def test_columns_of_all_kinds():
     columns = {"whole": pd.array([1, 2], dtype="Int64"), "count": pd.array([1, None], dtype="Int64"), "flag": pd.array([True, None], dtype="boolean"),
                "text": pd.array(["a", None], dtype="string"), "kind": pd.Categorical(["x", None]), "when": pd.to_datetime(["2020-01-01"] * 2)}
     with pytest.warns(UserWarning, match="r: left out what has no one number or text a unit: when"):
-        held = _one_value({name: pd.Series(column) for name, column in columns.items()}, ["u", "v"], "r")
+        held = one_value({name: pd.Series(column) for name, column in columns.items()}, ["u", "v"], "r")
     units = nl.Recording.from_spike_trains([[1.0], [2.0]], held, recording_id="r", animal_id="m").units
     assert units["whole"].dtype == np.int64 and units[["text", "kind"]].values.tolist() == [["a", "x"], [None, None]]
     np.testing.assert_array_equal(units[["count", "flag"]], [[1, 1], [np.nan, np.nan]])

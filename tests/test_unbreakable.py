@@ -398,7 +398,7 @@ def test_a_burst_of_a_unit_takes_no_time():
     assert np.isfinite(features["all"].to_numpy()).all()
     few = np.sort(rng.uniform(0, 4, 300))
     gaps = np.array([b - a for i, a in enumerate(few) for b in few[i + 1 :]])
-    np.testing.assert_array_equal(nl.baselines._autocorrelogram(few, np.ones(300)), np.histogram(gaps[gaps < 2], nl.baselines.LAG_EDGES_S)[0])
+    np.testing.assert_array_equal(nl.baselines.autocorrelogram(few, np.ones(300)), np.histogram(gaps[gaps < 2], nl.baselines.LAG_EDGES_S)[0])
 
 
 def test_labels_and_animals_that_can_be_taken_for_one_another():

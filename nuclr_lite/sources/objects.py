@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ..intervals import covered
+from ..files.intervals import covered
 from ..recording import Recording
 
 
@@ -97,10 +97,10 @@ def _labels(sorting, analyzer, recording_id: str) -> pd.DataFrame:
                 columns |= dict(analyzer.get_extension(name).get_data().reindex(sorting.unit_ids).items())
         if analyzer.has_extension("unit_locations"):
             columns |= dict(zip(("x_um", "y_um", "z_um"), analyzer.get_extension("unit_locations").get_data().T))
-    return _one_value(columns, sorting.unit_ids, recording_id)
+    return one_value(columns, sorting.unit_ids, recording_id)
 
 
-def _one_value(columns: dict, ids, recording_id: str) -> pd.DataFrame:
+def one_value(columns: dict, ids, recording_id: str) -> pd.DataFrame:
     """The columns that hold one number or one text a unit, indexed by unit id; a warning names the others."""
     held = {}
     for name, column in columns.items():
@@ -133,7 +133,7 @@ def from_pynapple(data, *, animal_id: str, recording_id: str, probe_id: str | No
     if not isinstance(data, (nap.TsGroup, nap.TsdFrame)):
         raise TypeError(f"{recording_id}: this is a {type(data).__name__}; give a pynapple TsGroup (spikes) or TsdFrame (traces).")
     ids = pd.Index(data.keys() if isinstance(data, nap.TsGroup) else data.columns)
-    labels = _one_value({name: data.get_info(name).to_numpy() for name in data.metadata_columns}, ids, recording_id)
+    labels = one_value({name: data.get_info(name).to_numpy() for name in data.metadata_columns}, ids, recording_id)
     support = np.asarray(data.time_support.values, dtype=np.float64)
     common = dict(recording_id=recording_id, animal_id=animal_id, probe_id=probe_id, epochs=epochs,
                   provenance={"source": "pynapple", "class": type(data).__name__})

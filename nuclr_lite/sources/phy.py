@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..files.phy_folder import phy_spikes
 from ..recording import Recording
-from .alf import trains_of
+from .reading import trains_of
 
 
 def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = None, probe_id: str | None = None,
@@ -44,7 +45,7 @@ def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = N
         shapes; damaged files; a table without cluster_id; no cluster in `groups`; and what `Recording` itself refuses.
     """
     folder = Path(folder)
-    times, clusters = _spikes(folder)
+    times, clusters = phy_spikes(folder)
     rate = _sampling_rate(folder, sampling_rate_hz)
     ids = np.unique(clusters)
     trains = trains_of(times / rate, clusters, ids)
@@ -64,47 +65,6 @@ def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = N
     return Recording.from_spike_trains(
         trains, units, intervals, recording_id=name if recording_id is None else recording_id, animal_id=animal_id, probe_id=probe_id,
         epochs=epochs, provenance={"source": "phy", "folder": name, "sampling_rate_hz": rate})
-
-
-def cluster_ids(folder: Path) -> np.ndarray:
-    """The ids of the clusters that have spikes, in order."""
-    return np.unique(_spikes(folder)[1])
-
-
-def _spikes(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Sample and cluster of every spike, (S,) float64 and (S,) int64, in the files' order."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; give the one that holds spike_times.npy.")
-    files = [folder / "spike_times.npy", folder / "spike_clusters.npy"]
-    if not files[1].is_file():
-        files[1] = folder / "spike_templates.npy"           # what Phy shows until somebody merges or splits
-    for file, what in zip(files, ("spike_times.npy", "spike_clusters.npy nor spike_templates.npy")):
-        if not file.is_file():
-            raise FileNotFoundError(f"{folder}: there is no {what}; give the folder that Kilosort wrote and Phy opens.")
-    times, clusters = (_whole_numbers(file) for file in files)
-    if len(times) != len(clusters):
-        raise ValueError(f"{folder}: {files[0].name} has {len(times):,} spikes and {files[1].name} has {len(clusters):,}; "
-                         "one of them is of another sorting or was cut short: copy both again.")
-    if not len(times):
-        raise ValueError(f"{files[0]}: holds no spikes; check the sorting.")
-    return times.astype(np.float64), clusters.astype(np.int64)
-
-
-def _whole_numbers(file: Path) -> np.ndarray:
-    """The numbers in `file`, flat. MATLAB writes (n, 1), and sometimes whole numbers as float64."""
-    try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{file}: can't be read as a .npy file of numbers ({error}); copy it again.") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
-        raise ValueError(f"{file}: holds no whole numbers; it is not what Kilosort writes: copy it again.")
-    if array.size and array.size != max(array.shape, default=0):
-        raise ValueError(f"{file}: has shape {array.shape}; one number a spike is needed, (n,) or (n, 1).")
-    array = array.ravel()
-    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.round(array))).all():
-        raise ValueError(f"{file}: holds numbers that aren't whole, so these are no samples and no cluster ids. If they are times "
-                         "in seconds, give one array a unit to Recording.from_spike_trains, or a table to from_long_table.")
-    return array
 
 
 def _sampling_rate(folder: Path, given: float | None) -> float:

@@ -1,10 +1,10 @@
-"""What readers of several formats share: which units to keep, frames on a regular grid, errors on one line."""
+"""What readers of several formats share: which units to keep, spikes by unit, frames on a regular grid, errors on one line."""
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from ..intervals import covered
+from ..files.intervals import covered
 
 
 def kept_rows(labels: pd.DataFrame, keep: str | None, file) -> np.ndarray:
@@ -21,6 +21,13 @@ def kept_rows(labels: pd.DataFrame, keep: str | None, file) -> np.ndarray:
     if not len(kept):
         raise ValueError(f"{file}: keep={keep!r} holds for none of its {len(labels)} units; loosen it.")
     return kept
+
+
+def trains_of(times: np.ndarray, clusters: np.ndarray, wanted) -> list[np.ndarray]:
+    """The spike times of each unit number in `wanted`, in order."""
+    order = np.argsort(clusters, kind="stable")
+    times, clusters = times[order], clusters[order]
+    return [times[first:stop] for first, stop in zip(np.searchsorted(clusters, wanted, "left"), np.searchsorted(clusters, wanted, "right"))]
 
 
 def on_grid(traces: np.ndarray, timestamps: np.ndarray, where: str):

@@ -1,0 +1,5 @@
+"""Published data sets, each read as it was published: `steinmetz`, `ibl`, `bugeon`, `brainsets`.
+
+Lives here: a file a data set, and `alf`, the form that several of them share.
+May import what `sources/` may, and `download/`.
+"""
