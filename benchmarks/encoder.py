@@ -1,10 +1,13 @@
-"""Encoder forward + backward against a plain reference of the same mathematics, side by side in one run.
+"""Encoder forward + backward against a plain reference of the same mathematics, side by side in one
+run.
 
     python benchmarks/encoder.py [--size paper|quick] [--repeats 5] [--out results/benchmark_encoder.csv]
 
-For each setting the two are timed in turn (ours, plain, ours, plain, ...); the ratio is the median over the pairs of
-plain / ours, so above 1 ours is faster. Both are first compared: they must agree to 1e-5.
+For each setting the two are timed in turn (ours, plain, ours, plain, ...); the ratio is the median
+over the pairs of plain / ours, so above 1 ours is faster. Both are first compared: they must agree
+to 1e-5.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,18 +27,31 @@ GROWTH = {"units": [15, 30, 60, 120], "tokens": [5, 10, 20], "populations": [2, 
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=["paper", "quick"], default="paper")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     preset = nl.PRESETS["paper-spikes" if options.size == "paper" else "quick"]
-    settings = [BASE] + [BASE | {name: value} for name, values in GROWTH.items() for value in values if value != BASE[name]]
-    rows = [measure(preset.model, setting, options.repeats, options.seed) for setting in tqdm(settings, unit="setting")]
+    settings = [BASE] + [
+        BASE | {name: value}
+        for name, values in GROWTH.items()
+        for value in values
+        if value != BASE[name]
+    ]
+    rows = [
+        measure(preset.model, setting, options.repeats, options.seed)
+        for setting in tqdm(settings, unit="setting")
+    ]
     table = pd.DataFrame(rows)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads, size {options.size}, seed {options.seed}; "
-          f"medians of {options.repeats} pairs; population sizes vary by +-50 % around `units`")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads, size {options.size},"
+        f" seed {options.seed}; medians of {options.repeats} pairs; population sizes vary by +-50 %"
+        " around `units`"
+    )
     print(table.round(3).to_string(index=False))
     if options.out:
         table.to_csv(options.out, index=False, float_format="%.4f")
@@ -52,7 +68,10 @@ def measure(config: nl.ModelConfig, setting: dict, repeats: int, seed: int) -> d
         model = nl.NuCLR(config)
     spread = torch.linspace(0.5, 1.5, setting["populations"])
     sizes = (setting["units"] * spread).round().long()
-    tokens = torch.poisson(torch.full((int(sizes.sum()), config.tokens_per_window, config.samples_per_token), 0.1), generator=generator)
+    tokens = torch.poisson(
+        torch.full((int(sizes.sum()), config.tokens_per_window, config.samples_per_token), 0.1),
+        generator=generator,
+    )
     ours, plain = model(tokens, sizes), plain_forward(model, tokens, sizes)
     error = ((ours - plain).norm() / plain.norm()).item()
     if error > 1e-5:
@@ -65,11 +84,16 @@ def measure(config: nl.ModelConfig, setting: dict, repeats: int, seed: int) -> d
         return time.perf_counter() - started
 
     runs = {"ours": model, "plain": lambda *views: plain_forward(model, *views)}
-    for forward in runs.values():                              # warm up
+    for forward in runs.values():  # warm up
         seconds(forward)
     pairs = np.array([[seconds(forward) for forward in runs.values()] for _ in range(repeats)])
-    return {**setting, "units_in_all": int(sizes.sum()), "ours_s": np.median(pairs[:, 0]), "plain_s": np.median(pairs[:, 1]),
-            "plain_over_ours": np.median(pairs[:, 1] / pairs[:, 0])}
+    return {
+        **setting,
+        "units_in_all": int(sizes.sum()),
+        "ours_s": np.median(pairs[:, 0]),
+        "plain_s": np.median(pairs[:, 1]),
+        "plain_over_ours": np.median(pairs[:, 1] / pairs[:, 0]),
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The encoder's mathematics written out plainly: one population at a time, no fused kernel. Slow, and easy to check."""
+"""The encoder's mathematics written out plainly: one population at a time, no fused kernel.
+
+Slow, and easy to check.
+"""
+
 from __future__ import annotations
 
 import math
@@ -11,7 +15,9 @@ from nuclr_lite import NuCLR
 
 
 def plain_forward(model: NuCLR, tokens: Tensor, population_sizes: Tensor) -> Tensor:
-    """What `model(tokens, population_sizes)` computes in evaluation mode: (units, L, P) -> (units, D)."""
+    """What `model(tokens, population_sizes)` computes in evaluation mode: (units, L, P) -> (units,
+    D).
+    """
     return torch.cat([_population(model, x) for x in tokens.split(population_sizes.tolist())])
 
 
@@ -41,17 +47,19 @@ def _heads(layer, x: Tensor) -> Tensor:
 def _temporal(layer, x: Tensor) -> Tensor:
     head_dim = layer.qkv.out_features // 3 // layer.heads
     q, k, v = (_turn(part, layer.rotary, head_dim, 1) for part in _heads(layer, x))
-    read = _turn(_attend(q, k, v), layer.rotary, head_dim, -1)                 # (heads, units, L, head_dim)
+    read = _turn(_attend(q, k, v), layer.rotary, head_dim, -1)  # (heads, units, L, head_dim)
     return layer.out(read.permute(1, 2, 0, 3).flatten(2))
 
 
 def _spatial(layer, x: Tensor) -> Tensor:
-    q, k, v = (part.transpose(1, 2) for part in _heads(layer, x))              # (heads, L, units, head_dim)
+    q, k, v = (part.transpose(1, 2) for part in _heads(layer, x))  # (heads, L, units, head_dim)
     return layer.out(_attend(q, k, v).permute(2, 1, 0, 3).flatten(2))
 
 
 def _turn(x: Tensor, rotary, head_dim: int, direction: int) -> Tensor:
-    """Turn each pair of dimensions that turns with the rotation's 2 x 2 matrix; `turn` (L, pairs, 2) holds cosine and sine."""
+    """Turn each pair of dimensions that turns with the rotation's 2 x 2 matrix; `turn` (L,
+    pairs, 2) holds cosine and sine.
+    """
     turned = x.clone()
     for pair in rotary.turn[..., 1].any(dim=0).nonzero().flatten().tolist():
         a, b = x[..., 2 * pair], x[..., 2 * pair + 1]

@@ -11,36 +11,51 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/06_decoding.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/06_decoding.ipynb)
 #
-# **You will learn** to read cell type and brain area from frozen vectors,
-# to put an honest interval around the score, and
-# to build the table that a sceptical reader asks for: baselines that could win, controls, differences with intervals.
+# **You will learn** to read cell type and brain area from frozen vectors, to put an honest interval
+# around the score, and to build the table that a sceptical reader asks for: baselines that could
+# win, controls, differences with intervals.
 #
-# **Needs** nothing but this repository. **Takes** about 7 minutes on a laptop (2 cores) the first time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with
-# `07_zero_shot`, `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
+# **Needs** nothing but this repository. **Takes** about 7 minutes on a laptop (2 cores) the first
+# time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with `07_zero_shot`,
+# `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
 #
-# A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if the most frequent class
-# is 90 % of the units; and any score can come from something other than what you believe. So a score never stands alone here.
+# A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if
+# the most frequent class is 90 % of the units; and any score can come from something other than
+# what you believe. So a score never stands alone here.
 #
-# **Predict**: in these *simulated* animals a unit's type shows in how it goes with the population, and hardly in anything of its own. Which rows of the table below will be at chance?
+# **Predict**: in these *simulated* animals a unit's type shows in how it goes with the population,
+# and hardly in anything of its own. Which rows of the table below will be at chance?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
-if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+
+# Colab and the like; numpy and torch stay as they are
+if importlib.util.find_spec("nuclr_lite") is None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
+        ],
+        check=True,
+    )
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
-profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
-source = "simulated"           # "simulated", or a folder of saved recordings (one subfolder each)
-modality = "spikes"            # "spikes" or "calcium"
-label_columns = ["cell_type", "area"]   # what to decode
-runs_dir = "../runs"           # where results are kept; a run that was stopped goes on from there
-jobs = 0                       # processes; 0: one for each core
-encoder_seeds = 0              # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, one at "laptop"
-training_steps = 0             # optimiser steps; 0: the profile's
-scores_csv = ""                # also write the table of all results here; "": nowhere
-seed = 0                       # of the resampling below; the encoders have their own seeds
+# "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
+profile = "laptop"
+source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+modality = "spikes"  # "spikes" or "calcium"
+label_columns = ["cell_type", "area"]  # what to decode
+runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
+jobs = 0  # processes; 0: one for each core
+encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, one at "laptop"
+training_steps = 0  # optimiser steps; 0: the profile's
+scores_csv = ""  # also write the table of all results here; "": nowhere
+seed = 0  # of the resampling below; the encoders have their own seeds
 
 # %%
 import numpy as np
@@ -54,25 +69,36 @@ from nuclr_lite.experiments import methods
 # %% [markdown]
 # ## 1 · The experiment, as data
 #
-# In the *transductive* protocol all animals that are decoded took part in pretraining; no label did. The classifier then learns from four fifths of the units
-# and is asked about the rest, in turn. It is the easiest of three protocols (`07_zero_shot` has the other two), and the right one for
-# "I have labels for a part of my neurons; what are the rest?" (Six animals are left out altogether, so that the encoders are those of `07_zero_shot`.)
+# In the *transductive* protocol all animals that are decoded took part in pretraining; no label
+# did. The classifier then learns from four fifths of the units and is asked about the rest, in
+# turn. It is the easiest of three protocols (`07_zero_shot` has the other two), and the right one
+# for "I have labels for a part of my neurons; what are the rest?" (Six animals are left out
+# altogether, so that the encoders are those of `07_zero_shot`.)
 #
-# Two encoders (one training of each here; `encoder_seeds` asks for more): NuCLR, and the same with spatial attention off, which reads each unit's own activity with everything that a transformer can
+# Two encoders (one training of each here; `encoder_seeds` asks for more): NuCLR, and the same with
+# spatial attention off, which reads each unit's own activity with everything that a transformer can
 # make of it, and never looks at a neighbour. And what needs no pretraining:
 #
-# - **hand features** look at each unit alone: its rate, its inter-spike intervals, its autocorrelogram, all of them; *tuned* and *boosting*: with a classifier that is
-#   chosen inside the training folds;
-# - **interval network**: a supervised network on histograms of intervals, window by window, in the spirit of LOLCAT, an earlier method;
-# - **coupling to the population**: the correlation of a unit with the sum of the others, lag by lag; also by hand, but by someone who knows how this simulation works;
-# - the **untrained encoder** has the architecture and random weights: how much comes from looking at the population at all?
-# - **shuffled labels** (within each animal): what the probe makes of noise; **chance**: a label drawn evenly, once a seed (expected here: 0.24 for four types, 0.33 for three areas; the rest is luck). What learned
-#   nothing can score *below* it: guesses that prefer one class have a lower macro F1 (always `Exc`: 0.14).
+# - **hand features** look at each unit alone: its rate, its inter-spike intervals, its
+#   autocorrelogram, all of them; *tuned* and *boosting*: with a classifier that is chosen inside
+#   the training folds;
+# - **interval network**: a supervised network on histograms of intervals, window by window, in the
+#   spirit of LOLCAT, an earlier method;
+# - **coupling to the population**: the correlation of a unit with the sum of the others, lag by
+#   lag; also by hand, but by someone who knows how this simulation works;
+# - the **untrained encoder** has the architecture and random weights: how much comes from looking
+#   at the population at all?
+# - **shuffled labels** (within each animal): what the probe makes of noise; **chance**: a label
+#   drawn evenly, once a seed (expected here: 0.24 for four types, 0.33 for three areas; the rest is
+#   luck). What learned nothing can score *below* it: guesses that prefer one class have a lower
+#   macro F1 (always `Exc`: 0.14).
 
 # %%
-size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
-        "laptop": dict(n_animals=20, n_held_out=6, changes={}),
-        "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000})}[profile]
+size = {
+    "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
+    "laptop": dict(n_animals=20, n_held_out=6, changes={}),
+    "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
+}[profile]
 size["seeds"] = tuple(range(encoder_seeds or (5 if profile == "full" else 1)))
 size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
@@ -81,23 +107,36 @@ preset = "quick" if modality == "spikes" else "quick-calcium"
 ending = f"{profile}-{len(size['seeds'])}" + f"-{training_steps}-steps" * bool(training_steps)
 
 # %%
-todo = {label: experiments.Experiment(
-            name=f"decoding-{modality}-{label}-{ending}", label=label, protocol="transductive", source=source,
-            modality=modality, preset=preset, encoders=encoders, baselines=baselines, **size)
-        for label in label_columns}
+todo = {
+    label: experiments.Experiment(
+        name=f"decoding-{modality}-{label}-{ending}",
+        label=label,
+        protocol="transductive",
+        source=source,
+        modality=modality,
+        preset=preset,
+        encoders=encoders,
+        baselines=baselines,
+        **size,
+    )
+    for label in label_columns
+}
 todo[label_columns[0]]
 
 # %%
-tables = {label: experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
-          for label, experiment in todo.items()}
+tables = {
+    label: experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
+    for label, experiment in todo.items()
+}
 if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
 where = "simulated" if source == "simulated" else tables[label_columns[0]]["dataset"].iloc[0]
 
 # %% [markdown]
-# How NuCLR was trained.
-# Left: the loss and its two parts; lower is better for each. *Attraction*: how far apart a unit's two vectors lie; it may rise if *repulsion*, how close other units come, falls more. Middle: thin, single
-# batches; thick, their running mean. Right: how many dimensions the vectors use (RankMe); near 1 is collapse.
+# How NuCLR was trained. Left: the loss and its two parts; lower is better for each. *Attraction*:
+# how far apart a unit's two vectors lie; it may rise if *repulsion*, how close other units come,
+# falls more. Middle: thin, single batches; thick, their running mean. Right: how many dimensions
+# the vectors use (RankMe); near 1 is collapse.
 
 # %%
 nl.plots.history(experiments.trained(todo[label_columns[0]], runs_dir).history)
@@ -105,35 +144,42 @@ nl.plots.history(experiments.trained(todo[label_columns[0]], runs_dir).history)
 # %% [markdown]
 # ## 2 · The probe, and the metric by hand
 #
-# The probe standardises each dimension and fits a logistic regression (L2, C = 1, classes balanced by weight). It is deliberately weak: a strong
-# classifier could dig out of a vector what the encoder merely failed to destroy.
+# The probe standardises each dimension and fits a logistic regression (L2, C = 1, classes balanced
+# by weight). It is deliberately weak: a strong classifier could dig out of a vector what the
+# encoder merely failed to destroy.
 #
-# **Macro F1**: for each class $F_1 = \dfrac{2\,\mathrm{hits}}{\mathrm{true} + \mathrm{predicted}}$, then the plain mean over classes, so that a
-# rare type weighs as much as a frequent one. Six units, two types:
+# **Macro F1**: for each class $F_1 = \dfrac{2\,\mathrm{hits}}{\mathrm{true} + \mathrm{predicted}}$,
+# then the plain mean over classes, so that a rare type weighs as much as a frequent one. Six units,
+# two types:
 
 # %%
 true = np.array(["Exc", "Exc", "Exc", "Exc", "Sst", "Sst"])
 predicted = np.array(["Exc", "Exc", "Exc", "Sst", "Sst", "Exc"])
-exc = 2 * 3 / (4 + 4)          # 3 hits, 4 true, 4 predicted
-sst = 2 * 1 / (2 + 2)          # 1 hit, 2 true, 2 predicted
+exc = 2 * 3 / (4 + 4)  # 3 hits, 4 true, 4 predicted
+sst = 2 * 1 / (2 + 2)  # 1 hit, 2 true, 2 predicted
 assert np.isclose((exc + sst) / 2, f1_score(true, predicted, average="macro"))
 (exc + sst) / 2
 
 # %% [markdown]
-# We compute it **once, over the pooled predictions of all folds**. In the real data a left-out animal often has one single
-# labelled type; an F1 per fold and a mean over folds would then be a number without meaning. Here are NuCLR's, pooled:
+# We compute it **once, over the pooled predictions of all folds**. In the real data a left-out
+# animal often has one single labelled type; an F1 per fold and a mean over folds would then be a
+# number without meaning. Here are NuCLR's, pooled:
 
 # %%
 first = tables[label_columns[0]].iloc[0]
 predictions = experiments.predictions(todo[label_columns[0]], runs_dir, first)
-assert np.isclose(f1_score(predictions["true"], predictions["predicted"], average="macro"), first["macro_f1"])
+assert np.isclose(
+    f1_score(predictions["true"], predictions["predicted"], average="macro"), first["macro_f1"]
+)
 nl.plots.confusion(predictions, title=f"NuCLR on {label_columns[0]}, transductive ({where})")
 
 # %% [markdown]
 # ## 3 · How sure?
 #
-# The units of an animal share its state, its electrode and its surgeon. Resampling *units* pretends that they are independent
-# and in general gives intervals that are too narrow; we resample **animals**. Both intervals, for NuCLR's score:
+# The units of an animal share its state, its electrode and its surgeon. Resampling *units* pretends
+# that they are independent and in general gives intervals that are too narrow; we resample
+# **animals**. Both intervals, for NuCLR's score:
+
 
 # %%
 def interval_over_units(rows, n_resamples=300, seed=0):
@@ -146,19 +192,26 @@ def interval_over_units(rows, n_resamples=300, seed=0):
 
 # %%
 summaries = {label: comparison.summary(experiment, runs_dir) for label, experiment in todo.items()}
-intervals = {"over units": interval_over_units(predictions, seed=seed),
-             "over animals": first[["macro_f1_low", "macro_f1_high"]].to_numpy(float)}
+intervals = {
+    "over units": interval_over_units(predictions, seed=seed),
+    "over animals": first[["macro_f1_low", "macro_f1_high"]].to_numpy(float),
+}
 pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 
 # %% [markdown]
-# In the run shown here the interval over animals is *not* wider: simulated animals are so alike that drawing whole animals changes little. In real data, where animals differ, it is.
+# In the run shown here the interval over animals is *not* wider: simulated animals are so alike
+# that drawing whole animals changes little. In real data, where animals differ, it is.
 #
-# Neither interval knows that an encoder trained again, with another seed, is another encoder. `encoder_seeds = 2` trains a second one of each kind (it takes twice as long), and every interval
-# below then resamples **seeds** too. Here the second scored 0.931 for the cell type and 0.626 for the area, where the first has 0.945 and 0.684 (`results/two_seeds`): the area's interval is too narrow by about that much.
+# Neither interval knows that an encoder trained again, with another seed, is another encoder.
+# `encoder_seeds = 2` trains a second one of each kind (it takes twice as long), and every interval
+# below then resamples **seeds** too. Here the second scored 0.931 for the cell type and 0.626 for
+# the area, where the first has 0.945 and 0.684 (`results/two_seeds`): the area's interval is too
+# narrow by about that much.
 #
 # ## 4 · Compared with what?
 #
-# Dots: scores (means over seeds, where there are several). Bars: 95 % intervals over animals, and seeds. Dashed: the row *chance*.
+# Dots: scores (means over seeds, where there are several). Bars: 95 % intervals over animals, and
+# seeds. Dashed: the row *chance*.
 
 # %%
 nl.plots.scores(summaries[label_columns[0]], title=f"{label_columns[0]}, transductive ({where})")
@@ -169,22 +222,30 @@ nl.plots.scores(summaries[label_columns[-1]], title=f"{label_columns[-1]}, trans
 # %% [markdown]
 # ## 5 · Is the difference real?
 #
-# Two intervals that overlap can still belong to methods that differ on *every* animal. So the question is put to the **difference**: the same animals and seeds are drawn for both
-# methods, again and again. We call a difference significant if its 95 % interval leaves 0 out. (Each row by itself: if no method differed, about one row in twenty would still say so.)
+# Two intervals that overlap can still belong to methods that differ on *every* animal. So the
+# question is put to the **difference**: the same animals and seeds are drawn for both methods,
+# again and again. We call a difference significant if its 95 % interval leaves 0 out. (Each row by
+# itself: if no method differed, about one row in twenty would still say so.)
 
 # %%
-differences = {label: comparison.against(experiment, runs_dir) for label, experiment in todo.items()}
+differences = {
+    label: comparison.against(experiment, runs_dir) for label, experiment in todo.items()
+}
 differences = pd.concat(differences, names=["label"])
 differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# A row in which NuCLR is worse stays in the table like any other. In this simulation identity *is* a correlation with the population, so the feature made by someone who
-# knows that is hard to beat. NuCLR was not told so. In the run shown here it finds nearly all of it for the cell type (0.95 against 0.98), and much less for the area (0.68 against 0.99). In real data nobody knows what to write down by hand.
+# A row in which NuCLR is worse stays in the table like any other. In this simulation identity *is*
+# a correlation with the population, so the feature made by someone who knows that is hard to beat.
+# NuCLR was not told so. In the run shown here it finds nearly all of it for the cell type (0.95
+# against 0.98), and much less for the area (0.68 against 0.99). In real data nobody knows what to
+# write down by hand.
 #
 # ## 6 · Is it the label, or something that comes with it?
 #
-# A score shows that the vectors *carry* the label, not that they carry it for the reason you like. In a simulation we know the
-# truth and can look: is a unit's true coupling to its population in its vector, among units of one cell type and one animal?
+# A score shows that the vectors *carry* the label, not that they carry it for the reason you like.
+# In a simulation we know the truth and can look: is a unit's true coupling to its population in its
+# vector, among units of one cell type and one animal?
 
 # %%
 from sklearn.linear_model import RidgeCV
@@ -197,10 +258,14 @@ def read_coupling(embedding, units, cell_type):
     Other animals predict; animal means are taken off.
     """
     mine = units["cell_type"].eq(cell_type) & units.index.isin(embedding.index)
-    x, y, animal = embedding.loc[mine[mine].index], units.loc[mine, "state_coupling"], units.loc[mine, "animal_id"]
+    x, y, animal = (
+        embedding.loc[mine[mine].index],
+        units.loc[mine, "state_coupling"],
+        units.loc[mine, "animal_id"],
+    )
     ridge, folds = RidgeCV(np.logspace(-1, 4, 11)), GroupKFold(min(5, animal.nunique()))
     guess = cross_val_predict(ridge, x, y, groups=animal, cv=folds)
-    pairs = pd.DataFrame({"guess": guess, "true": y.to_numpy()})               # (units of the type, 2)
+    pairs = pd.DataFrame({"guess": guess, "true": y.to_numpy()})  # (units of the type, 2)
     return (pairs - pairs.groupby(animal.to_numpy()).transform("mean")).corr().iloc[0, 1]
 
 
@@ -213,8 +278,10 @@ if "state_coupling" in units:
     print({kind: round(read_coupling(embedding, units, kind), 2) for kind in kinds})
 
 # %% [markdown]
-# Coupling strength varies little within a type (a standard deviation of at most 0.05; least for `Sst`, whose strengths are cut off at 0.98). A correlation clearly above 0 says that the vector
-# carries graded coupling too: more than the label, and what the label may be read from. With under 200 units of a type (`Exc` has twice as many), one below about 0.15 could be luck.
+# Coupling strength varies little within a type (a standard deviation of at most 0.05; least for
+# `Sst`, whose strengths are cut off at 0.98). A correlation clearly above 0 says that the vector
+# carries graded coupling too: more than the label, and what the label may be read from. With under
+# 200 units of a type (`Exc` has twice as many), one below about 0.15 could be luck.
 
 # %% [markdown]
 # ## Exercises
@@ -224,40 +291,55 @@ if "state_coupling" in units:
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (fill in): two metrics from one table
 #
-# A confusion table has all that a score needs. Write a function that takes the counts (a row a true class, a column a predicted one) and returns **macro F1**, as in section 2, and
-# **balanced accuracy**: of each class the share that was found, then the plain mean over classes. No loop is needed.
+# A confusion table has all that a score needs. Write a function that takes the counts (a row a true
+# class, a column a predicted one) and returns **macro F1**, as in section 2, and **balanced
+# accuracy**: of each class the share that was found, then the plain mean over classes. No loop is
+# needed.
 #
-# By hand first. Ten `Exc`, of which 8 are called `Exc` and 2 `Sst`; two `Sst`, of which one is called `Exc` and one `Sst`: macro F1 is 0.621, balanced accuracy 0.650. Do your numbers agree? A class that is never predicted must not make you divide by 0.
+# By hand first. Ten `Exc`, of which 8 are called `Exc` and 2 `Sst`; two `Sst`, of which one is
+# called `Exc` and one `Sst`: macro F1 is 0.621, balanced accuracy 0.650. Do your numbers agree? A
+# class that is never predicted must not make you divide by 0.
+
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def two_metrics(counts):
     """Macro F1 and balanced accuracy of a confusion table.
 
-    counts (classes, classes): units by true class (row) and predicted class (column); every class has units.
-    Returns (macro F1, balanced accuracy).
+    counts (classes, classes): units by true class (row) and predicted class (column); every class
+    has units. Returns (macro F1, balanced accuracy).
     """
     ### BEGIN SOLUTION
-    hits, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)       # (classes,) each
+    # (classes,) each
+    hits, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     return np.mean(2 * hits / (true + predicted)), np.mean(hits / true)
     ### END SOLUTION
+
 
 # %% tags=["check"]
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
 by_hand, never_sst = np.array([[8, 2], [1, 1]]), np.array([[8, 0], [4, 0]])
-assert np.allclose(two_metrics(by_hand), (0.621, 0.650), atol=0.001), "not the two numbers found by hand"
+assert np.allclose(two_metrics(by_hand), (0.621, 0.650), atol=0.001), (
+    "not the two numbers found by hand"
+)
 assert np.allclose(two_metrics(never_sst), (0.4, 0.5)), "a class that is never predicted counts too"
 true, predicted = predictions["true"], predictions["predicted"]
 mine = two_metrics(confusion_matrix(true, predicted))
 sklearns = f1_score(true, predicted, average="macro"), balanced_accuracy_score(true, predicted)
-assert np.allclose(mine, sklearns), f"yours {mine} on NuCLR's predictions, scikit-learn's {sklearns}"
+assert np.allclose(mine, sklearns), (
+    f"yours {mine} on NuCLR's predictions, scikit-learn's {sklearns}"
+)
 print("exercise 1: right; macro F1 {:.3f}, balanced accuracy {:.3f}".format(*mine))
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (extend): the interval over animals
 #
-# Section 3 wrote the interval over units out and took the one over animals from the table. Write the second: as many animals as there are, drawn with replacement; all units of each drawn animal,
-# **twice if it was drawn twice**; one macro F1 over all of them; again and again. The 95 % interval of these scores must be the one in the table (but for the luck of the draws: the check allows 0.015 at either end).
+# Section 3 wrote the interval over units out and took the one over animals from the table. Write
+# the second: as many animals as there are, drawn with replacement; all units of each drawn animal,
+# **twice if it was drawn twice**; one macro F1 over all of them; again and again. The 95 % interval
+# of these scores must be the one in the table (but for the luck of the draws: the check allows
+# 0.015 at either end).
+
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def over_animals(rows, n_resamples, rng):
@@ -275,84 +357,128 @@ def over_animals(rows, n_resamples, rng):
     return np.array(scores)
     ### END SOLUTION
 
+
 # %% [markdown]
-# The check's first part has three animals of four units: one in which all is right, one in which all is wrong, one in which all are called `Exc`. Three drawn of three give ten
-# different handfuls, and nine different scores.
+# The check's first part has three animals of four units: one in which all is right, one in which
+# all is wrong, one in which all are called `Exc`. Three drawn of three give ten different handfuls,
+# and nine different scores.
 
 # %% tags=["check"]
-toy = pd.DataFrame({"true": ["Exc", "Exc", "Sst", "Sst"] * 3, "animal_id": list("aaaabbbbcccc"),
-                    "predicted": ["Exc", "Exc", "Sst", "Sst", "Sst", "Sst", "Exc", "Exc"] + ["Exc"] * 4})
+toy = pd.DataFrame(
+    {
+        "true": ["Exc", "Exc", "Sst", "Sst"] * 3,
+        "animal_id": list("aaaabbbbcccc"),
+        "predicted": ["Exc", "Exc", "Sst", "Sst", "Sst", "Sst", "Exc", "Exc"] + ["Exc"] * 4,
+    }
+)
 few_scores = over_animals(toy, 300, np.random.default_rng(seed))
 assert np.shape(few_scores) == (300,), f"expected 300 scores, got the shape {np.shape(few_scores)}"
 expected = {0.0, 0.143, 0.25, 0.333, 0.486, 0.625, 0.667, 0.829, 1.0}
-assert set(np.round(few_scores, 3)) == expected, "other scores than three animals drawn of three can give"
+assert set(np.round(few_scores, 3)) == expected, (
+    "other scores than three animals drawn of three can give"
+)
 
 animal_scores = over_animals(predictions, 200, np.random.default_rng(seed))
-assert animal_scores.min() <= first["macro_f1"] <= animal_scores.max(), "the score itself lies outside"
+assert animal_scores.min() <= first["macro_f1"] <= animal_scores.max(), (
+    "the score itself lies outside"
+)
 low, high = np.quantile(animal_scores, [0.025, 0.975])
-if predictions["animal_id"].nunique() > 8:                     # with fewer, the ends of the interval jump
-    assert np.allclose([low, high], intervals["over animals"], atol=0.015), "not the interval in the table"
+if predictions["animal_id"].nunique() > 8:  # with fewer, the ends of the interval jump
+    assert np.allclose([low, high], intervals["over animals"], atol=0.015), (
+        "not the interval in the table"
+    )
 print(f"exercise 2: right; 95 % interval over animals {low:.3f} to {high:.3f}")
 
 # %% tags=["target"]
 rng = np.random.default_rng(seed)
-drawn = [predictions.iloc[rng.integers(len(predictions), size=len(predictions))] for _ in range(200)]
+drawn = [
+    predictions.iloc[rng.integers(len(predictions), size=len(predictions))] for _ in range(200)
+]
 unit_scores = [f1_score(one["true"], one["predicted"], average="macro") for one in drawn]
-nl.plots.resampled({"units drawn": unit_scores, "animals drawn": animal_scores}, first["macro_f1"],
-                   title=f"NuCLR on {label_columns[0]}, transductive ({where})")
+nl.plots.resampled(
+    {"units drawn": unit_scores, "animals drawn": animal_scores},
+    first["macro_f1"],
+    title=f"NuCLR on {label_columns[0]}, transductive ({where})",
+)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (predict): every unit ten times
 #
-# By a slip somebody decodes *windows* instead of units: each unit stands in the table ten times, each time with the same prediction. The score stays as it is. What becomes of its two intervals?
+# By a slip somebody decodes *windows* instead of units: each unit stands in the table ten times,
+# each time with the same prediction. The score stays as it is. What becomes of its two intervals?
 #
 # - `"a"`: both stay as they are;
 # - `"b"`: both become narrower, about three times;
-# - `"c"`: the one over units becomes narrower, about three times; the one over animals stays as it is;
+# - `"c"`: the one over units becomes narrower, about three times; the one over animals stays as it
+#   is;
 # - `"d"`: the one over animals becomes narrower; the one over units stays as it is.
 #
-# Before you write the letter, say for each interval what is drawn, and of how many. The check runs it, with your function of exercise 2.
+# Before you write the letter, say for each interval what is drawn, and of how many. The check runs
+# it, with your function of exercise 2.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
 prediction = "c"
 ### END SOLUTION
 
+
 # %% tags=["check"]
 def widths(rows, n_resamples, seed):
     """How wide the 95 % intervals over units and over animals are: (2,)."""
-    of_animals = np.quantile(over_animals(rows, n_resamples, np.random.default_rng(seed)), [0.025, 0.975])
+    of_animals = np.quantile(
+        over_animals(rows, n_resamples, np.random.default_rng(seed)), [0.025, 0.975]
+    )
     return np.diff([interval_over_units(rows, n_resamples, seed), of_animals]).ravel()
 
 
 once, tenfold = widths(predictions, 50, seed), widths(pd.concat([predictions] * 10), 50, seed)
-print("over units {:.3f}, tenfold {:.3f}; over animals {:.3f}, tenfold {:.3f}".format(*np.stack([once, tenfold], 1).ravel()))
+print(
+    "over units {:.3f}, tenfold {:.3f}; over animals {:.3f}, tenfold {:.3f}".format(
+        *np.stack([once, tenfold], 1).ravel()
+    )
+)
 narrower = tuple(bool(one) for one in tenfold < 0.7 * once)
 happened = {(False, False): "a", (True, True): "b", (True, False): "c", (False, True): "d"}
-assert prediction == happened[narrower], "look at the four numbers above, and ask what is drawn each time"
-print("exercise 3: right. More rows are not more evidence: draw what the statement is about, other animals.")
+assert prediction == happened[narrower], (
+    "look at the four numbers above, and ask what is drawn each time"
+)
+print(
+    "exercise 3: right. More rows are not more evidence: draw what the statement is about, other"
+    " animals."
+)
 
 # %% [markdown]
 # ## What you should have seen
 #
-# Both labels are read far better from NuCLR's vectors than from anything that looks at a unit alone, and shuffled labels
-# fall to chance or below. The hand-made coupling reads them too, and may well read them better. Not every other row is
-# at chance. The untrained encoder looks at the population, and is above it. *Without spatial attention* is a little above it for the cell type, in the run shown here. One possible reason: in this protocol the classifier has
-# learned from units recorded together with the tested one, which share signals with it. In `07_zero_shot`, on unseen animals, nothing is left of either.
+# Both labels are read far better from NuCLR's vectors than from anything that looks at a unit
+# alone, and shuffled labels fall to chance or below. The hand-made coupling reads them too, and may
+# well read them better. Not every other row is at chance. The untrained encoder looks at the
+# population, and is above it. *Without spatial attention* is a little above it for the cell type,
+# in the run shown here. One possible reason: in this protocol the classifier has learned from units
+# recorded together with the tested one, which share signals with it. In `07_zero_shot`, on unseen
+# animals, nothing is left of either.
 
 # %%
-wide = pd.DataFrame({label: summary.set_index("method")["estimate"] for label, summary in summaries.items()})
-alone = [name for name in wide.index
-         if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING]
+wide = pd.DataFrame(
+    {label: summary.set_index("method")["estimate"] for label, summary in summaries.items()}
+)
+alone = [
+    name
+    for name in wide.index
+    if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING
+]
 gain = wide.loc["NuCLR"] - wide.loc[alone].max()
 print("gain over the best that looks at a unit alone:", gain.round(3).to_dict())
 if source == "simulated" and profile != "smoke" and not training_steps and modality == "spikes":
     assert (gain > 0.2).all(), "expected a gain above 0.2 for both labels"
 
 # %% [markdown]
-# **Read** Arora et al. 2025 (arXiv 2512.01199), the experiments: which methods they compare with, by which metric. On macro F1 and the two things that go by this name:
-# Opitz & Burst 2019 (arXiv 1911.03347). On units that are not independent: Lazic 2010, *The problem of pseudoreplication in neuroscientific studies*, BMC Neuroscience 11:5;
-# Saravanan, Berman & Sober 2020, *Application of the hierarchical bootstrap to multi-level data in neuroscience*. On what a probe proves: Hewitt & Liang 2019, *Designing and
-# interpreting probes with control tasks*. On coupling to the population: Okun et al. 2015, *Diverse coupling of neurons to populations in sensory cortex*, Nature 521.
+# **Read** Arora et al. 2025 (arXiv 2512.01199), the experiments: which methods they compare with,
+# by which metric. On macro F1 and the two things that go by this name: Opitz & Burst 2019 (arXiv
+# 1911.03347). On units that are not independent: Lazic 2010, *The problem of pseudoreplication in
+# neuroscientific studies*, BMC Neuroscience 11:5; Saravanan, Berman & Sober 2020, *Application of
+# the hierarchical bootstrap to multi-level data in neuroscience*. On what a probe proves: Hewitt &
+# Liang 2019, *Designing and interpreting probes with control tasks*. On coupling to the population:
+# Okun et al. 2015, *Diverse coupling of neurons to populations in sensory cortex*, Nature 521.
 #
 # **Next:** `07_zero_shot`: animals that neither the encoder nor the classifier has seen.

@@ -11,14 +11,16 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/07_zero_shot.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/07_zero_shot.ipynb)
 #
-# **You will learn** what separates *transductive*, *transductive zero-shot* and *inductive zero-shot*,
-# to hold an animal out so that nothing of it can leak, and
-# to see the paper's ablation at work, on animals where, by construction, only the population tells types apart.
+# **You will learn** what separates *transductive*, *transductive zero-shot* and *inductive
+# zero-shot*, to hold an animal out so that nothing of it can leak, and to see the paper's ablation
+# at work, on animals where, by construction, only the population tells types apart.
 #
-# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores) after it, 10 without; on a GPU: not timed yet.
+# **Needs** `06_decoding`, whose encoders it uses. **Takes** about 1 minute on a laptop (2 cores)
+# after it, 10 without; on a GPU: not timed yet.
 #
-# A new animal on the table, no label, an encoder trained last year on others. Can it say which of these neurons are Pvalb? That is
-# the question that a method must answer to be useful, and the hardest of three:
+# A new animal on the table, no label, an encoder trained last year on others. Can it say which of
+# these neurons are Pvalb? That is the question that a method must answer to be useful, and the
+# hardest of three:
 #
 # | protocol | encoder has seen the test animals | classifier has seen their labels |
 # |---|---|---|
@@ -26,26 +28,39 @@
 # | transductive zero-shot | yes, without labels | no |
 # | inductive zero-shot | **no** | **no** |
 #
-# **Predict**: in the simulation all animals follow one rule, with different time constants. How much will be lost from row to row?
+# **Predict**: in the simulation all animals follow one rule, with different time constants. How
+# much will be lost from row to row?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
-if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+
+# Colab and the like; numpy and torch stay as they are
+if importlib.util.find_spec("nuclr_lite") is None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
+        ],
+        check=True,
+    )
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
-profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
-source = "simulated"           # "simulated", or a folder of saved recordings (one subfolder each)
-modality = "spikes"            # "spikes" or "calcium"
-label_column = "cell_type"     # what to decode
-runs_dir = "../runs"           # where results are kept; a run that was stopped goes on from there
-jobs = 0                       # processes; 0: one for each core
-encoder_seeds = 0              # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, one at "laptop"
-training_steps = 0             # optimiser steps; 0: the profile's
-scores_csv = ""                # also write the table of all results here; "": nowhere
-seed = 0                       # of the draws in the exercises; the encoders have their own seeds
+# "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
+profile = "laptop"
+source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+modality = "spikes"  # "spikes" or "calcium"
+label_column = "cell_type"  # what to decode
+runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
+jobs = 0  # processes; 0: one for each core
+encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, one at "laptop"
+training_steps = 0  # optimiser steps; 0: the profile's
+scores_csv = ""  # also write the table of all results here; "": nowhere
+seed = 0  # of the draws in the exercises; the encoders have their own seeds
 
 # %%
 import numpy as np
@@ -59,17 +74,21 @@ from nuclr_lite.experiments import methods
 # %% [markdown]
 # ## 1 · Holding animals out
 #
-# The split is made once, by animal, before anything is computed: the last animals of the list. `pretrain` takes recordings and nothing else, so what isn't in
-# the list can't be reached: no statistic of a held-out animal, no choice of an epoch by its score, nothing. (A test of this repository alters the held-out animals'
-# spikes, trains again, and finds the encoder equal bit for bit.)
+# The split is made once, by animal, before anything is computed: the last animals of the list.
+# `pretrain` takes recordings and nothing else, so what isn't in the list can't be reached: no
+# statistic of a held-out animal, no choice of an epoch by its score, nothing. (A test of this
+# repository alters the held-out animals' spikes, trains again, and finds the encoder equal bit for
+# bit.)
 #
-# One pair of encoders, with and without spatial attention, serves all three protocols. The first two are scored on the animals that the encoders saw, the third on those
-# that they didn't.
+# One pair of encoders, with and without spatial attention, serves all three protocols. The first
+# two are scored on the animals that the encoders saw, the third on those that they didn't.
 
 # %%
-size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
-        "laptop": dict(n_animals=20, n_held_out=6, changes={}),
-        "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000})}[profile]
+size = {
+    "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
+    "laptop": dict(n_animals=20, n_held_out=6, changes={}),
+    "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
+}[profile]
 size["seeds"] = tuple(range(encoder_seeds or (5 if profile == "full" else 1)))
 size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
@@ -79,18 +98,31 @@ preset = "quick" if modality == "spikes" else "quick-calcium"
 ending = f"{profile}-{len(size['seeds'])}" + f"-{training_steps}-steps" * bool(training_steps)
 
 # %%
-todo = {protocol: experiments.Experiment(
-            name=f"{protocol.replace(' ', '-')}-{modality}-{label_column}-{ending}", label=label_column,
-            protocol=protocol, source=source, modality=modality, preset=preset,
-            encoders=encoders, baselines=some, **size)
-        for protocol, some in baselines.items()}
+todo = {
+    protocol: experiments.Experiment(
+        name=f"{protocol.replace(' ', '-')}-{modality}-{label_column}-{ending}",
+        label=label_column,
+        protocol=protocol,
+        source=source,
+        modality=modality,
+        preset=preset,
+        encoders=encoders,
+        baselines=some,
+        **size,
+    )
+    for protocol, some in baselines.items()
+}
 recordings, held_out = experiments.recordings(todo["inductive zero-shot"], runs_dir)
 print(f"{len(recordings)} recordings; held out from everything: {', '.join(held_out)}")
 
 # %%
-tables = {protocol: experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
-          for protocol, experiment in todo.items()}
-summaries = {protocol: comparison.summary(experiment, runs_dir) for protocol, experiment in todo.items()}
+tables = {
+    protocol: experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
+    for protocol, experiment in todo.items()
+}
+summaries = {
+    protocol: comparison.summary(experiment, runs_dir) for protocol, experiment in todo.items()
+}
 if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
 where = "simulated" if source == "simulated" else tables["transductive"]["dataset"].iloc[0]
@@ -98,11 +130,14 @@ where = "simulated" if source == "simulated" else tables["transductive"]["datase
 # %% [markdown]
 # ## 2 · With and without the population
 #
-# First with, then without. Left: the loss and its two parts; lower is better for each. *Attraction*: how far apart a unit's two vectors lie; it may rise if *repulsion*, how close other units come, falls more. Middle: thin, single
-# batches; thick, their running mean. Right: how many dimensions the vectors use (RankMe); near 1 is collapse.
+# First with, then without. Left: the loss and its two parts; lower is better for each.
+# *Attraction*: how far apart a unit's two vectors lie; it may rise if *repulsion*, how close other
+# units come, falls more. Middle: thin, single batches; thick, their running mean. Right: how many
+# dimensions the vectors use (RankMe); near 1 is collapse.
 #
-# Look at the middle panel of each: finding oneself is *possible* without the neighbours, as far as a unit has a fingerprint of its own (its
-# rate, for instance). Nothing says that such a fingerprint tells its type.
+# Look at the middle panel of each: finding oneself is *possible* without the neighbours, as far as
+# a unit has a fingerprint of its own (its rate, for instance). Nothing says that such a fingerprint
+# tells its type.
 
 # %%
 nl.plots.history(experiments.trained(todo["inductive zero-shot"], runs_dir).history)
@@ -115,15 +150,21 @@ nl.plots.history(alone.history)
 # ## 3 · Inductive zero-shot
 
 # %%
-nl.plots.scores(summaries["inductive zero-shot"], title=f"{label_column}, inductive zero-shot ({where})")
+nl.plots.scores(
+    summaries["inductive zero-shot"], title=f"{label_column}, inductive zero-shot ({where})"
+)
 
 # %%
-differences = {protocol: comparison.against(experiment, runs_dir) for protocol, experiment in todo.items()}
+differences = {
+    protocol: comparison.against(experiment, runs_dir) for protocol, experiment in todo.items()
+}
 differences["inductive zero-shot"].drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# Each row is the difference between NuCLR and another method on the same held-out animals, with its interval: animals drawn again and again, and seeds, if `encoder_seeds` asks for several. (Six animals and
-# one training: the intervals are rough.) *In words* says better or worse only where the interval leaves 0 out.
+# Each row is the difference between NuCLR and another method on the same held-out animals, with its
+# interval: animals drawn again and again, and seeds, if `encoder_seeds` asks for several. (Six
+# animals and one training: the intervals are rough.) *In words* says better or worse only where the
+# interval leaves 0 out.
 
 # %%
 first = tables["inductive zero-shot"].iloc[0]
@@ -133,39 +174,49 @@ nl.plots.confusion(predictions, title=f"NuCLR, {label_column} of held-out animal
 # %% [markdown]
 # ## 4 · From protocol to protocol
 #
-# What does it cost that the labels come from other animals, and that the encoder has never seen the animal either?
+# What does it cost that the labels come from other animals, and that the encoder has never seen the
+# animal either?
 
 # %%
 order = ["NuCLR", "without spatial attention", *map(str, few)]
 table = pd.concat(summaries, names=["protocol"]).reset_index(level=0)
-table.pivot(index="method", columns="protocol", values="estimate").loc[order, list(summaries)].round(3)
+table.pivot(index="method", columns="protocol", values="estimate").loc[
+    order, list(summaries)
+].round(3)
 
 # %%
 in_words = {protocol: rows["in words"] for protocol, rows in differences.items()}
 pd.DataFrame(in_words).reindex(order).dropna(how="all")
 
 # %% [markdown]
-# The first two columns are of the same units; the third is of other animals, so that a part of the step to it may be that those are easier or harder. (Rows by hand, which
-# need no encoder, show how much: they don't care which animals an encoder saw. In the run shown here the hand-made coupling falls by 0.04 from the second column to the third, NuCLR by 0.01: nothing shows
-# here that an unseen animal costs the encoder anything.) If the vectors meant something different in each animal, the second and third
-# columns would be at chance.
+# The first two columns are of the same units; the third is of other animals, so that a part of the
+# step to it may be that those are easier or harder. (Rows by hand, which need no encoder, show how
+# much: they don't care which animals an encoder saw. In the run shown here the hand-made coupling
+# falls by 0.04 from the second column to the third, NuCLR by 0.01: nothing shows here that an
+# unseen animal costs the encoder anything.) If the vectors meant something different in each
+# animal, the second and third columns would be at chance.
 #
 # ## 5 · Animal by animal
 #
-# An average can hide an animal in which nothing works. (Where each animal has all the labels, an F1 of its own makes sense.)
+# An average can hide an animal in which nothing works. (Where each animal has all the labels, an F1
+# of its own makes sense.)
 
 # %%
-per_animal = {animal: f1_score(rows["true"], rows["predicted"], average="macro")
-              for animal, rows in predictions.groupby("animal_id")}
+per_animal = {
+    animal: f1_score(rows["true"], rows["predicted"], average="macro")
+    for animal, rows in predictions.groupby("animal_id")
+}
 pd.Series(per_animal, name="macro F1").rename_axis("animal_id").to_frame().round(2)
 
 # %% [markdown]
 # ## 6 · The paper's numbers, for orientation
 #
-# **Published** (Arora et al. 2025, second-hand from notes on the paper): Allen Visual Coding, Pvalb / Sst / Vip, inductive zero-shot, macro F1:
-# NuCLR 0.720, the same without spatial attention 0.55, NEMO (contrastive, on autocorrelation and waveform of single units) 0.419, LOLCAT (a supervised network
-# on intervals between spikes) 0.412. Ours above are **simulated** animals with four
-# types, in which the result is built in: a unit alone tells next to nothing of its type. Whether it holds in real animals only real data can say.
+# **Published** (Arora et al. 2025, second-hand from notes on the paper): Allen Visual Coding, Pvalb
+# / Sst / Vip, inductive zero-shot, macro F1: NuCLR 0.720, the same without spatial attention 0.55,
+# NEMO (contrastive, on autocorrelation and waveform of single units) 0.419, LOLCAT (a supervised
+# network on intervals between spikes) 0.412. Ours above are **simulated** animals with four types,
+# in which the result is built in: a unit alone tells next to nothing of its type. Whether it holds
+# in real animals only real data can say.
 
 # %% [markdown]
 # ## Exercises
@@ -176,20 +227,30 @@ pd.Series(per_animal, name="macro F1").rename_axis("animal_id").to_frame().round
 encoder = experiments.trained(todo["inductive zero-shot"], runs_dir).encoder
 embedding = nl.embed(encoder, recordings)
 animals = nl.units_table(recordings).loc[embedding.index, "animal_id"]
-print(f"{embedding.shape[0]} units of {animals.nunique()} animals, {embedding.shape[1]} numbers each")
+print(
+    f"{embedding.shape[0]} units of {animals.nunique()} animals, {embedding.shape[1]} numbers each"
+)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (fill in): a split that can't leak
 #
-# Write *leave one animal out*: a fold for each animal, in which the classifier learns from all others and is asked about this one. And write its test: a function that names the animals with units
-# on both sides of a fold. For your own split it must name none. For folds over units, as the transductive protocol has them, it names nearly all: the cell after the check counts them.
+# Write *leave one animal out*: a fold for each animal, in which the classifier learns from all
+# others and is asked about this one. And write its test: a function that names the animals with
+# units on both sides of a fold. For your own split it must name none. For folds over units, as the
+# transductive protocol has them, it names nearly all: the cell after the check counts them.
+
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def leave_one_animal_out(animals):
-    """animals (units,), in any order -> list of (train, test), row numbers; a fold for each animal."""
+    """animals (units,), in any order -> list of (train, test), row numbers; a fold for each
+    animal.
+    """
     ### BEGIN SOLUTION
     animals = np.asarray(animals)
-    return [(np.flatnonzero(animals != one), np.flatnonzero(animals == one)) for one in np.unique(animals)]
+    return [
+        (np.flatnonzero(animals != one), np.flatnonzero(animals == one))
+        for one in np.unique(animals)
+    ]
     ### END SOLUTION
 
 
@@ -200,8 +261,9 @@ def on_both_sides(animals, train, test):
     return set(animals[train]) & set(animals[test])
     ### END SOLUTION
 
+
 # %% tags=["check"]
-mixed = np.random.default_rng(seed).permutation(animals.to_numpy())             # an animal's units lie apart
+mixed = np.random.default_rng(seed).permutation(animals.to_numpy())  # an animal's units lie apart
 for given in (np.array(["b", "a", "b", "c"]), mixed):
     splits = leave_one_animal_out(given)
     assert len(splits) == len(set(given)), f"{len(splits)} folds for {len(set(given))} animals"
@@ -209,8 +271,12 @@ for given in (np.array(["b", "a", "b", "c"]), mixed):
         assert len(set(given[test])) == 1, "a fold asks about one animal"
         assert not np.isin(given[test], given[train]).any(), "an animal stands on both sides"
         assert sorted([*train, *test]) == list(range(len(given))), "a unit stands nowhere, or twice"
-    assert len({given[test][0] for _, test in splits}) == len(splits), "an animal is asked about twice"
-assert on_both_sides(np.array(["a", "a", "b", "c"]), [0, 2], [1, 3]) == {"a"}, "only a stands on both sides"
+    assert len({given[test][0] for _, test in splits}) == len(splits), (
+        "an animal is asked about twice"
+    )
+assert on_both_sides(np.array(["a", "a", "b", "c"]), [0, 2], [1, 3]) == {"a"}, (
+    "only a stands on both sides"
+)
 assert not any(on_both_sides(mixed, train, test) for train, test in leave_one_animal_out(mixed))
 print("exercise 1: right")
 
@@ -218,23 +284,32 @@ print("exercise 1: right")
 from sklearn.model_selection import KFold
 
 over_units = list(KFold(5, shuffle=True, random_state=seed).split(animals))
-print("on both sides of the first fold over units:", len(on_both_sides(animals, *over_units[0])), "animals")
-both_splits = {"folds over units: transductive": over_units,
-               "leave one animal out: zero-shot": leave_one_animal_out(animals)}
+print(
+    "on both sides of the first fold over units:",
+    len(on_both_sides(animals, *over_units[0])),
+    "animals",
+)
+both_splits = {
+    "folds over units: transductive": over_units,
+    "leave one animal out: zero-shot": leave_one_animal_out(animals),
+}
 nl.plots.folds(animals, both_splits, title=f"Who is learned from, who is asked about ({where})")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (predict): a label that means nothing
 #
-# Of four animals two are said to be of *strain* A and two of B, and every unit gets the strain of its animal. Nothing in the recordings has to do with it. We decode it as if it were a cell type: once
-# with folds over units (transductive: other units of the same animals were learned from), once with an animal left out in turn. Where will the macro F1 be clearly above 0.5?
+# Of four animals two are said to be of *strain* A and two of B, and every unit gets the strain of
+# its animal. Nothing in the recordings has to do with it. We decode it as if it were a cell type:
+# once with folds over units (transductive: other units of the same animals were learned from), once
+# with an animal left out in turn. Where will the macro F1 be clearly above 0.5?
 #
 # - `"a"`: in neither;
 # - `"b"`: with folds over units only;
 # - `"c"`: with animals left out only;
 # - `"d"`: in both.
 #
-# There are three ways to put four animals into pairs; the check takes them all, and their mean, and "clearly" is above 0.6.
+# There are three ways to put four animals into pairs; the check takes them all, and their mean, and
+# "clearly" is above 0.6.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -243,28 +318,47 @@ prediction = "b"
 
 # %% tags=["check"]
 four = list(animals.unique()[:4])
-mine = animals[animals.isin(four)]                                          # (units of these four,)
+mine = animals[animals.isin(four)]  # (units of these four,)
 meaningless = {"transductive": [], "zero-shot": []}
 for partner in four[1:]:
     strain = mine.isin([four[0], partner]).map({True: "A", False: "B"})
     for protocol, scores in meaningless.items():
-        scores.append(nl.decode(embedding.loc[mine.index], strain, mine, protocol, n_bootstrap=0).score())
+        scores.append(
+            nl.decode(embedding.loc[mine.index], strain, mine, protocol, n_bootstrap=0).score()
+        )
 print({protocol: np.round(scores, 2).tolist() for protocol, scores in meaningless.items()})
-print("means:", {protocol: round(float(np.mean(scores)), 2) for protocol, scores in meaningless.items()})
+print(
+    "means:",
+    {protocol: round(float(np.mean(scores)), 2) for protocol, scores in meaningless.items()},
+)
 above = np.mean(meaningless["transductive"]) > 0.6, np.mean(meaningless["zero-shot"]) > 0.6
 happened = {(False, False): "a", (True, False): "b", (False, True): "c", (True, True): "d"}
-assert prediction == happened[above], "what do units of one animal have in common, and who has seen some of them?"
-print("exercise 2: right. Units of an animal share its state and time constants; who saw some knows the others.")
-print("Where a label goes with the animal, a transductive score proves nothing. With an animal left out, one of its strain")
-print("and two of the other are learned from: single pairings come out high or low, as animals happen to be alike.")
+assert prediction == happened[above], (
+    "what do units of one animal have in common, and who has seen some of them?"
+)
+print(
+    "exercise 2: right. Units of an animal share its state and time constants; who saw some knows"
+    " the others."
+)
+print(
+    "Where a label goes with the animal, a transductive score proves nothing. With an animal left"
+    " out, one of its strain"
+)
+print(
+    "and two of the other are learned from: single pairings come out high or low, as animals happen"
+    " to be alike."
+)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): the number in the table, from your own split
 #
-# Put it together: standardise, fit a logistic regression (`class_weight="balanced"`, `max_iter=2000`) in each fold of a split, predict its test units, and compute **one** macro F1 over the predictions of all folds. On the
-# animals to learn from, with an animal left out in turn, this is the *transductive zero-shot* score of NuCLR; the check allows 0.01.
+# Put it together: standardise, fit a logistic regression (`class_weight="balanced"`,
+# `max_iter=2000`) in each fold of a split, predict its test units, and compute **one** macro F1
+# over the predictions of all folds. On the animals to learn from, with an animal left out in turn,
+# this is the *transductive zero-shot* score of NuCLR; the check allows 0.01.
 #
-# Mind where the standardisation learns its means: not from the animal that is asked about. In the made-up animals of the check it makes a difference.
+# Mind where the standardisation learns its means: not from the animal that is asked about. In the
+# made-up animals of the check it makes a difference.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 from sklearn.linear_model import LogisticRegression
@@ -273,51 +367,73 @@ from sklearn.preprocessing import StandardScaler
 
 
 def pooled_macro_f1(x, y, splits):
-    """x (units, columns), y (units,) labels, splits: list of (train, test) -> one macro F1, over all test units."""
+    """x (units, columns), y (units,) labels, splits: list of (train, test) -> one macro F1, over
+    all test units.
+    """
     ### BEGIN SOLUTION
     predicted = np.empty(len(y), dtype=object)
     for train, test in splits:
-        probe = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
+        probe = make_pipeline(
+            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
+        )
         predicted[test] = probe.fit(x[train], y[train]).predict(x[test])
     return f1_score(y, predicted.astype(str), average="macro")
     ### END SOLUTION
+
 
 # %% tags=["check"]
 rng = np.random.default_rng(9)
 toy_animals, toy_y = np.repeat(["a", "b", "c"], 20), np.array((["Exc"] * 16 + ["Sst"] * 4) * 3)
 toy_x = rng.normal(size=(60, 2)) + np.outer(toy_y == "Sst", [1.5, 1.0])
-toy_x[:, 0] *= np.where(toy_animals == "c", 0.2, 0.01)             # in animal c the first column is larger
+toy_x[:, 0] *= np.where(toy_animals == "c", 0.2, 0.01)  # in animal c the first column is larger
 toy = pd.DataFrame(toy_x), pd.Series(toy_y), pd.Series(toy_animals)
 expected = nl.decode(*toy, "zero-shot", n_bootstrap=0).score()
 mine = pooled_macro_f1(toy_x, toy_y, leave_one_animal_out(toy_animals))
-assert abs(mine - expected) < 0.01, "one F1 over all folds? balanced weights? a scaler that learns from train only?"
+assert abs(mine - expected) < 0.01, (
+    "one F1 over all folds? balanced weights? a scaler that learns from train only?"
+)
 
 # %% tags=["check"]
 row = tables["transductive zero-shot"].iloc[0]
 scored = experiments.predictions(todo["transductive zero-shot"], runs_dir, row)
-x = embedding.loc[scored.index].to_numpy()                                                # (units, dim)
-y = scored["true"].astype(str).to_numpy()                                                 # (units,)
+x = embedding.loc[scored.index].to_numpy()  # (units, dim)
+y = scored["true"].astype(str).to_numpy()  # (units,)
 mine = pooled_macro_f1(x, y, leave_one_animal_out(scored["animal_id"]))
 assert abs(mine - row["macro_f1"]) < 0.01, f"yours is {mine:.3f}, the table's {row['macro_f1']:.3f}"
-print(f"exercise 3: right; {row['method']}, {row['protocol']} ({where}): {mine:.3f}, table {row['macro_f1']:.3f}")
+print(
+    f"exercise 3: right; {row['method']}, {row['protocol']} ({where}): {mine:.3f}, table"
+    f" {row['macro_f1']:.3f}"
+)
 
 # %% [markdown]
 # ## What you should have seen
 #
-# On the held-out animals NuCLR far above the same without spatial attention, which stays near chance: in the run shown here 0.92 against 0.26. The cell below wants
-# a difference above 0.25.
+# On the held-out animals NuCLR far above the same without spatial attention, which stays near
+# chance: in the run shown here 0.92 against 0.26. The cell below wants a difference above 0.25.
 
 # %%
 macro_f1 = summaries["inductive zero-shot"].set_index("method")["estimate"]
 print(macro_f1[["NuCLR", "without spatial attention", "chance"]].round(3).to_dict())
-usual = source == "simulated" and not training_steps and (modality, label_column) == ("spikes", "cell_type")
+usual = (
+    source == "simulated"
+    and not training_steps
+    and (modality, label_column) == ("spikes", "cell_type")
+)
 if usual and profile != "smoke":
-    assert macro_f1["NuCLR"] > macro_f1["without spatial attention"] + 0.25, "expected a gain above 0.25"
+    assert macro_f1["NuCLR"] > macro_f1["without spatial attention"] + 0.25, (
+        "expected a gain above 0.25"
+    )
 
 # %% [markdown]
-# **Read** Arora et al. 2025 (arXiv 2512.01199), where the three protocols are defined and the ablation is made. On splits that resemble the use: Saeb et al. 2017, *The need to approximate the use-case in
-# clinical machine learning*, GigaScience 6. On what leaks, and where: Kapoor & Narayanan 2023, *Leakage and the reproducibility crisis in machine-learning-based science*, Patterns 4. Other answers to the same question: Schneider et al. 2023,
-# *Transcriptomic cell type structures in vivo neuronal activity across multiple timescales*, Cell Reports 42 (LOLCAT); Mi et al. 2023, *Learning time-invariant representations for individual neurons from population
-# dynamics*, NeurIPS (NeuPRINT); Yu et al. 2025, *In vivo cell-type and brain region classification via multimodal contrastive learning*, ICLR (NEMO).
+# **Read** Arora et al. 2025 (arXiv 2512.01199), where the three protocols are defined and the
+# ablation is made. On splits that resemble the use: Saeb et al. 2017, *The need to approximate the
+# use-case in clinical machine learning*, GigaScience 6. On what leaks, and where: Kapoor &
+# Narayanan 2023, *Leakage and the reproducibility crisis in machine-learning-based science*,
+# Patterns 4. Other answers to the same question: Schneider et al. 2023, *Transcriptomic cell type
+# structures in vivo neuronal activity across multiple timescales*, Cell Reports 42 (LOLCAT); Mi et
+# al. 2023, *Learning time-invariant representations for individual neurons from population
+# dynamics*, NeurIPS (NeuPRINT); Yu et al. 2025, *In vivo cell-type and brain region classification
+# via multimodal contrastive learning*, ICLR (NEMO).
 #
-# **Next:** `08_scaling` and `09_label_efficiency`: how many animals, how many labels? Your own animals: save them with `Recording.save` into one folder, and give it as `source`.
+# **Next:** `08_scaling` and `09_label_efficiency`: how many animals, how many labels? Your own
+# animals: save them with `Recording.save` into one folder, and give it as `source`.

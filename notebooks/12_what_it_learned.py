@@ -11,30 +11,47 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/12_what_it_learned.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/12_what_it_learned.ipynb)
 #
-# **You will learn** to question a trained encoder: a score says *that* a unit's type can be read from its vector, and here we ask *what from*;
-# to embed the same neuron alone, among strangers and in its own population, to see who attends to whom, and to take single neurons out;
-# and to change the stimulus, and then the recipe, one choice at a time.
+# **You will learn** to question a trained encoder: a score says *that* a unit's type can be read
+# from its vector, and here we ask *what from*; to embed the same neuron alone, among strangers and
+# in its own population, to see who attends to whom, and to take single neurons out; and to change
+# the stimulus, and then the recipe, one choice at a time.
 #
-# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 7 minutes on a laptop (2 cores), and the training of two encoders on top, unless
-# `06_decoding` or `07_zero_shot` left them in `runs/`; run again, it finds the ablations there, too. On a GPU: not timed yet.
+# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 7 minutes
+# on a laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or
+# `07_zero_shot` left them in `runs/`; run again, it finds the ablations there, too. On a GPU: not
+# timed yet.
 #
-# Each section has a question, a prediction, an experiment, a figure, and what may be concluded from it. Make your own prediction before you look.
+# Each section has a question, a prediction, an experiment, a figure, and what may be concluded from
+# it. Make your own prediction before you look.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
-if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"], check=True)
+
+# Colab and the like; numpy and torch stay as they are
+if importlib.util.find_spec("nuclr_lite") is None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
+        ],
+        check=True,
+    )
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
-profile = "laptop"             # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of everything
-runs_dir = "../runs"           # where encoders and results are kept; a run that was stopped goes on from there
-jobs = 0                       # processes for the ablations of section 6; 0: one for each core
-training_steps = 0             # optimiser steps of the encoders of sections 1 to 5; 0: the profile's
-ablation_steps = 0             # optimiser steps of each recipe of section 6; 0: the profile's
-seed = 0                       # of who is with whom in section 2, and of the pairs in exercise 3
-scores_csv = ""                # also write the table of section 6 here; "": nowhere
+# "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of everything
+profile = "laptop"
+# where encoders and results are kept; a run that was stopped goes on from there
+runs_dir = "../runs"
+jobs = 0  # processes for the ablations of section 6; 0: one for each core
+training_steps = 0  # optimiser steps of the encoders of sections 1 to 5; 0: the profile's
+ablation_steps = 0  # optimiser steps of each recipe of section 6; 0: the profile's
+seed = 0  # of who is with whom in section 2, and of the pairs in exercise 3
+scores_csv = ""  # also write the table of section 6 here; "": nowhere
 
 # %%
 import tempfile
@@ -54,16 +71,21 @@ from nuclr_lite.sources.simulated import SPIKES
 # %% [markdown]
 # ## 1 · The encoder
 #
-# The one of `07_zero_shot`, and its twin without spatial attention: trained on all animals but the last six, which neither encoder nor classifier learns from. In what
-# follows a classifier is fit on the animals to learn from, and scored on those six.
+# The one of `07_zero_shot`, and its twin without spatial attention: trained on all animals but the
+# last six, which neither encoder nor classifier learns from. In what follows a classifier is fit on
+# the animals to learn from, and scored on those six.
 #
-# In the simulation all units of an animal share two signals: a fast *state* (the ups and downs of the local network) and a slower *drive* (what arrives from outside, such as the stimulus). A cell type is a way of following
-# the state: how closely, how late, with it or against it. An area is a way of following the drive.
+# In the simulation all units of an animal share two signals: a fast *state* (the ups and downs of
+# the local network) and a slower *drive* (what arrives from outside, such as the stimulus). A cell
+# type is a way of following the state: how closely, how late, with it or against it. An area is a
+# way of following the drive.
 
 # %%
-size = {"smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
-        "laptop": dict(n_animals=20, n_held_out=6, changes={}),
-        "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000})}[profile]
+size = {
+    "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
+    "laptop": dict(n_animals=20, n_held_out=6, changes={}),
+    "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
+}[profile]
 size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
 both = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
 choices = experiments.Experiment(name="what-it-learned", encoders=both, **size)
@@ -76,62 +98,92 @@ tested = [recording for recording in recordings if recording.animal_id in held_o
 units = nl.units_table(recordings)
 kinds, animals = units["cell_type"], units["animal_id"]
 
+
 # %%
 def decoded(learned_from, scored_on, kinds, animals, held_out):
     """Fit on the animals to learn from, in one table; score the held-out animals in another.
 
-    learned_from, scored_on : vectors of units. kinds, animals : the type and the animal of every unit.
+    learned_from, scored_on : vectors of units. kinds, animals : the type and the animal of every
+        unit.
     """
     learn = learned_from[~animals[learned_from.index].isin(held_out)]
     score = scored_on[animals[scored_on.index].isin(held_out)]
     return nl.decode(pd.concat([learn, score]), kinds, animals, test_groups=held_out)
 
+
 def macro_f1(result):
     """Its estimate and 95 % interval over animals: one row of a table."""
     return result.scores.set_index("metric").loc["macro_f1"]
 
+
 # %%
 full, plain = nl.embed(encoder, recordings), nl.embed(without, recordings)
 test = (kinds, animals, held_out)
-scores = {"NuCLR": decoded(full, full, *test), "without spatial attention": decoded(plain, plain, *test)}
+scores = {
+    "NuCLR": decoded(full, full, *test),
+    "without spatial attention": decoded(plain, plain, *test),
+}
 guesses = [DummyClassifier(strategy="uniform", random_state=number) for number in range(20)]
-chance = np.mean([nl.decode(full, kinds, animals, test_groups=held_out, classifier=guess, n_bootstrap=1).score()
-                  for guess in guesses])
+chance = np.mean(
+    [
+        nl.decode(
+            full, kinds, animals, test_groups=held_out, classifier=guess, n_bootstrap=1
+        ).score()
+        for guess in guesses
+    ]
+)
 pd.concat({name: macro_f1(result) for name, result in scores.items()}, axis=1).T.round(3)
 
 # %% [markdown]
 # ## 2 · With and without its population
 #
-# **Question.** Does the vector of a neuron depend on who is around it? **Experiment.** Take a held-out neuron's spikes, always the same, and give them different company: nobody, a few
-# neurons of its own population, drawn at random, or neurons of *another animal*, recorded at another time. The classifier stays the same: fit once, on vectors from whole populations.
+# **Question.** Does the vector of a neuron depend on who is around it? **Experiment.** Take a
+# held-out neuron's spikes, always the same, and give them different company: nobody, a few neurons
+# of its own population, drawn at random, or neurons of *another animal*, recorded at another time.
+# The classifier stays the same: fit once, on vectors from whole populations.
 #
-# **Predict.** In this simulation a unit alone says nearly nothing about its type. How many neighbours are enough? And what will strangers do, whose activity has nothing to do with it?
+# **Predict.** In this simulation a unit alone says nearly nothing about its type. How many
+# neighbours are enough? And what will strangers do, whose activity has nothing to do with it?
 
 # %%
 own = {"smoke": (0, 3), "laptop": (0, 1, 3, 7, 15, 31), "full": (0, 1, 3, 7, 15, 31)}[profile]
 foreign = {"smoke": (3,), "laptop": (3, 15), "full": (3, 15, 31)}[profile]
 among = {others: interpretation.embed_among(encoder, tested, others, seed=seed) for others in own}
 among["all"] = full[animals[full.index].isin(held_out)]
-hosts = tested[1:] + tested[:1]                          # each animal's units visit the next one
-strangers = {others: interpretation.embed_among(encoder, tested, others, hosts, seed=seed) for others in foreign}
+hosts = tested[1:] + tested[:1]  # each animal's units visit the next one
+strangers = {
+    others: interpretation.embed_among(encoder, tested, others, hosts, seed=seed)
+    for others in foreign
+}
 
 # %% [markdown]
-# One more line is needed. A unit with three others is unlike anything that the encoder was trained on (unit dropout leaves at least half), and its vectors may lie where the classifier has
-# never been. So a second classifier is fit on vectors *made the same way* (of the other held-out animals, one left out in turn): it finds what is in them, if anything is. At `laptop` it
-# learns from five animals, the first from fourteen: with many neighbours it is the weaker one.
+# One more line is needed. A unit with three others is unlike anything that the encoder was trained
+# on (unit dropout leaves at least half), and its vectors may lie where the classifier has never
+# been. So a second classifier is fit on vectors *made the same way* (of the other held-out animals,
+# one left out in turn): it finds what is in them, if anything is. At `laptop` it learns from five
+# animals, the first from fourteen: with many neighbours it is the weaker one.
 
 # %%
 rows = []
 for who, tables in (("its own population", among), ("another animal's units", strangers)):
     rows += [(who, others, decoded(full, table, *test)) for others, table in tables.items()]
-    rows += [(f"{who}, classifier refit", others, nl.decode(table, kinds, animals)) for others, table in tables.items()]
+    rows += [
+        (f"{who}, classifier refit", others, nl.decode(table, kinds, animals))
+        for others, table in tables.items()
+    ]
 rows += [("encoder without spatial attention", "all", scores["without spatial attention"])]
-company = pd.DataFrame([{"who": who, "others": others, **macro_f1(result)} for who, others, result in rows])
-title = f"cell type of the same held-out units in different company (simulated, {len(held_out)} animals)"
+company = pd.DataFrame(
+    [{"who": who, "others": others, **macro_f1(result)} for who, others, result in rows]
+)
+title = (
+    f"cell type of the same held-out units in different company (simulated, {len(held_out)}"
+    " animals)"
+)
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
-# (The classifier that stays can fall *below* guessing: where vectors lie far from those that it learned on, it may call nearly all of them the same.)
+# (The classifier that stays can fall *below* guessing: where vectors lie far from those that it
+# learned on, it may call nearly all of them the same.)
 
 # %%
 wide = company.pivot(index="who", columns="others", values="estimate")
@@ -139,110 +191,171 @@ wide.reindex(index=company["who"].unique(), columns=[*own, "all"]).round(2)
 
 # %%
 most = max(foreign)
-shown = {"alone": among[0], f"among {most} of another animal": strangers[most],
-         f"among {most} of its own": among[most], "in its own population": among["all"]}
-nl.plots.same_units(shown, kinds, full[~animals[full.index].isin(held_out)],
-                    title="the same spikes, four times (simulated, held-out animals)")
+shown = {
+    "alone": among[0],
+    f"among {most} of another animal": strangers[most],
+    f"among {most} of its own": among[most],
+    "in its own population": among["all"],
+}
+nl.plots.same_units(
+    shown,
+    kinds,
+    full[~animals[full.index].isin(held_out)],
+    title="the same spikes, four times (simulated, held-out animals)",
+)
 
 # %% [markdown]
-# In each panel the same units, with the same spikes; the axes (linear discriminants: the directions that set the types apart most) were chosen on other animals. What pulls them apart on the right can't be in a unit's own
-# spike train: it is in how that train goes with *its* neighbours.
+# In each panel the same units, with the same spikes; the axes (linear discriminants: the directions
+# that set the types apart most) were chosen on other animals. What pulls them apart on the right
+# can't be in a unit's own spike train: it is in how that train goes with *its* neighbours.
 #
-# **What follows:** the type is read from the relation to the population, and not just any population will do. **What doesn't:** that it is so in the brain. The simulation was built so
-# that a unit alone is nearly blank; in real recordings rate and regularity tell something, too (the paper's encoder without spatial attention is far above chance there).
+# **What follows:** the type is read from the relation to the population, and not just any
+# population will do. **What doesn't:** that it is so in the brain. The simulation was built so that
+# a unit alone is nearly blank; in real recordings rate and regularity tell something, too (the
+# paper's encoder without spatial attention is far above chance there).
 #
 # ## 3 · Who attends to whom
 #
-# **Question.** Spatial attention is the only place where units meet. Whom does it look at? **Predict.** `Exc` units follow the shared state weakly here (0.35), the other types
-# closely (0.9 and more; `Vip` with the opposite sign): whom would you ask, to know what the population does?
+# **Question.** Spatial attention is the only place where units meet. Whom does it look at?
+# **Predict.** `Exc` units follow the shared state weakly here (0.35), the other types closely (0.9
+# and more; `Vip` with the opposite sign): whom would you ask, to know what the population does?
 #
-# **Experiment.** The weights, from the module itself, averaged over tokens and windows; then, for each pair of types, the weight that one unit gives another, over an even share. 1 is
-# indifference; a unit's attention to itself is left out, and printed apart.
+# **Experiment.** The weights, from the module itself, averaged over tokens and windows; then, for
+# each pair of types, the weight that one unit gives another, over an even share. 1 is indifference;
+# a unit's attention to itself is left out, and printed apart.
 
 # %%
 n_windows = {"smoke": 3, "laptop": 15, "full": 60}[profile]
 # Each (layers, H, U, U).
-attention = [interpretation.spatial_attention(encoder, recording, n_windows) for recording in tested]
+attention = [
+    interpretation.spatial_attention(encoder, recording, n_windows) for recording in tested
+]
+
 
 def mean_between_types(matrices, recordings):
-    """Over recordings: from pairs of units, matrices (U, U), to pairs of types, over an even share."""
-    tables = [interpretation.between_kinds(matrix, recording.units["cell_type"])
-              for matrix, recording in zip(matrices, recordings)]
+    """Over recordings: from pairs of units, matrices (U, U), to pairs of types, over an even
+    share.
+    """
+    tables = [
+        interpretation.between_kinds(matrix, recording.units["cell_type"])
+        for matrix, recording in zip(matrices, recordings)
+    ]
     return pd.concat(tables).groupby(level=0).mean()
+
 
 # %%
 attended, itself = {}, {}
 for layer, head in np.ndindex(attention[0].shape[:2]):
     matrices, name = [one[layer, head] for one in attention], f"layer {layer + 1}, head {head + 1}"
     attended[name] = mean_between_types(matrices, tested)
-    itself[name] = round(float(np.mean([np.nanmean(np.diag(matrix)) * len(matrix) for matrix in matrices])), 2)
+    itself[name] = round(
+        float(np.mean([np.nanmean(np.diag(matrix)) * len(matrix) for matrix in matrices])), 2
+    )
 print("to itself, over an even share:", itself)
-nl.plots.between(attended, "who attends", "to whom",
-                 title="attention between types, over an even share (simulated, held-out animals)")
+nl.plots.between(
+    attended,
+    "who attends",
+    "to whom",
+    title="attention between types, over an even share (simulated, held-out animals)",
+)
 
 # %% [markdown]
-# Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`, which goes
-# against the state that all others follow.
+# Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody
+# alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`,
+# which goes against the state that all others follow.
 #
-# **What follows:** in the second layer, attention depends on type. No more than that: a weight says where a unit looks, not what it takes from there, nor what it does with it. And a mean over time hides *when* it looks.
-# To know whether somebody matters, take them away.
+# **What follows:** in the second layer, attention depends on type. No more than that: a weight says
+# where a unit looks, not what it takes from there, nor what it does with it. And a mean over time
+# hides *when* it looks. To know whether somebody matters, take them away.
 #
 # ## 4 · A neuron less
 #
-# **Question.** How far does a unit's vector move when one other unit is taken out? **Predict.** Whose absence moves the others most: of units that follow the state, of those that follow the
+# **Question.** How far does a unit's vector move when one other unit is taken out? **Predict.**
+# Whose absence moves the others most: of units that follow the state, of those that follow the
 # drive, or of those that fire most?
 #
-# **Experiment.** All pairs of each held-out population. A distance of 1 is about as far as units lie apart from each other.
+# **Experiment.** All pairs of each held-out population. A distance of 1 is about as far as units
+# lie apart from each other.
 
 # %%
 n_windows = {"smoke": 2, "laptop": 6, "full": 30}[profile]
 moved = [interpretation.influence(encoder, recording, n_windows) for recording in tested]
-print(f"one neuron less moves a vector by {np.mean([np.nanmean(one) for one in moved]):.3f} "
-      "of the distance between units (mean over pairs, simulated)")
+print(
+    f"one neuron less moves a vector by {np.mean([np.nanmean(one) for one in moved]):.3f} "
+    "of the distance between units (mean over pairs, simulated)"
+)
 by_type = mean_between_types(moved, tested)
-nl.plots.between({"": by_type}, "whose vector moves", "who is taken out",
-                 title="how far it moves, over an even share (simulated)")
+nl.plots.between(
+    {"": by_type},
+    "whose vector moves",
+    "who is taken out",
+    title="how far it moves, over an even share (simulated)",
+)
 
 # %% [markdown]
-# Read it by columns. In the run shown here, without an `Exc` unit the others move less than on average; `Vip` units move each other most.
+# Read it by columns. In the run shown here, without an `Exc` unit the others move less than on
+# average; `Vip` units move each other most.
 
 # %%
-truth = units[animals.isin(held_out)][["state_coupling", "drive_coupling", "base_rate_hz", "cell_type"]]
-truth["influence"] = np.concatenate([one.mean() / np.nanmean(one) for one in moved])   # over the mean of its population
+truth = units[animals.isin(held_out)][
+    ["state_coupling", "drive_coupling", "base_rate_hz", "cell_type"]
+]
+# over the mean of its population
+truth["influence"] = np.concatenate([one.mean() / np.nanmean(one) for one in moved])
 known = truth.dropna()
-nl.plots.against_truth(known["influence"], known[["state_coupling", "drive_coupling", "base_rate_hz"]],
-                       known["cell_type"], "influence (1: average)",
-                       title="who matters, and what is true of it (simulated, held-out animals)")
+nl.plots.against_truth(
+    known["influence"],
+    known[["state_coupling", "drive_coupling", "base_rate_hz"]],
+    known["cell_type"],
+    "influence (1: average)",
+    title="who matters, and what is true of it (simulated, held-out animals)",
+)
 
 # %% [markdown]
-# `state_coupling` is the simulation's own number for how closely a unit follows the state that all share, from which its type is to be read. (It is always positive; that `Vip` goes against the state is another column.) Most of its
-# rank correlation lies *between* `Exc` and the other types: look within one colour. And a rank correlation near 0 isn't "no relation": on the right, both the loudest and the nearly silent units matter much. (The
-# latter are measured only in the few windows in which they fire.)
+# `state_coupling` is the simulation's own number for how closely a unit follows the state that all
+# share, from which its type is to be read. (It is always positive; that `Vip` goes against the
+# state is another column.) Most of its rank correlation lies *between* `Exc` and the other types:
+# look within one colour. And a rank correlation near 0 isn't "no relation": on the right, both the
+# loudest and the nearly silent units matter much. (The latter are measured only in the few windows
+# in which they fire.)
 #
-# **What follows:** the encoder weighs its witnesses, and no label told it how. On average one neuron among nearly fifty moves a vector by little, but a few pairs move some ten times as far (exercise 1 prints the farthest of one animal): a vector rests on many
-# witnesses, not on all equally. **What doesn't:** that the rest
-# of the rank correlation is error; two units that say the same cover for each other, and then taking out either one shows nothing.
+# **What follows:** the encoder weighs its witnesses, and no label told it how. On average one
+# neuron among nearly fifty moves a vector by little, but a few pairs move some ten times as far
+# (exercise 1 prints the farthest of one animal): a vector rests on many witnesses, not on all
+# equally. **What doesn't:** that the rest of the rank correlation is error; two units that say the
+# same cover for each other, and then taking out either one shows nothing.
 #
 # ## 5 · Across stimuli
 #
-# **Question.** The paper's abstract claims representations that hold across stimuli. Do they? **Experiment.** The same animals are simulated anew, with three stimuli in turn: spontaneous
-# activity and a movie, as in training, and *gratings* (2 s on, 1 s off), which the encoder never saw. Each stimulus has two blocks. First, without labels: a unit of
-# one block seeks itself in another, among the units of its animal. Then the classifier is fit in one stimulus (animals to learn from), and tested in another (held-out animals).
+# **Question.** The paper's abstract claims representations that hold across stimuli. Do they?
+# **Experiment.** The same animals are simulated anew, with three stimuli in turn: spontaneous
+# activity and a movie, as in training, and *gratings* (2 s on, 1 s off), which the encoder never
+# saw. Each stimulus has two blocks. First, without labels: a unit of one block seeks itself in
+# another, among the units of its animal. Then the classifier is fit in one stimulus (animals to
+# learn from), and tested in another (held-out animals).
 #
-# **Predict.** The drive of the gratings repeats every 3 s, for all units that follow it. What will that do to the relations between units?
+# **Predict.** The drive of the gratings repeats every 3 s, for all units that follow it. What will
+# that do to the relations between units?
 
 # %%
 stimuli = ("spontaneous", "natural_movie", "drifting_gratings")
 block_s = {"smoke": 30.0, "laptop": 100.0, "full": 300.0}[profile]
-other_stimuli = replace(SPIKES, stimuli=stimuli, stimulus_block_s=block_s, duration_s=6 * block_s, movie_s=block_s / 2)
+other_stimuli = replace(
+    SPIKES, stimuli=stimuli, stimulus_block_s=block_s, duration_s=6 * block_s, movie_s=block_s / 2
+)
 shown = nl.simulate_recordings(size["n_animals"], config=other_stimuli)
 for one, other in zip(shown, recordings):
     assert one.units["cell_type"].equals(other.units["cell_type"]), "expected the same animals"
 
+
 def numbered(recording):
     """'spontaneous' -> 'spontaneous 1', 'spontaneous 2', ...: each block by itself."""
     count = recording.epochs.groupby("name").cumcount() + 1
-    return replace(recording, epochs=recording.epochs.assign(name=recording.epochs["name"] + " " + count.astype(str)))
+    return replace(
+        recording,
+        epochs=recording.epochs.assign(name=recording.epochs["name"] + " " + count.astype(str)),
+    )
+
 
 # %%
 # Who is silent through a block has no vector in it, and takes no part.
@@ -253,28 +366,47 @@ for block in [f"{stimulus} {number}" for stimulus in stimuli for number in (1, 2
     cut = [recording.during(block) for recording in shown]
     embedded[block] = nl.embed(encoder, cut)
     coupling[block] = baselines.population_coupling(cut)
-    by_hand[block] = baselines.hand_features([one for one in cut if one.animal_id in held_out])["all"]
+    by_hand[block] = baselines.hand_features([one for one in cut if one.animal_id in held_out])[
+        "all"
+    ]
+
 
 # %%
 def pairwise(names, score):
     """A table of score(row, column) for all pairs of names."""
-    return pd.DataFrame([[score(row, column) for column in names] for row in names], index=names, columns=names)
+    return pd.DataFrame(
+        [[score(row, column) for column in names] for row in names], index=names, columns=names
+    )
+
 
 def sought(tables, stimuli, animals, held_out):
-    """Rows: a unit's vector in the first block of a stimulus; columns: sought in the second block of another.
+    """Rows: a unit's vector in the first block of a stimulus; columns: sought in the second block
+    of another.
 
     tables : block -> vectors of units. Means over held-out animals.
     """
     chosen = {block: table[animals[table.index].isin(held_out)] for block, table in tables.items()}
-    return pairwise(stimuli, lambda here, there: retrieval.found_again_in_each(
-        chosen[f"{here} 1"], chosen[f"{there} 2"])["top1"].mean())
+    return pairwise(
+        stimuli,
+        lambda here, there: retrieval.found_again_in_each(
+            chosen[f"{here} 1"], chosen[f"{there} 2"]
+        )["top1"].mean(),
+    )
+
 
 # %%
 tables = {"NuCLR": embedded, "hand: all, of a unit alone": by_hand, "hand: coupling": coupling}
 found = {name: sought(blocks, stimuli, animals, held_out) for name, blocks in tables.items()}
-by_guessing = np.mean([1 / recording.n_units for recording in shown if recording.animal_id in held_out])
-nl.plots.across_blocks(found, "first block", "second block",
-                       title=f"share of units found again (simulated, held-out animals; guessing {by_guessing:.2f})")
+by_guessing = np.mean(
+    [1 / recording.n_units for recording in shown if recording.animal_id in held_out]
+)
+nl.plots.across_blocks(
+    found,
+    "first block",
+    "second block",
+    title=f"share of units found again (simulated, held-out animals; guessing {by_guessing:.2f})",
+)
+
 
 # %%
 def across(tables, stimuli, kinds, animals, held_out):
@@ -282,35 +414,69 @@ def across(tables, stimuli, kinds, animals, held_out):
 
     tables : block -> vectors of units. A unit's vector is the mean over both blocks of a stimulus.
     """
-    whole = {stimulus: pd.concat([tables[f"{stimulus} 1"], tables[f"{stimulus} 2"]]) for stimulus in stimuli}
-    whole = {stimulus: both.groupby(level=[0, 1], sort=False).mean() for stimulus, both in whole.items()}
-    return pairwise(stimuli, lambda here, there: decoded(whole[here], whole[there], kinds, animals, held_out).score())
+    whole = {
+        stimulus: pd.concat([tables[f"{stimulus} 1"], tables[f"{stimulus} 2"]])
+        for stimulus in stimuli
+    }
+    whole = {
+        stimulus: both.groupby(level=[0, 1], sort=False).mean() for stimulus, both in whole.items()
+    }
+    return pairwise(
+        stimuli,
+        lambda here, there: decoded(whole[here], whole[there], kinds, animals, held_out).score(),
+    )
 
-carried = {"NuCLR": across(embedded, stimuli, *test), "hand: coupling": across(coupling, stimuli, *test)}
-nl.plots.across_blocks(carried, "fit in", "tested in",
-                       title=f"macro F1, cell type of held-out animals (simulated; guessing {chance:.2f})")
+
+carried = {
+    "NuCLR": across(embedded, stimuli, *test),
+    "hand: coupling": across(coupling, stimuli, *test),
+}
+nl.plots.across_blocks(
+    carried,
+    "fit in",
+    "tested in",
+    title=f"macro F1, cell type of held-out animals (simulated; guessing {chance:.2f})",
+)
 
 # %% [markdown]
-# On the diagonal the stimulus is the same; that is what the other entries have to be compared with, not 1. The upper left four are the stimuli of training.
+# On the diagonal the stimulus is the same; that is what the other entries have to be compared with,
+# not 1. The upper left four are the stimuli of training.
 #
-# In the lower figure, read each *column* from its diagonal. Where the other entries of the column are as high, the classifier carries over. Where the whole column is low, its diagonal too, it isn't the classifier that
-# fails: the type is harder to read from vectors of that stimulus, wherever one learned to. Where only the diagonal is high, the classifier doesn't
-# carry over. In the run shown here the encoder's gratings column is low throughout: the type is harder to read there. Of the hand-made coupling only its diagonal is high: that classifier doesn't carry over. And
-# be fair to the right panel: those features were made by somebody who knew what this simulation hides.
+# In the lower figure, read each *column* from its diagonal. Where the other entries of the column
+# are as high, the classifier carries over. Where the whole column is low, its diagonal too, it
+# isn't the classifier that fails: the type is harder to read from vectors of that stimulus,
+# wherever one learned to. Where only the diagonal is high, the classifier doesn't carry over. In
+# the run shown here the encoder's gratings column is low throughout: the type is harder to read
+# there. Of the hand-made coupling only its diagonal is high: that classifier doesn't carry over.
+# And be fair to the right panel: those features were made by somebody who knew what this simulation
+# hides.
 #
-# **What follows:** as far as entries off the diagonal are like those on it, vectors hold across *these* stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its type
-# are different things, too: the first needs what is its own, the second what it shares with others of its type.
+# **What follows:** as far as entries off the diagonal are like those on it, vectors hold across
+# *these* stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its
+# type are different things, too: the first needs what is its own, the second what it shares with
+# others of its type.
 #
-# The same on a session in the Allen Institute's format (simulated as well), where blocks come from the file's stimulus tables: the claim in the form in which it can be
-# asked of a real session, without any label. Three stimuli, one probe; blocks of different length, so that the rows are not equally hard. (`invalid_presentation`: time that the file
-# declares invalid. Units that pass the quality limits and lie in visual cortex take part.)
+# The same on a session in the Allen Institute's format (simulated as well), where blocks come from
+# the file's stimulus tables: the claim in the form in which it can be asked of a real session,
+# without any label. Three stimuli, one probe; blocks of different length, so that the rows are not
+# equally hard. (`invalid_presentation`: time that the file declares invalid. Units that pass the
+# quality limits and lie in visual cortex take part.)
 
 # %%
 n_units, duration_s = {"smoke": (36, 240.0), "laptop": (72, 900.0), "full": (120, 1800.0)}[profile]
 with tempfile.TemporaryDirectory() as scratch:
-    in_turn = replace(SPIKES, stimuli=("spontaneous", "natural_movie", "drifting_gratings", "natural_movie"))
-    path = nl.simulate_allen_session(Path(scratch) / "session.nwb", n_units=n_units, n_probes=1, duration_s=duration_s,
-                                     genotype="wt/wt", animal=7, config=in_turn)
+    in_turn = replace(
+        SPIKES, stimuli=("spontaneous", "natural_movie", "drifting_gratings", "natural_movie")
+    )
+    path = nl.simulate_allen_session(
+        Path(scratch) / "session.nwb",
+        n_units=n_units,
+        n_probes=1,
+        duration_s=duration_s,
+        genotype="wt/wt",
+        animal=7,
+        config=in_turn,
+    )
     [session] = neuropixels.read_session(path)
 lasted = session.epochs["stop_s"] - session.epochs["start_s"]
 lasted.groupby(session.epochs["name"], sort=False).sum().rename("s").to_frame().T.round(0)
@@ -319,51 +485,84 @@ lasted.groupby(session.epochs["name"], sort=False).sum().rename("s").to_frame().
 names = ("spontaneous", "natural_movie_one", "drifting_gratings")
 names = [name for name in names if name in set(session.epochs["name"])]
 of_session = {name: nl.embed(encoder, session.during(name)) for name in names}
-pd.DataFrame([{"from": here, "to": there, **retrieval.found_again(of_session[here], of_session[there])._asdict()}
-              for at, here in enumerate(names) for there in names[at + 1:]]).round(3)
+pd.DataFrame(
+    [
+        {
+            "from": here,
+            "to": there,
+            **retrieval.found_again(of_session[here], of_session[there])._asdict(),
+        }
+        for at, here in enumerate(names)
+        for there in names[at + 1 :]
+    ]
+).round(3)
 
 # %% [markdown]
 # ## 6 · Ablations: what in the recipe matters?
 #
-# **Question.** Of all the choices in the recipe, which does the result hang on? **Experiment.** One choice is changed at a time; everything else, the number of steps among it, stays. To fit into minutes, all have one
-# spatiotemporal block and no other, and are trained for few steps at twice the usual learning rate. *All are small and under-trained, all equally*: this is a lesson in how to compare, and
-# its ranks need not be those of the larger encoder after 3200 steps, let alone 50,000.
+# **Question.** Of all the choices in the recipe, which does the result hang on? **Experiment.** One
+# choice is changed at a time; everything else, the number of steps among it, stays. To fit into
+# minutes, all have one spatiotemporal block and no other, and are trained for few steps at twice
+# the usual learning rate. *All are small and under-trained, all equally*: this is a lesson in how
+# to compare, and its ranks need not be those of the larger encoder after 3200 steps, let alone
+# 50,000.
 #
-# - *without spatial attention*: only the attention along time is left. *without unit dropout*: every view shows all units.
-# - *textbook temperature*: similarities within a view are divided by the temperature, too (the official code divides only those across views).
-# - *InfoNCE*: the positive pair stays among the negatives. *VICReg*: no negatives at all; dimensions are kept apart instead.
+# - *without spatial attention*: only the attention along time is left. *without unit dropout*:
+#   every view shows all units.
+# - *textbook temperature*: similarities within a view are divided by the temperature, too (the
+#   official code divides only those across views).
+# - *InfoNCE*: the positive pair stays among the negatives. *VICReg*: no negatives at all;
+#   dimensions are kept apart instead.
 # - *second view within 5 s, 120 s* instead of 30 s; *windows of 5 s, 20 s* instead of 10 s.
 #
-# **Predict** which one will hurt most, and which you won't be able to tell from the original with six animals and these seeds.
+# **Predict** which one will hurt most, and which you won't be able to tell from the original with
+# six animals and these seeds.
 
 # %%
-recipes = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False},
-           "without unit dropout": {"kept_share": [1.0, 1.0]}, "textbook temperature": {"scale_within_view": True},
-           "InfoNCE": {"objective": "info-nce"}, "VICReg": {"objective": "vicreg"},
-           "second view within 5 s": {"max_distance_s": 5.0}, "second view within 120 s": {"max_distance_s": 120.0},
-           "windows of 5 s": {"tokens_per_window": 5}, "windows of 20 s": {"tokens_per_window": 20}}
+recipes = {
+    "NuCLR": {},
+    "without spatial attention": {"spatial_attention": False},
+    "without unit dropout": {"kept_share": [1.0, 1.0]},
+    "textbook temperature": {"scale_within_view": True},
+    "InfoNCE": {"objective": "info-nce"},
+    "VICReg": {"objective": "vicreg"},
+    "second view within 5 s": {"max_distance_s": 5.0},
+    "second view within 120 s": {"max_distance_s": 120.0},
+    "windows of 5 s": {"tokens_per_window": 5},
+    "windows of 20 s": {"tokens_per_window": 20},
+}
 recipes = dict(list(recipes.items())[:3]) if profile == "smoke" else recipes
 
 # %%
 smaller = {"temporal_layers": 0, "spatiotemporal_layers": 1, "learning_rate": 4e-3}
-steps, seeds = {"smoke": (4, (0,)), "laptop": (300, (0, 1, 2)), "full": (3000, (0, 1, 2, 3, 4))}[profile]
+steps, seeds = {"smoke": (4, (0,)), "laptop": (300, (0, 1, 2)), "full": (3000, (0, 1, 2, 3, 4))}[
+    profile
+]
 steps = ablation_steps or steps
-ablation = experiments.Experiment(name=f"ablations-{profile}-{steps}", encoders=recipes,
-                                  baselines=("untrained encoder", nl.Method("NuCLR", "shuffled labels"), "chance"),
-                                  seeds=seeds, **{**size, "changes": {"steps": steps, **smaller}})
+ablation = experiments.Experiment(
+    name=f"ablations-{profile}-{steps}",
+    encoders=recipes,
+    baselines=("untrained encoder", nl.Method("NuCLR", "shuffled labels"), "chance"),
+    seeds=seeds,
+    **{**size, "changes": {"steps": steps, **smaller}},
+)
 single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
 
 # %%
 table = comparison.summary(ablation, runs_dir)
 if scores_csv:
     table.assign(steps=steps).round(4).to_csv(scores_csv, index=False)
-title = (f"one choice changed, {steps} steps each (simulated, {len(held_out)} held-out animals, "
-         f"seeds {', '.join(map(str, seeds))})")
+title = (
+    f"one choice changed, {steps} steps each (simulated, {len(held_out)} held-out animals, "
+    f"seeds {', '.join(map(str, seeds))})"
+)
 nl.plots.scores(table, title=title, dots=single)
 
 # %% [markdown]
-# Intervals that overlap don't mean "no difference": the same animals and seeds are behind all rows, and what is hard for one is hard for all. So the differences have intervals of their
-# own (animals and seeds drawn, the same for both methods). Look at the *untrained encoder* before any other row: where NuCLR is not clearly above it, and in the run shown here it isn't, training has only begun,
+# Intervals that overlap don't mean "no difference": the same animals and seeds are behind all rows,
+# and what is hard for one is hard for all. So the differences have intervals of their own (animals
+# and seeds drawn, the same for both methods). Look at the *untrained encoder* before any other row:
+# where NuCLR is not clearly above it, and in the run shown here it isn't, training has only begun,
 # and the rows compare beginnings.
 
 # %%
@@ -371,8 +570,10 @@ differences = comparison.against(ablation, runs_dir)
 differences.drop(columns="significant").round(3)
 
 # %% [markdown]
-# *In words* says better or worse where the interval of the difference leaves 0 out; with a dozen rows, one may do so by luck, and those whose interval nearly touches 0 are the candidates. Where it says *can't tell*, that is
-# the result: six animals, these seeds and this few steps don't decide it. No row says what would be best after a full training, or on real data.
+# *In words* says better or worse where the interval of the difference leaves 0 out; with a dozen
+# rows, one may do so by luck, and those whose interval nearly touches 0 are the candidates. Where
+# it says *can't tell*, that is the result: six animals, these seeds and this few steps don't decide
+# it. No row says what would be best after a full training, or on real data.
 
 # %% [markdown]
 # ## Exercises
@@ -382,14 +583,17 @@ differences.drop(columns="significant").round(3)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): a neuron less, for the twin
 #
-# The full encoder has a twin *without spatial attention* (section 1). It was trained on the same recordings, by the same objective: find each unit again among all others of its recording. Take one unit out of a population. How far do
-# the vectors of the others move, in the twin?
+# The full encoder has a twin *without spatial attention* (section 1). It was trained on the same
+# recordings, by the same objective: find each unit again among all others of its recording. Take
+# one unit out of a population. How far do the vectors of the others move, in the twin?
 #
-# - `"a"`: about as far as in the full one: the loss compared units, so it has learned their relations;
+# - `"a"`: about as far as in the full one: the loss compared units, so it has learned their
+#   relations;
 # - `"b"`: less far, but they do move;
 # - `"c"`: not at all.
 #
-# Write the letter, and for yourself the reason. The check runs `influence` of section 4 on both encoders.
+# Write the letter, and for yourself the reason. The check runs `influence` of section 4 on both
+# encoders.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -398,72 +602,102 @@ prediction = "c"
 
 # %% tags=["check"]
 assert prediction in ("a", "b", "c"), "write one of the letters, such as prediction = 'a'"
-farthest = {name: float(np.nanmax(interpretation.influence(which, tested[0], 2)))
-            for name, which in (("NuCLR", encoder), ("without spatial attention", without))}
+farthest = {
+    name: float(np.nanmax(interpretation.influence(which, tested[0], 2)))
+    for name, which in (("NuCLR", encoder), ("without spatial attention", without))
+}
 print("the farthest that one unit less moves any other:")
 print({name: round(how_far, 5) for name, how_far in farthest.items()})
 ratio = farthest["without spatial attention"] / farthest["NuCLR"]
 came_out = "c" if ratio < 1e-3 else "b" if ratio < 0.5 else "a"
-assert prediction == came_out, "not so: through which part of the encoder could one unit hear of another?"
+assert prediction == came_out, (
+    "not so: through which part of the encoder could one unit hear of another?"
+)
 print("exercise 1: right")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): take some out, and measure
 #
-# `influence` takes out one unit at a time. Write the same for *any* set of units: embed the whole population, embed it without them, and say how far each of those that stay has moved. The yardstick
-# is that of section 4: the root-mean-square distance of the whole population's vectors from their mean. To be quick, one minute of the first held-out animal will do (`excerpt`). The check compares a
-# single unit's column with `interpretation.influence`.
+# `influence` takes out one unit at a time. Write the same for *any* set of units: embed the whole
+# population, embed it without them, and say how far each of those that stay has moved. The
+# yardstick is that of section 4: the root-mean-square distance of the whole population's vectors
+# from their mean. To be quick, one minute of the first held-out animal will do (`excerpt`). The
+# check compares a single unit's column with `interpretation.influence`.
+
 
 # %%
 def remaining(recording, out=(), duration_s=60.0):
     """The first `duration_s` (s) of a recording of spikes, without the units `out` (unit ids)."""
     stay = [unit for unit in recording.units.index if unit not in set(out)]
     start_s = recording.intervals[0, 0]
-    return nl.Recording.from_spike_trains([recording.spike_times(unit) for unit in stay], recording.units.loc[stay],
-                                          [[start_s, start_s + duration_s]],
-                                          recording_id=recording.recording_id, animal_id=recording.animal_id)
+    return nl.Recording.from_spike_trains(
+        [recording.spike_times(unit) for unit in stay],
+        recording.units.loc[stay],
+        [[start_s, start_s + duration_s]],
+        recording_id=recording.recording_id,
+        animal_id=recording.animal_id,
+    )
+
 
 excerpt = remaining(tested[0])
 excerpt
 
+
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def moved_without(encoder, recording, out):
-    """How far each unit that stays is moved when the units `out` (a list of unit ids) are taken out.
+    """How far each unit that stays is moved when the units `out` (a list of unit ids) are taken
+    out.
 
-    Returns a Series, unit id -> distance between its two vectors, over the root-mean-square distance of the whole
-    population's vectors from their mean. `remaining(recording, out)` and `nl.embed(encoder, recording)` are there to
-    be used; of an embedded recording, `.loc[recording.recording_id]` is the table by unit.
+    Returns a Series, unit id -> distance between its two vectors, over the root-mean-square
+    distance of the whole population's vectors from their mean. `remaining(recording, out)` and
+    `nl.embed(encoder, recording)` are there to be used; of an embedded recording,
+    `.loc[recording.recording_id]` is the table by unit.
     """
     ### BEGIN SOLUTION
-    whole = nl.embed(encoder, recording).loc[recording.recording_id]                       # (units, D)
-    rest = nl.embed(encoder, remaining(recording, out)).loc[recording.recording_id]        # (those that stay, D)
+    whole = nl.embed(encoder, recording).loc[recording.recording_id]  # (units, D)
+    # (those that stay, D)
+    rest = nl.embed(encoder, remaining(recording, out)).loc[recording.recording_id]
     spread = ((whole - whole.mean()) ** 2).sum(axis=1).mean() ** 0.5
     return ((rest - whole.loc[rest.index]) ** 2).sum(axis=1) ** 0.5 / spread
     ### END SOLUTION
 
+
 # %% tags=["check"]
-fires_most = max(excerpt.units.index, key=lambda unit: len(excerpt.spike_times(unit)))       # there in every window
+# there in every window
+fires_most = max(excerpt.units.index, key=lambda unit: len(excerpt.spike_times(unit)))
 got = moved_without(encoder, excerpt, [fires_most])
 assert fires_most not in got.index, "who was taken out has no second vector, and no row"
-expected = interpretation.influence(encoder, excerpt, 100)[fires_most].dropna()              # 100: all its windows
-assert got.index.equals(expected.index.rename(got.index.name)), "expected one row for each unit that stays"
+# 100: all its windows
+expected = interpretation.influence(encoder, excerpt, 100)[fires_most].dropna()
+assert got.index.equals(expected.index.rename(got.index.name)), (
+    "expected one row for each unit that stays"
+)
 ratio = float(np.median(got.to_numpy() / expected.to_numpy()))
-assert np.allclose(got, expected, rtol=1e-3, atol=1e-5), f"yours over the module's: {ratio:.3f}; over which spread?"
-assert np.allclose(moved_without(encoder, excerpt, []), 0, atol=1e-4), "if nobody is taken out, nobody moves"
+assert np.allclose(got, expected, rtol=1e-3, atol=1e-5), (
+    f"yours over the module's: {ratio:.3f}; over which spread?"
+)
+assert np.allclose(moved_without(encoder, excerpt, []), 0, atol=1e-4), (
+    "if nobody is taken out, nobody moves"
+)
 print("exercise 2: right")
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): two neurons less
 #
-# Section 4 ended with a doubt: two units that say the same cover for each other, so that taking out either one shows little. It can be tested. Take out two at once, and compare with the *sum* of what
-# each does alone. Above the diagonal of the figure below, the pair matters more than its parts: each covered for the other. Below it is where one expects a pair that doesn't cover for each other: lengths don't
-# add up unless their directions agree, and two steps of length 1 at a right angle lead 1.4 away, not 2.
+# Section 4 ended with a doubt: two units that say the same cover for each other, so that taking out
+# either one shows little. It can be tested. Take out two at once, and compare with the *sum* of
+# what each does alone. Above the diagonal of the figure below, the pair matters more than its
+# parts: each covered for the other. Below it is where one expects a pair that doesn't cover for
+# each other: lengths don't add up unless their directions agree, and two steps of length 1 at a
+# right angle lead 1.4 away, not 2.
 #
-# Write the table for given pairs. Then look at pairs of one type, and of two. One animal, one minute, 12 pairs: what may be concluded? (In
-# the run shown here all pairs lie below the line: none covered for each other. Twelve pairs of one minute, some with a unit in common, don't settle it.)
+# Write the table for given pairs. Then look at pairs of one type, and of two. One animal, one
+# minute, 12 pairs: what may be concluded? (In the run shown here all pairs lie below the line: none
+# covered for each other. Twelve pairs of one minute, some with a unit in common, don't settle it.)
 
 # %%
-# Six pairs of one type, six of two; units that fire at least once a second, so that they are there to be missed.
+# Six pairs of one type, six of two; units that fire at least once a second, so that they are there
+# to be missed.
 rng, candidates = np.random.default_rng(seed), excerpt.units.index
 candidates = np.array([unit for unit in candidates if len(excerpt.spike_times(unit)) >= 60])
 drawn = [tuple(rng.choice(candidates, 2, replace=False).tolist()) for _ in range(200)]
@@ -472,13 +706,16 @@ alike = [pair for pair in drawn if type_of[pair[0]] == type_of[pair[1]]][:6]
 unlike = [pair for pair in drawn if type_of[pair[0]] != type_of[pair[1]]][:6]
 print("of one type:", alike, "of two:", unlike, sep="\n")
 
+
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def two_less(encoder, recording, pairs):
     """What two units do together, and one by one, to those that stay when both are gone.
 
-    pairs : list of (unit id, unit id). Returns a DataFrame, one row a pair in the order given, with the columns
-    'apart' : the distance that one alone moves a unit plus that which the other alone does, mean over those that stay;
-    'together' : the distance that taking out both moves it, mean over the same units.
+    pairs : list of (unit id, unit id). Returns a DataFrame, one row a pair in the order given, with
+        the columns
+    'apart' : the distance that one alone moves a unit plus that which the other alone does, mean
+    over those that stay; 'together' : the distance that taking out both moves it, mean over the
+    same units.
     """
     ### BEGIN SOLUTION
     rows = []
@@ -489,13 +726,18 @@ def two_less(encoder, recording, pairs):
     return pd.DataFrame(rows)
     ### END SOLUTION
 
+
 # %% tags=["check"]
 pairs = alike + unlike
 taken = two_less(encoder, excerpt, pairs)
 assert list(taken.columns) == ["apart", "together"], "expected the columns apart and together"
 assert len(taken) == len(pairs), "expected one row for each pair"
-one, other, pair = (moved_without(encoder, excerpt, list(out)) for out in (pairs[0][:1], pairs[0][1:], pairs[0]))
-assert np.isclose(taken["together"].iloc[0], pair.mean(), rtol=1e-3), "together: both taken out at once"
+one, other, pair = (
+    moved_without(encoder, excerpt, list(out)) for out in (pairs[0][:1], pairs[0][1:], pairs[0])
+)
+assert np.isclose(taken["together"].iloc[0], pair.mean(), rtol=1e-3), (
+    "together: both taken out at once"
+)
 expected = (one + other).loc[pair.index].mean()
 assert np.isclose(taken["apart"].iloc[0], expected, rtol=1e-3), "apart: a sum; over which units?"
 nothing = two_less(without, excerpt, pairs[:1]).to_numpy()
@@ -510,24 +752,35 @@ nl.plots.two_less(taken, title="two neurons less (simulated, one held-out animal
 # %% [markdown]
 # ## What you should have seen
 #
-# The type of the same unit at or below chance alone and among strangers, and read well in its own population; attention that tells types apart in its second layer only; units that follow the shared state matter more to
-# others than those that don't; a classifier that carries over between stimuli of the training; and a table of ablations with as many *can't tell* as it deserves.
+# The type of the same unit at or below chance alone and among strangers, and read well in its own
+# population; attention that tells types apart in its second layer only; units that follow the
+# shared state matter more to others than those that don't; a classifier that carries over between
+# stimuli of the training; and a table of ablations with as many *can't tell* as it deserves.
 
 # %%
 if profile == "laptop" and not training_steps:
     reached = company.set_index(["who", "others"])["estimate"]
-    own_population, strange = reached["its own population", "all"], reached["another animal's units", most]
+    own_population, strange = (
+        reached["its own population", "all"],
+        reached["another animal's units", most],
+    )
     alone = reached["its own population, classifier refit", 0]
     carries_over = carried["NuCLR"].loc["spontaneous", "natural_movie"]
-    print(f"macro F1 in its own population {own_population:.2f}, among strangers {strange:.2f}, alone {alone:.2f}; "
-          f"movie, fit on spontaneous {carries_over:.2f}")
+    print(
+        f"macro F1 in its own population {own_population:.2f}, among strangers {strange:.2f}, alone"
+        f" {alone:.2f}; movie, fit on spontaneous {carries_over:.2f}"
+    )
     assert own_population > max(strange, alone) + 0.2, "expected the own population to matter"
     assert carries_over > alone + 0.15 and found["NuCLR"].to_numpy().min() > 2 * by_guessing
     assert truth["state_coupling"].corr(truth["influence"], method="spearman") > 0.1
 
 # %% [markdown]
-# **Read** on populations: Okun et al. 2015, Nature 521:511; Averbeck, Latham & Pouget 2006, Nature Reviews Neuroscience 7:358. On what attention shows: Jain & Wallace 2019, arXiv 1902.10186, and the
-# answer, Wiegreffe & Pinter 2019, arXiv 1908.04626. On the objectives of section 6: van den Oord et al. 2018, arXiv 1807.03748 (InfoNCE); Yeh et al. 2022, arXiv 2110.06848 (decoupled);
-# Bardes et al. 2022, arXiv 2105.04906 (VICReg). In the paper (Arora et al. 2025, arXiv 2512.01199), the ablations in the section on experiments.
+# **Read** on populations: Okun et al. 2015, Nature 521:511; Averbeck, Latham & Pouget 2006, Nature
+# Reviews Neuroscience 7:358. On what attention shows: Jain & Wallace 2019, arXiv 1902.10186, and
+# the answer, Wiegreffe & Pinter 2019, arXiv 1908.04626. On the objectives of section 6: van den
+# Oord et al. 2018, arXiv 1807.03748 (InfoNCE); Yeh et al. 2022, arXiv 2110.06848 (decoupled);
+# Bardes et al. 2022, arXiv 2105.04906 (VICReg). In the paper (Arora et al. 2025, arXiv 2512.01199),
+# the ablations in the section on experiments.
 #
-# **Next:** `08_scaling` on what more animals bring; for your own recordings, `Recording.during` and `retrieval.found_again` ask the question of section 5 without any label.
+# **Next:** `08_scaling` on what more animals bring; for your own recordings, `Recording.during` and
+# `retrieval.found_again` ask the question of section 5 without any label.

@@ -6,10 +6,13 @@
     python notebooks/course.py check 03          run one at smoke: every solution passes its check, every stub fails it; the rules
     python notebooks/course.py repository owner/name     write the repository's name into badges, set-up cells, README and CITATION
 
-An exercise is a markdown cell tagged `exercise` ("### Exercise 1 (predict): ..."), a code cell tagged `solution` with the answer between
-`### BEGIN SOLUTION` and `### END SOLUTION`, folded away in JupyterLab (`jupyter={"source_hidden": true}`), a code cell tagged `check`, and perhaps one tagged `target`, whose figure students keep.
-Notes for the instructor stand in `notebooks/instructor/<name>.md`, a heading an exercise.
+An exercise is a markdown cell tagged `exercise` ("### Exercise 1 (predict): ..."), a code cell
+tagged `solution` with the answer between `### BEGIN SOLUTION` and `### END SOLUTION`, folded away
+in JupyterLab (`jupyter={"source_hidden": true}`), a code cell tagged `check`, and perhaps one
+tagged `target`, whose figure students keep. Notes for the instructor stand in
+`notebooks/instructor/<name>.md`, a heading an exercise.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,15 +40,26 @@ NOTES = HERE / "instructor"
 GRADES = ("predict", "fill in", "extend")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 # Where the name of the repository stands; pyproject.toml has the one that counts.
-NAMED_IN = ("pyproject.toml", "README.md", "CITATION.cff", "CONTRIBUTING.md", "notebooks/*.py", "notebooks/*.ipynb")
+NAMED_IN = (
+    "pyproject.toml",
+    "README.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "notebooks/*.py",
+    "notebooks/*.ipynb",
+)
 
-SETUP = '''import importlib.util, subprocess, sys
+SETUP = """import importlib.util, subprocess, sys
 if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
     subprocess.run([sys.executable, "-m", "pip", "install", "-q",
                     "nuclr-lite[notebooks] @ git+https://github.com/{repository}"], check=True)
-    importlib.invalidate_caches()'''
-BADGES = ("[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb) "
-          "[![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb)")
+    importlib.invalidate_caches()"""
+BADGES = (
+    "[![Open in"
+    " Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb) "
+    "[![Open in"
+    " Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb)"
+)
 
 
 class Exercise(NamedTuple):
@@ -70,25 +84,40 @@ def code_of(notebook: NotebookNode) -> list[str]:
 
 
 def exercises(notebook: NotebookNode) -> list[Exercise]:
-    """The exercises of a notebook, in order. ValueError where one lacks its heading, its solution or its check."""
+    """The exercises of a notebook, in order.
+
+    ValueError where one lacks its heading, its solution or its check.
+    """
     found = []
     for at, cell in enumerate(notebook.cells):
         if "exercise" not in tags(cell):
             continue
         heading = re.match(r"### Exercise (\d+) \(([a-z ]+)\): (.+)", cell.source)
         if not heading or heading[2] not in GRADES:
-            raise ValueError(f"cell {at} is tagged exercise and begins {cell.source[:40]!r}; write '### Exercise N (grade): title', the grade one of {', '.join(GRADES)}.")
+            raise ValueError(
+                f"cell {at} is tagged exercise and begins {cell.source[:40]!r}; write '### Exercise"
+                f" N (grade): title', the grade one of {', '.join(GRADES)}."
+            )
         following = [tags(other)[0] if tags(other) else "" for other in notebook.cells[at + 1 :]]
         until = following.index("exercise") if "exercise" in following else len(following)
-        places = {kind: at + 1 + following.index(kind) for kind in ("solution", "check") if kind in following[:until]}
+        places = {
+            kind: at + 1 + following.index(kind)
+            for kind in ("solution", "check")
+            if kind in following[:until]
+        }
         if len(places) < 2 or places["check"] < places["solution"]:
-            raise ValueError(f"exercise {heading[1]} needs a cell tagged solution and, after it, one tagged check.")
+            raise ValueError(
+                f"exercise {heading[1]} needs a cell tagged solution and, after it, one tagged"
+                " check."
+            )
         found.append(Exercise(int(heading[1]), heading[2], heading[3].strip(), at, **places))
     return found
 
 
 def stub(solution: str, number: int) -> str:
-    """A solution cell with the answers taken out: functions raise NotImplementedError, names get `...`."""
+    """A solution cell with the answers taken out: functions raise NotImplementedError, names get
+    `...`.
+    """
     lines, kept, inside = solution.splitlines(), [], None
     for line in lines:
         if line.strip() == BEGIN:
@@ -97,9 +126,23 @@ def stub(solution: str, number: int) -> str:
             if inside is None:
                 raise ValueError(f"exercise {number}: '{END}' without '{BEGIN}'.")
             indent = line[: len(line) - len(line.lstrip())]
-            names = [] if indent else [name.id for node in ast.parse("\n".join(inside)).body if isinstance(node, ast.Assign)
-                                       for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-            kept += [f"{name} = ...          # your answer" for name in names] if names else [f'{indent}raise NotImplementedError("exercise {number}: your code here")']
+            names = (
+                []
+                if indent
+                else [
+                    name.id
+                    for node in ast.parse("\n".join(inside)).body
+                    if isinstance(node, ast.Assign)
+                    for target in node.targets
+                    for name in ast.walk(target)
+                    if isinstance(name, ast.Name)
+                ]
+            )
+            kept += (
+                [f"{name} = ...          # your answer" for name in names]
+                if names
+                else [f'{indent}raise NotImplementedError("exercise {number}: your code here")']
+            )
             inside = None
         elif inside is None:
             kept.append(line)
@@ -111,27 +154,39 @@ def stub(solution: str, number: int) -> str:
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """The class's copy: answers taken out, and outputs, but for those of the cells tagged target."""
+    """The class's copy: answers taken out, and outputs, but for those of the cells tagged
+    target.
+    """
     copy = deepcopy(notebook)
     for exercise in exercises(copy):
         cell = copy.cells[exercise.solution]
         cell.source = stub(cell.source, exercise.number)
     for cell in copy.cells:
-        cell.metadata.pop("jupyter", None)                       # nothing to fold away
+        cell.metadata.pop("jupyter", None)  # nothing to fold away
         if cell.cell_type == "code":
             cell.execution_count = None
-            cell.outputs = [output for output in cell.outputs if "target" in tags(cell) and "image/png" in output.get("data", {})]
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if "target" in tags(cell) and "image/png" in output.get("data", {})
+            ]
     return copy
 
 
 def instructor(notebook: NotebookNode, notes: dict[str, str]) -> NotebookNode:
-    """Everything, solutions open, with the notes: the notebook's after its title, an exercise's after its text."""
+    """Everything, solutions open, with the notes: the notebook's after its title, an exercise's
+    after its text.
+    """
     copy = deepcopy(notebook)
     for cell in copy.cells:
         cell.metadata.pop("jupyter", None)
-    places = {0: notes["Notebook"]} | {exercise.text: notes[f"Exercise {exercise.number}"] for exercise in exercises(copy)}
+    places = {0: notes["Notebook"]} | {
+        exercise.text: notes[f"Exercise {exercise.number}"] for exercise in exercises(copy)
+    }
     for at in sorted(places, reverse=True):
-        quoted = "\n".join(f"> {line}".rstrip() for line in f"**For the instructor**\n\n{places[at]}".splitlines())
+        quoted = "\n".join(
+            f"> {line}".rstrip() for line in f"**For the instructor**\n\n{places[at]}".splitlines()
+        )
         note = nbformat.v4.new_markdown_cell(quoted, metadata={"tags": ["instructor"]})
         note["id"] = f"note-{at:02d}"
         copy.cells.insert(at + 1, note)
@@ -146,48 +201,80 @@ def notes_of(name: str) -> dict[str, str]:
 
 
 def definitions(source: Path) -> dict:
-    """Functions, classes and CONSTANTS of a notebook, by name, made without running the rest of it."""
+    """Functions, classes and CONSTANTS of a notebook, by name, made without running the rest of
+    it.
+    """
     module = ast.parse("\n\n".join(code_of(jupytext.read(source))))
 
     def wanted(node):
         if isinstance(node, ast.Assign):
-            return all(isinstance(target, ast.Name) and target.id.isupper() for target in node.targets)
+            return all(
+                isinstance(target, ast.Name) and target.id.isupper() for target in node.targets
+            )
         return isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
 
     names = {"__name__": source.stem}
-    exec(compile(ast.Module([node for node in module.body if wanted(node)], []), str(source), "exec"), names)
+    exec(
+        compile(
+            ast.Module([node for node in module.body if wanted(node)], []), str(source), "exec"
+        ),
+        names,
+    )
     return names
 
 
 def with_stub_checks(notebook: NotebookNode) -> NotebookNode:
-    """A copy that, run to its end, proves that every solution passes its check and every stub fails it."""
+    """A copy that, run to its end, proves that every solution passes its check and every stub fails
+    it.
+    """
     copy = deepcopy(notebook)
     for exercise in reversed(exercises(copy)):
         answer, check = copy.cells[exercise.solution].source, copy.cells[exercise.check].source
-        copy.cells.insert(exercise.solution, nbformat.v4.new_code_cell(
-            f"try:\n    exec({stub(answer, exercise.number) + chr(10) + check!r}, dict(globals()))\nexcept Exception as failure:\n    print(repr(failure))\n"
-            f"else:\n    raise AssertionError('exercise {exercise.number}: its check passes although nothing was written')"))
+        copy.cells.insert(
+            exercise.solution,
+            nbformat.v4.new_code_cell(
+                f"try:\n    exec({stub(answer, exercise.number) + chr(10) + check!r},"
+                " dict(globals()))\nexcept Exception as failure:\n   "
+                " print(repr(failure))\nelse:\n    raise AssertionError('exercise"
+                f" {exercise.number}: its check passes although nothing was written')"
+            ),
+        )
     return copy
 
 
 def variables_read_by_functions(code: str) -> set[tuple[str, str]]:
-    """(function, name) wherever a function reads a variable of the notebook instead of getting it as an argument."""
+    """(function, name) wherever a function reads a variable of the notebook instead of getting it
+    as an argument.
+    """
     allowed = set(dir(builtins))
     for node in ast.parse(code).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             allowed |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             allowed.add(node.name)
-        else:                                                          # also imports under an if
-            allowed |= {(alias.asname or alias.name).split(".")[0] for inner in ast.walk(node) if isinstance(inner, (ast.Import, ast.ImportFrom)) for alias in inner.names}
+        else:  # also imports under an if
+            allowed |= {
+                (alias.asname or alias.name).split(".")[0]
+                for inner in ast.walk(node)
+                if isinstance(inner, (ast.Import, ast.ImportFrom))
+                for alias in inner.names
+            }
     found = set()
 
     def visit(table, owner):
-        named = table.get_type() == "function" and not table.get_name().startswith(("lambda", "genexpr", "listcomp", "setcomp", "dictcomp"))
+        named = table.get_type() == "function" and not table.get_name().startswith(
+            ("lambda", "genexpr", "listcomp", "setcomp", "dictcomp")
+        )
         owner = table.get_name() if named and owner is None else owner
         if owner is not None:
-            found.update((owner, symbol.get_name()) for symbol in table.get_symbols()
-                         if symbol.is_global() and symbol.is_referenced() and symbol.get_name() not in allowed and not symbol.get_name().isupper())
+            found.update(
+                (owner, symbol.get_name())
+                for symbol in table.get_symbols()
+                if symbol.is_global()
+                and symbol.is_referenced()
+                and symbol.get_name() not in allowed
+                and not symbol.get_name().isupper()
+            )
         for child in table.get_children():
             visit(child, owner)
 
@@ -200,37 +287,83 @@ def broken_rules(source: Path) -> list[str]:
     notebook, name, said = jupytext.read(source), source.stem, []
     first, setup, parameters = notebook.cells[0].source, notebook.cells[1], notebook.cells[2]
     if BADGES.format(repository=repository(), name=name) not in first:
-        said.append("the first cell lacks the badges, each on the same line, as course.BADGES has them")
-    said += [f"the first cell lacks **{part}**" for part in ("You will learn", "Needs", "Takes") if f"**{part}" not in first]
+        said.append(
+            "the first cell lacks the badges, each on the same line, as course.BADGES has them"
+        )
+    said += [
+        f"the first cell lacks **{part}**"
+        for part in ("You will learn", "Needs", "Takes")
+        if f"**{part}" not in first
+    ]
     if "GPU" not in first:
         said.append("the first cell doesn't say how long it takes on a GPU, or that it needs none")
     if "setup" not in tags(setup) or setup.source != SETUP.format(repository=repository()):
         said.append("the second cell is not the set-up cell, as course.SETUP has it")
     if "parameters" not in tags(parameters):
         said.append("the third cell is not tagged parameters")
-    said += [f"parameter without a comment: {line}" for line in parameters.source.splitlines() if "#" not in line]
+    said += [
+        f"parameter without a comment: {line}"
+        for line in parameters.source.splitlines()
+        if "#" not in line
+    ]
     mine = exercises(notebook)
-    if [exercise.number for exercise in mine] != list(range(1, len(mine) + 1)) or {exercise.grade for exercise in mine} != set(GRADES):
-        said.append(f"exercises are {[(exercise.number, exercise.grade) for exercise in mine]}; number them from 1, with every grade of {GRADES}")
-    said += [f"the solution of exercise {exercise.number} is not folded away: # %% jupyter={{\"source_hidden\": true}} tags=[\"solution\"]" for exercise in mine
-             if not notebook.cells[exercise.solution].metadata.get("jupyter", {}).get("source_hidden")]
+    if [exercise.number for exercise in mine] != list(range(1, len(mine) + 1)) or {
+        exercise.grade for exercise in mine
+    } != set(GRADES):
+        said.append(
+            f"exercises are {[(exercise.number, exercise.grade) for exercise in mine]}; number them"
+            f" from 1, with every grade of {GRADES}"
+        )
+    said += [
+        f"the solution of exercise {exercise.number} is not folded away: # %%"
+        ' jupyter={"source_hidden": true} tags=["solution"]'
+        for exercise in mine
+        if not notebook.cells[exercise.solution].metadata.get("jupyter", {}).get("source_hidden")
+    ]
     if not any("target" in tags(cell) for cell in notebook.cells):
         said.append("no cell is tagged target: students see no figure to aim at")
     wanted = {"Notebook", *(f"Exercise {exercise.number}" for exercise in mine)}
     notes = notes_of(name) if (NOTES / f"{name}.md").is_file() else {}
     if set(notes) != wanted:
-        said.append(f"notebooks/instructor/{name}.md has headings {sorted(notes)}; expected {sorted(wanted)}")
-    said += [f"notes on {heading} lack '{part}'" for heading, text in notes.items() for part in ("Time:", "Common mistakes:") if heading != "Notebook" and part not in text]
+        said.append(
+            f"notebooks/instructor/{name}.md has headings {sorted(notes)}; expected"
+            f" {sorted(wanted)}"
+        )
+    said += [
+        f"notes on {heading} lack '{part}'"
+        for heading, text in notes.items()
+        for part in ("Time:", "Common mistakes:")
+        if heading != "Notebook" and part not in text
+    ]
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    places = [prose.find(part) for part in ("## Exercises", "## What you should have seen", "**Read**", "**Next")]
+    places = [
+        prose.find(part)
+        for part in ("## Exercises", "## What you should have seen", "**Read**", "**Next")
+    ]
     if -1 in places or places != sorted(places):
-        said.append("it must end with '## Exercises', '## What you should have seen', '**Read**', '**Next:**', in this order")
-    said += [f"{function}() reads the notebook's variable {variable}" for function, variable in sorted(variables_read_by_functions("\n\n".join(code_of(notebook))))]
+        said.append(
+            "it must end with '## Exercises', '## What you should have seen', '**Read**',"
+            " '**Next:**', in this order"
+        )
+    said += [
+        f"{function}() reads the notebook's variable {variable}"
+        for function, variable in sorted(
+            variables_read_by_functions("\n\n".join(code_of(notebook)))
+        )
+    ]
     for cell in notebook.cells:
         lines = cell.source.splitlines()
-        if cell.cell_type == "code" and not {"parameters", "solution"} & set(tags(cell)) and len(lines) > 22:
+        if (
+            cell.cell_type == "code"
+            and not {"parameters", "solution"} & set(tags(cell))
+            and len(lines) > 22
+        ):
             said.append(f"a cell of {len(lines)} lines: {lines[0]}")
-        said += [f"a line of {len(line)} characters: {line[:60]}..." for line in lines if cell.cell_type == "code" and len(line) > 130 and "parameters" not in tags(cell)]
+        said += [
+            f"a line of {len(line)} characters: {line[:60]}..."
+            for line in lines
+            if cell.cell_type == "code" and len(line) > 130 and "parameters" not in tags(cell)
+        ]
     return said
 
 
@@ -249,12 +382,17 @@ def rename(new: str) -> list[Path]:
 
 
 def write_copies(kind: str, out: Path) -> list[Path]:
-    """Copies of all committed notebooks for a class. They lie beside notebooks/, so that they share its runs/ and data/."""
+    """Copies of all committed notebooks for a class.
+
+    They lie beside notebooks/, so that they share its runs/ and data/.
+    """
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for source in sources():
         notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-        copy = student(notebook) if kind == "student" else instructor(notebook, notes_of(source.stem))
+        copy = (
+            student(notebook) if kind == "student" else instructor(notebook, notes_of(source.stem))
+        )
         with atomic_file(out / f"{source.stem}.ipynb") as partial:
             nbformat.write(copy, partial)
         written.append(out / f"{source.stem}.ipynb")
@@ -262,7 +400,9 @@ def write_copies(kind: str, out: Path) -> list[Path]:
 
 
 def write_site(out: Path) -> list[Path]:
-    """The committed notebooks as web pages, and one that lists them with their questions and a figure each."""
+    """The committed notebooks as web pages, and one that lists them with their questions and a
+    figure each.
+    """
     from nbconvert import HTMLExporter
 
     exporter, written, rows = HTMLExporter(), [], []
@@ -270,35 +410,80 @@ def write_site(out: Path) -> list[Path]:
     for source in sources():
         notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
         for cell in notebook.cells:
-            cell.source = re.sub(r"(\[`?\d\d_\w+`?\]\()(\d\d_\w+)\.ipynb", r"\1\2.html", cell.source)
+            cell.source = re.sub(
+                r"(\[`?\d\d_\w+`?\]\()(\d\d_\w+)\.ipynb", r"\1\2.html", cell.source
+            )
         page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": source.stem}})
-        title, learn = notebook.cells[0].source.splitlines()[0].lstrip("# "), re.search(r"\*\*You will learn\*\*(.+?)\n\n", notebook.cells[0].source, re.S)
-        figure = next((output.data["image/png"] for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})), "")
-        rows.append(f'<h2><a href="{source.stem}.html">{html.escape(title)}</a></h2><p>You will learn{html.escape(learn[1] if learn else "")}</p>'
-                    + (f'<img alt="" loading="lazy" src="data:image/png;base64,{figure}">' if figure else ""))
+        title, learn = (
+            notebook.cells[0].source.splitlines()[0].lstrip("# "),
+            re.search(r"\*\*You will learn\*\*(.+?)\n\n", notebook.cells[0].source, re.S),
+        )
+        figure = next(
+            (
+                output.data["image/png"]
+                for cell in notebook.cells
+                for output in cell.get("outputs", [])
+                if "image/png" in output.get("data", {})
+            ),
+            "",
+        )
+        rows.append(
+            f'<h2><a href="{source.stem}.html">{html.escape(title)}</a></h2><p>You will'
+            f" learn{html.escape(learn[1] if learn else '')}</p>"
+            + (
+                f'<img alt="" loading="lazy" src="data:image/png;base64,{figure}">'
+                if figure
+                else ""
+            )
+        )
         with atomic_file(out / f"{source.stem}.html") as partial:
             partial.write_text(page, encoding="utf-8")
         written.append(out / f"{source.stem}.html")
-    style = "body{font-family:sans-serif;max-width:50em;margin:2em auto;padding:0 1em;line-height:1.5}img{max-width:100%}"
+    style = (
+        "body{font-family:sans-serif;max-width:50em;margin:2em auto;padding:0"
+        " 1em;line-height:1.5}img{max-width:100%}"
+    )
     with atomic_file(out / "index.html") as partial:
-        partial.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>NuCLR, step by step</title><style>{style}</style><h1>NuCLR, step by step</h1>'
-                           f'<p><a href="https://github.com/{repository()}">The repository</a>: the notebooks to run, the module, all results.</p>{"".join(rows)}</html>', encoding="utf-8")
+        partial.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>NuCLR, step by'
+            f" step</title><style>{style}</style><h1>NuCLR, step by step</h1><p><a"
+            f' href="https://github.com/{repository()}">The repository</a>: the notebooks to run,'
+            f" the module, all results.</p>{''.join(rows)}</html>",
+            encoding="utf-8",
+        )
     return written
 
 
 def try_out(source: Path, out: Path, runs_dir: Path) -> Path:
-    """Run a notebook at smoke, its stubs tried on the way; returns the executed .ipynb. What it keeps goes to `runs_dir`."""
+    """Run a notebook at smoke, its stubs tried on the way; returns the executed .ipynb.
+
+    What it keeps goes to `runs_dir`.
+    """
     # In one process: starting others takes longer than so small an experiment.
     small = {"profile": "smoke", "runs_dir": str(runs_dir), "jobs": 1}
     known = parameters_of(source)
-    return execute(source, {name: value for name, value in small.items() if name in known}, out, with_stub_checks)
+    return execute(
+        source,
+        {name: value for name, value in small.items() if name in known},
+        out,
+        with_stub_checks,
+    )
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("student", "instructor", "site", "check", "repository"))
     parser.add_argument("which", nargs="*", help="check: notebooks, as 03; repository: owner/name")
-    parser.add_argument("--out", type=Path, help="folder for the copies or pages; default: student/, instructor/ or site/ beside notebooks/")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=(
+            "folder for the copies or pages; default: student/, instructor/ or site/ beside"
+            " notebooks/"
+        ),
+    )
     options = parser.parse_args(arguments)
     if options.what in ("student", "instructor", "site"):
         out = options.out or ROOT / options.what
@@ -316,7 +501,9 @@ def main(arguments=None) -> int:
             with tempfile.TemporaryDirectory() as folder:
                 try_out(source, Path(folder), Path(folder) / "runs")
             said = broken_rules(source)
-            print(source.stem, *(said or ["keeps the rules; solutions pass, stubs fail"]), sep="\n  ")
+            print(
+                source.stem, *(said or ["keeps the rules; solutions pass, stubs fail"]), sep="\n  "
+            )
             failed |= bool(said)
     return int(failed)
 

@@ -1,10 +1,13 @@
 """Run the notebooks headlessly: `python notebooks/run.py --profile laptop`.
 
-Each notebook's .py is turned into a notebook, executed by papermill into `notebooks/executed/<profile>/`, and left there
-with its outputs; `index.html` there shows them all. `--resume` goes on where a run was stopped. `-p name value` sets a parameter; one that a
-chosen notebook doesn't have is an error (papermill itself would only log it). `--publish` also puts the outputs into the committed .ipynb, its
-figures into `results/figures/` and its scores into `results/`.
+Each notebook's .py is turned into a notebook, executed by papermill into
+`notebooks/executed/<profile>/`, and left there with its outputs; `index.html` there shows them all.
+`--resume` goes on where a run was stopped. `-p name value` sets a parameter; one that a chosen
+notebook doesn't have is an error (papermill itself would only log it). `--publish` also puts the
+outputs into the committed .ipynb, its figures into `results/figures/` and its scores into
+`results/`.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,28 +40,65 @@ PROFILES = ("smoke", "laptop", "full")
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--profile", choices=PROFILES, default="laptop", help="how much is run")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="notebooks whose name begins so (00, 06_decoding)")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter; VALUE is read as YAML")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="notebooks whose name begins so (00, 06_decoding)",
+    )
+    parser.add_argument(
+        "-p",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter; VALUE is read as YAML",
+    )
     parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
-    parser.add_argument("--publish", action="store_true", help="put the outputs into the committed .ipynb")
-    parser.add_argument("--resume", action="store_true", help="leave out notebooks that were already executed, as they are now, with the same parameters")
+    parser.add_argument(
+        "--publish", action="store_true", help="put the outputs into the committed .ipynb"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help=(
+            "leave out notebooks that were already executed, as they are now, with the same"
+            " parameters"
+        ),
+    )
     options = parser.parse_args(arguments)
     chosen = sources()
     if options.only:
-        unknown = [name for name in options.only if not any(path.stem.startswith(name) for path in chosen)]
+        unknown = [
+            name for name in options.only if not any(path.stem.startswith(name) for path in chosen)
+        ]
         if unknown:
-            parser.error(f"no notebook begins with {', '.join(unknown)}; there are {', '.join(path.stem for path in chosen)}.")
+            parser.error(
+                f"no notebook begins with {', '.join(unknown)}; there are"
+                f" {', '.join(path.stem for path in chosen)}."
+            )
         chosen = [path for path in chosen if path.stem.startswith(tuple(options.only))]
     values = {name: yaml.safe_load(value) for name, value in options.p}
     if options.publish and (values or options.profile != "laptop"):
-        parser.error("--publish shows what the parameters cell says: run it at the laptop profile, without -p.")
+        parser.error(
+            "--publish shows what the parameters cell says: run it at the laptop profile,"
+            " without -p."
+        )
     out = options.out or HERE / "executed" / options.profile
-    for path in tqdm(chosen, unit="notebook", disable=None):            # where there is no terminal, the lines printed below will do
+    # where there is no terminal, the lines printed below will do
+    for path in tqdm(chosen, unit="notebook", disable=None):
         started = time.perf_counter()
         print(f"{path.stem} ({options.profile}) ...", flush=True)
-        into = {"scores_csv": f"../results/{path.stem}.csv"} if options.publish and "scores_csv" in parameters_of(path) else {}
+        into = (
+            {"scores_csv": f"../results/{path.stem}.csv"}
+            if options.publish and "scores_csv" in parameters_of(path)
+            else {}
+        )
         parameters = {"profile": options.profile, **into, **values}
         if options.resume and is_done(path, parameters, out):
             print(f"{path.stem}: executed before", flush=True)
@@ -67,7 +107,10 @@ def main(arguments=None) -> int:
             executed = execute(path, parameters, out)
         finally:
             write_index(out)
-        print(f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}", flush=True)
+        print(
+            f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}",
+            flush=True,
+        )
         if options.publish:
             publish(executed, path.with_suffix(".ipynb"))
     print(f"all of them, with their figures: {os.path.relpath(out / 'index.html')}")
@@ -83,7 +126,10 @@ def tags(cell: NotebookNode) -> list[str]:
 
 
 def execute(source: Path, parameters: dict, out: Path, prepare=lambda notebook: notebook) -> Path:
-    """Run one notebook, after `prepare(notebook)`; returns the executed .ipynb. ValueError for a parameter it doesn't have."""
+    """Run one notebook, after `prepare(notebook)`; returns the executed .ipynb.
+
+    ValueError for a parameter it doesn't have.
+    """
     out.mkdir(parents=True, exist_ok=True)
     notebook = prepare(jupytext.read(source))
     plain = out / f".{source.stem}.input.ipynb"
@@ -92,46 +138,90 @@ def execute(source: Path, parameters: dict, out: Path, prepare=lambda notebook: 
         known = parameters_of(source)
         unknown = sorted(set(parameters) - set(known))
         if unknown:
-            raise ValueError(f"{source.name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+            raise ValueError(
+                f"{source.name} has no parameter {', '.join(unknown)}; it has"
+                f" {', '.join(sorted(known))}."
+            )
         executed = out / f"{source.stem}.ipynb"
         # Progress bars of a headless run would only fill the outputs.
         os.environ["TQDM_DISABLE"] = "1"
         # The notebooks write next to themselves and nowhere else: they run where they lie.
-        papermill.execute_notebook(str(plain), str(executed), parameters=parameters, cwd=str(HERE),
-                                   kernel_name="python3", progress_bar=False,
-                                   iopub_timeout=120)          # a busy machine may be slow to answer: 4 s, the default, was too short
+        papermill.execute_notebook(
+            str(plain),
+            str(executed),
+            parameters=parameters,
+            cwd=str(HERE),
+            kernel_name="python3",
+            progress_bar=False,
+            # a busy machine may be slow to answer: 4 s, the default, was too
+            # short
+            iopub_timeout=120,
+        )
     finally:
         plain.unlink(missing_ok=True)
     return executed
 
 
 def is_done(source: Path, parameters: dict, out: Path) -> bool:
-    """Whether `out` holds this notebook, with these very cells, executed to its end with these parameters."""
+    """Whether `out` holds this notebook, with these very cells, executed to its end with these
+    parameters.
+    """
     executed = out / f"{source.stem}.ipynb"
     if not executed.is_file():
         return False
     ran = nbformat.read(executed, as_version=4)
     cells = [cell.source for cell in ran.cells if "injected-parameters" not in tags(cell)]
     papermill_says = ran.metadata.get("papermill", {})
-    return (cells == [cell.source for cell in jupytext.read(source).cells] and papermill_says.get("parameters") == parameters
-            and papermill_says.get("exception") is None and papermill_says.get("end_time") is not None)
+    return (
+        cells == [cell.source for cell in jupytext.read(source).cells]
+        and papermill_says.get("parameters") == parameters
+        and papermill_says.get("exception") is None
+        and papermill_says.get("end_time") is not None
+    )
 
 
 def write_index(out: Path):
-    """A page of all executed notebooks in a folder: title, how long it took, whether it failed, figures."""
+    """A page of all executed notebooks in a folder: title, how long it took, whether it failed,
+    figures.
+    """
     rows = []
     for path in sorted(out.glob("[0-9]*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         says = notebook.metadata.get("papermill", {})
-        title = next((line.lstrip("# ") for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines() if line.startswith("# ")), path.stem)
+        title = next(
+            (
+                line.lstrip("# ")
+                for cell in notebook.cells
+                if cell.cell_type == "markdown"
+                for line in cell.source.splitlines()
+                if line.startswith("# ")
+            ),
+            path.stem,
+        )
         state = "<b>failed</b>" if says.get("exception") else f"{says.get('duration') or 0:.0f} s"
-        figures = "".join(f'<img loading="lazy" src="data:image/png;base64,{output.data["image/png"]}">' for cell in notebook.cells
-                          for output in cell.get("outputs", []) if "image/png" in output.get("data", {}))
-        chosen = ", ".join(f"{name} = {value!r}" for name, value in says.get("parameters", {}).items())
-        rows.append(f'<h2><a href="{path.name}">{html.escape(title)}</a></h2><p>{state}; {html.escape(chosen)}</p>{figures}')
-    style = "body{font-family:sans-serif;max-width:64em;margin:2em auto;padding:0 1em}img{max-width:48%;vertical-align:top;margin:.5em 1% .5em 0}"
+        figures = "".join(
+            f'<img loading="lazy" src="data:image/png;base64,{output.data["image/png"]}">'
+            for cell in notebook.cells
+            for output in cell.get("outputs", [])
+            if "image/png" in output.get("data", {})
+        )
+        chosen = ", ".join(
+            f"{name} = {value!r}" for name, value in says.get("parameters", {}).items()
+        )
+        rows.append(
+            f'<h2><a href="{path.name}">{html.escape(title)}</a></h2><p>{state};'
+            f" {html.escape(chosen)}</p>{figures}"
+        )
+    style = (
+        "body{font-family:sans-serif;max-width:64em;margin:2em auto;padding:0"
+        " 1em}img{max-width:48%;vertical-align:top;margin:.5em 1% .5em 0}"
+    )
     with atomic_file(out / "index.html") as partial:
-        partial.write_text(f'<!doctype html><meta charset="utf-8"><title>nuclr_lite: executed notebooks</title><style>{style}</style><h1>Executed notebooks</h1>{"".join(rows)}', encoding="utf-8")
+        partial.write_text(
+            '<!doctype html><meta charset="utf-8"><title>nuclr_lite: executed'
+            f" notebooks</title><style>{style}</style><h1>Executed notebooks</h1>{''.join(rows)}",
+            encoding="utf-8",
+        )
 
 
 def parameters_of(source: Path) -> dict:
@@ -143,20 +233,33 @@ def parameters_of(source: Path) -> dict:
 
 
 def publish(executed: Path, pair: Path):
-    """Copy the outputs of an executed notebook into the committed one, without traces of the run, and its figures into results/."""
-    ran = [cell for cell in nbformat.read(executed, as_version=4).cells
-           if "injected-parameters" not in tags(cell)]
+    """Copy the outputs of an executed notebook into the committed one, without traces of the run,
+    and its figures into results/.
+    """
+    ran = [
+        cell
+        for cell in nbformat.read(executed, as_version=4).cells
+        if "injected-parameters" not in tags(cell)
+    ]
     notebook = jupytext.read(pair.with_suffix(".py"))
     if [cell.source for cell in ran] != [cell.source for cell in notebook.cells]:
-        raise ValueError(f"{executed} was not made from {pair.with_suffix('.py').name} as it is now; run it again.")
+        raise ValueError(
+            f"{executed} was not made from {pair.with_suffix('.py').name} as it is now; run it"
+            " again."
+        )
     for index, (cell, done) in enumerate(zip(notebook.cells, ran)):
-        cell["id"] = f"cell-{index:02d}"                     # stable, so that a new run changes only what changed
+        cell["id"] = f"cell-{index:02d}"  # stable, so that a new run changes only what changed
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = _smaller(output.data["image/png"])
-    figures = [output.data["image/png"] for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+    figures = [
+        output.data["image/png"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
     folder = HERE.parent / "results" / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(f"{pair.stem}-*.png"):
@@ -165,20 +268,51 @@ def publish(executed: Path, pair: Path):
         (folder / f"{pair.stem}-{number}.png").write_bytes(base64.b64decode(figure))
     nbformat.write(notebook, pair)
     # The last word on the pair's metadata is jupytext's, which is also what the test asks.
-    subprocess.run([sys.executable, "-m", "jupytext", "--quiet", "--to", "ipynb", "--update", str(pair.with_suffix(".py"))], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "jupytext",
+            "--quiet",
+            "--to",
+            "ipynb",
+            "--update",
+            str(pair.with_suffix(".py")),
+        ],
+        check=True,
+    )
     record_executed(pair.stem, notebook)
 
 
 def fingerprint(notebook: NotebookNode) -> str:
-    """SHA-256 of what a notebook's code does, its set-up aside: what its outputs depend on. Prose and layout may change without running it again."""
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "setup" not in tags(cell)]
-    return hashlib.sha256(json.dumps([_shape(ast.parse(cell)) for cell in code]).encode()).hexdigest()
+    """SHA-256 of what a notebook's code does, its set-up aside: what its outputs depend on.
+
+    Prose and layout may change without running it again.
+    """
+    code = [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "setup" not in tags(cell)
+    ]
+    return hashlib.sha256(
+        json.dumps([_shape(ast.parse(cell)) for cell in code]).encode()
+    ).hexdigest()
 
 
 def _shape(node) -> list | str:
-    """A syntax tree as lists. (`ast.dump` differs between versions of Python in which empty fields it shows.)"""
+    """A syntax tree as lists.
+
+    (`ast.dump` differs between versions of Python in which empty fields it shows.)
+    """
     if isinstance(node, ast.AST):
-        return [type(node).__name__, *([name, _shape(value)] for name, value in ast.iter_fields(node) if value not in (None, []))]
+        return [
+            type(node).__name__,
+            *(
+                [name, _shape(value)]
+                for name, value in ast.iter_fields(node)
+                if value not in (None, [])
+            ),
+        ]
     return [_shape(one) for one in node] if isinstance(node, list) else repr(node)
 
 
@@ -189,13 +323,19 @@ def executed() -> dict[str, str]:
 
 def record_executed(name: str, notebook: NotebookNode):
     with atomic_file(EXECUTED) as partial:
-        partial.write_text(json.dumps(dict(sorted((executed() | {name: fingerprint(notebook)}).items())), indent=1) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(dict(sorted((executed() | {name: fingerprint(notebook)}).items())), indent=1)
+            + "\n",
+            encoding="utf-8",
+        )
 
 
 def _smaller(png: str) -> str:
     """The same picture (base64) in 96 colours, a third of the size: figures have few."""
     small = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(
+        96, dither=Image.Dither.NONE
+    ).save(small, "PNG", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
 

@@ -1,9 +1,10 @@
 """From the command line, on folders of saved recordings (`Recording.save`) or of NWB files:
 
-    python -m nuclr_lite pretrain RECORDINGS --preset quick --out runs/mine --resume
-    accelerate launch --num_processes 8 -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
-    python -m nuclr_lite run results/experiments/steinmetz-transductive.json --source RECORDINGS
+python -m nuclr_lite pretrain RECORDINGS --preset quick --out runs/mine --resume accelerate launch
+--num_processes 8 -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
+python -m nuclr_lite run results/experiments/steinmetz-transductive.json --source RECORDINGS
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,10 +26,21 @@ from .sources.folder import read_folder
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m nuclr_lite", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m nuclr_lite",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command, add_options in ((pretrain_command, _pretrain_options), (run_command, _run_options)):
-        one = commands.add_parser(command.__name__.removesuffix("_command"), help=command.__doc__, description=command.__doc__)
+    for command, add_options in (
+        (pretrain_command, _pretrain_options),
+        (run_command, _run_options),
+    ):
+        one = commands.add_parser(
+            command.__name__.removesuffix("_command"),
+            help=command.__doc__,
+            description=command.__doc__,
+        )
         add_options(one)
         one.set_defaults(command=command, error=one.error)
     options = parser.parse_args(arguments)
@@ -36,13 +48,39 @@ def main(arguments=None):
 
 
 def _pretrain_options(parser: argparse.ArgumentParser):
-    parser.add_argument("recordings", type=Path, help="folder of saved recordings, a subfolder each, or of NWB files")
+    parser.add_argument(
+        "recordings",
+        type=Path,
+        help="folder of saved recordings, a subfolder each, or of NWB files",
+    )
     parser.add_argument("--preset", default="quick", choices=sorted(PRESETS))
-    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="change a field of the preset; VALUE in JSON: --set steps 1000")
-    parser.add_argument("--hold-out", nargs="+", default=[], metavar="ANIMAL", help="animals that the encoder must not see")
+    parser.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="change a field of the preset; VALUE in JSON: --set steps 1000",
+    )
+    parser.add_argument(
+        "--hold-out",
+        nargs="+",
+        default=[],
+        metavar="ANIMAL",
+        help="animals that the encoder must not see",
+    )
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints go")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out, if there is one")
-    parser.add_argument("--workers", type=int, default=0, help="processes that cut views, for each process that trains")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the newest checkpoint in --out, if there is one",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that cut views, for each process that trains",
+    )
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
 
@@ -52,20 +90,49 @@ def pretrain_command(options):
     unknown = set(options.hold_out) - {recording.animal_id for recording in recordings}
     if unknown:
         options.error(f"--hold-out names {sorted(unknown)}, but no recording is of such an animal.")
-    training = [recording for recording in recordings if recording.animal_id not in options.hold_out]
-    preset = PRESETS[options.preset].with_(**{name: json.loads(value) for name, value in options.set})
-    pretrained = pretrain(training, preset, options.out, options.resume, workers=options.workers, device="cpu" if options.cpu else None)
-    if os.environ.get("RANK", "0") == "0":                    # of several processes, the first
-        print(f"{preset.train.steps} steps on {len(training)} recordings, {pretrained.seconds:.0f} s; {checkpoints_in(options.out)[-1]}")
+    training = [
+        recording for recording in recordings if recording.animal_id not in options.hold_out
+    ]
+    preset = PRESETS[options.preset].with_(
+        **{name: json.loads(value) for name, value in options.set}
+    )
+    pretrained = pretrain(
+        training,
+        preset,
+        options.out,
+        options.resume,
+        workers=options.workers,
+        device="cpu" if options.cpu else None,
+    )
+    if os.environ.get("RANK", "0") == "0":  # of several processes, the first
+        print(
+            f"{preset.train.steps} steps on {len(training)} recordings, {pretrained.seconds:.0f} s;"
+            f" {checkpoints_in(options.out)[-1]}"
+        )
 
 
 def _run_options(parser: argparse.ArgumentParser):
     parser.add_argument("experiment", type=Path, help="what Experiment.to_json wrote")
-    parser.add_argument("--source", help="folder of recordings or NWB files, in place of the experiment's own")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where results are kept; a run that was stopped goes on from there")
+    parser.add_argument(
+        "--source", help="folder of recordings or NWB files, in place of the experiment's own"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        help="where results are kept; a run that was stopped goes on from there",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
-    parser.add_argument("--each-animal", action="store_true", help="hold out each animal in turn, with an encoder of its own")
-    parser.add_argument("--csv", type=Path, help="write the summary, with the differences from the first encoder, here")
+    parser.add_argument(
+        "--each-animal",
+        action="store_true",
+        help="hold out each animal in turn, with an encoder of its own",
+    )
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        help="write the summary, with the differences from the first encoder, here",
+    )
 
 
 def run_command(options):
@@ -73,14 +140,28 @@ def run_command(options):
     experiment = Experiment.from_json(options.experiment.read_text(encoding="utf-8"))
     experiment = replace(experiment, source=options.source or experiment.source)
     data = prepare(experiment, options.out)
-    turns = experiment.each_animal([*data["learn"], *data["held_out"]]) if options.each_animal else [experiment]
+    turns = (
+        experiment.each_animal([*data["learn"], *data["held_out"]])
+        if options.each_animal
+        else [experiment]
+    )
     for turn in turns:
         run(turn, options.out, options.jobs)
     first = next(iter(experiment.encoders))
-    table = pd.concat([summary(turns, options.out, metric) for metric in ("macro_f1", "balanced_accuracy")])
+    table = pd.concat(
+        [summary(turns, options.out, metric) for metric in ("macro_f1", "balanced_accuracy")]
+    )
     words = against(turns, options.out, first)["in words"].rename("macro F1, in words")
-    table = table.merge(words, how="left", left_on="method", right_index=True).dropna(axis=1, how="all")
-    for at, (name, value) in enumerate({"dataset": data["dataset"], "label": experiment.label, "protocol": experiment.protocol}.items()):
+    table = table.merge(words, how="left", left_on="method", right_index=True).dropna(
+        axis=1, how="all"
+    )
+    for at, (name, value) in enumerate(
+        {
+            "dataset": data["dataset"],
+            "label": experiment.label,
+            "protocol": experiment.protocol,
+        }.items()
+    ):
         table.insert(at, name, value)
     print(table.round(3).to_string(index=False))
     if options.csv:

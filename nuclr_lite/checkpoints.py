@@ -1,4 +1,5 @@
 """Checkpoints of a training: all that going on needs, written whole or not at all."""
+
 from __future__ import annotations
 
 import json
@@ -14,33 +15,50 @@ from .files.storage import atomic_directory, seal
 NEWEST_KEPT = 2
 
 
-def write_checkpoint(out_dir: Path, pretrained: Pretrained, optimizer: torch.optim.Optimizer, place: dict):
+def write_checkpoint(
+    out_dir: Path, pretrained: Pretrained, optimizer: torch.optim.Optimizer, place: dict
+):
     """Write `checkpoint-<step>`, and remove what is neither among the newest nor the best.
 
-    place : step, epoch, batch, recordings (their fingerprint), loss (mean since the checkpoint before).
+    place : step, epoch, batch, recordings (their fingerprint), loss (mean since the checkpoint
+        before).
 
     Raises
     ------
-    OSError : it can't be written (a full disk, a folder without permission); the checkpoints before stay whole.
+    OSError : it can't be written (a full disk, a folder without permission); the checkpoints before
+        stay whole.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
-        with atomic_directory(out_dir / f"checkpoint-{place['step']:08d}", overwrite=True) as folder:
+        with atomic_directory(
+            out_dir / f"checkpoint-{place['step']:08d}", overwrite=True
+        ) as folder:
             write_model(folder, pretrained)
-            state = {f"{index}.{name}": torch.as_tensor(value).contiguous()
-                     for index, entry in optimizer.state_dict()["state"].items() for name, value in entry.items()}
+            state = {
+                f"{index}.{name}": torch.as_tensor(value).contiguous()
+                for index, entry in optimizer.state_dict()["state"].items()
+                for name, value in entry.items()
+            }
             save_file(state, folder / "optimizer.safetensors")
             (folder / "state.json").write_text(json.dumps(place), encoding="utf-8")
             seal(folder)
-    except (OSError, SafetensorError) as error:                    # safetensors has an error of its own for a full disk
+    except (OSError, SafetensorError) as error:
+        # safetensors has an error of its own for a full disk
         kept = checkpoints_in(out_dir)[-1:]
-        raise OSError(f"the checkpoint of step {place['step']} can't be written to {out_dir} ({error}); make room, then "
-                      + (f"go on with resume=True: {kept[0].name} is whole." if kept else "begin again: there is no checkpoint yet.")) from error
+        raise OSError(
+            f"the checkpoint of step {place['step']} can't be written to {out_dir} ({error}); make"
+            " room, then "
+            + (
+                f"go on with resume=True: {kept[0].name} is whole."
+                if kept
+                else "begin again: there is no checkpoint yet."
+            )
+        ) from error
     best = best_checkpoint(out_dir)
     for old in checkpoints_in(out_dir)[:-NEWEST_KEPT]:
-        if old != best:                                            # renamed first: half a checkpoint must not look like one
+        if old != best:  # renamed first: half a checkpoint must not look like one
             shutil.rmtree(old.rename(old.with_name(f".{old.name}.replaced")), ignore_errors=True)
 
 
@@ -48,7 +66,7 @@ def read_checkpoint(checkpoint: Path) -> tuple[Pretrained, dict[int, dict[str, T
     """The model, the optimiser's state and the place that `write_checkpoint` was given."""
     from safetensors.torch import load_file
 
-    pretrained = Pretrained.load(checkpoint)                       # compares the checksums of all files
+    pretrained = Pretrained.load(checkpoint)  # compares the checksums of all files
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in load_file(checkpoint / "optimizer.safetensors").items():
         index, key = name.split(".", 1)
@@ -57,13 +75,17 @@ def read_checkpoint(checkpoint: Path) -> tuple[Pretrained, dict[int, dict[str, T
 
 
 def best_checkpoint(out_dir: str | Path) -> Path:
-    """The checkpoint before which the loss was lowest (mean since the one before it). It says nothing about labels, and with a rate that falls to 0 it is mostly the last.
+    """The checkpoint before which the loss was lowest (mean since the one before it).
+
+    It says nothing about labels, and with a rate that falls to 0 it is mostly the last.
 
     Raises FileNotFoundError where there is none.
     """
     checkpoints = checkpoints_in(Path(out_dir))
     if not checkpoints:
-        raise FileNotFoundError(f"{out_dir} holds no checkpoint; give the folder that pretrain(out_dir=...) wrote.")
+        raise FileNotFoundError(
+            f"{out_dir} holds no checkpoint; give the folder that pretrain(out_dir=...) wrote."
+        )
     return min(checkpoints, key=lambda checkpoint: _place(checkpoint)["loss"])
 
 

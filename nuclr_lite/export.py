@@ -1,10 +1,13 @@
 """Results back to where people work: NWB, Phy, pynapple, Parquet.
 
-All four take the table of results first: what `nl.embed` returns, the `.predictions` of a `DecodeResult`, both joined
-(`embedding.join(result.predictions)`), or any other columns on the index (recording_id, unit_id), or on unit ids alone. Rows are
-matched by unit id; units without one get NaN or an empty text. In NWB, Phy and pynapple what is written is called `nuclr_...`, so that
-nothing of yours has its name, and whatever is neither letter nor digit becomes '_': `p_L2/3` is `nuclr_p_L2_3`.
+All four take the table of results first: what `nl.embed` returns, the `.predictions` of a
+`DecodeResult`, both joined (`embedding.join(result.predictions)`), or any other columns on the
+index (recording_id, unit_id), or on unit ids alone. Rows are matched by unit id; units without one
+get NaN or an empty text. In NWB, Phy and pynapple what is written is called `nuclr_...`, so that
+nothing of yours has its name, and whatever is neither letter nor digit becomes '_': `p_L2/3` is
+`nuclr_p_L2_3`.
 """
+
 from __future__ import annotations
 
 import re
@@ -23,40 +26,59 @@ from .files.tables import plain_columns
 PREFIX = "nuclr_"
 
 
-def to_nwb(table: pd.DataFrame, source: str | Path, out: str | Path, *, recordings=None, into: str | None = None, overwrite: bool = False) -> Path:
-    """A copy of an NWB file with the results as columns of its units table, or of its plane segmentation.
+def to_nwb(
+    table: pd.DataFrame,
+    source: str | Path,
+    out: str | Path,
+    *,
+    recordings=None,
+    into: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """A copy of an NWB file with the results as columns of its units table, or of its plane
+    segmentation.
 
-    Vectors are one two-dimensional column `nuclr_embedding`. Numbers that are missing become NaN, texts ''.
+    Vectors are one two-dimensional column `nuclr_embedding`. Numbers that are missing become NaN,
+    texts ''.
 
     Parameters
     ----------
     source : the file that the recordings came from; it is only read. out : the copy, another file.
-    recordings : id, or ids, of the recordings in `table` that came from this file (several, if it was read probe by probe).
-        None: the table holds only one.
+    recordings : id, or ids, of the recordings in `table` that came from this file (several, if it
+        was read probe by probe). None: the table holds only one.
     into : 'units', or the name of a plane segmentation. None: the only one of these in the file.
     overwrite : replace what is at `out`.
 
     Raises
     ------
-    ImportError : pynwb is not installed. FileNotFoundError : no such `source`. FileExistsError : something is at `out`.
-    ValueError : `out` is `source`; units that the file doesn't have; columns that it has already; which recording or table is
-        meant is open; the file can't be read.
+    ImportError : pynwb is not installed. FileNotFoundError : no such `source`. FileExistsError :
+        something is at `out`.
+    ValueError : `out` is `source`; units that the file doesn't have; columns that it has already;
+        which recording or table is meant is open; the file can't be read.
     """
     source, out = Path(source), Path(out)
     if not source.is_file():
-        raise FileNotFoundError(f"{source}: there is no such file; give the NWB file that the recordings came from.")
+        raise FileNotFoundError(
+            f"{source}: there is no such file; give the NWB file that the recordings came from."
+        )
     if out.exists() and out.samefile(source):
         raise ValueError(f"{out} is the file itself; results go to a copy: give another path.")
     _free(out, overwrite)
     try:
         from pynwb import NWBHDF5IO
     except ImportError as error:
-        raise ImportError("writing NWB files needs pynwb, which is not installed: pip install pynwb") from error
+        raise ImportError(
+            "writing NWB files needs pynwb, which is not installed: pip install pynwb"
+        ) from error
     results = _of_recordings(table, recordings)
     for name in _recording_ids(table if recordings is None else _chosen(table, recordings)):
-        if name != source.stem and not str(name).startswith(f"{source.stem}-"):           # what read_nwb would have called it
-            warnings.warn(f"{source}: takes the results of recording {name!r}, matched by unit id alone; check that it came from this file.",
-                          stacklevel=2)
+        # what read_nwb would have called it
+        if name != source.stem and not str(name).startswith(f"{source.stem}-"):
+            warnings.warn(
+                f"{source}: takes the results of recording {name!r}, matched by unit id alone;"
+                " check that it came from this file.",
+                stacklevel=2,
+            )
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Ignoring cached namespace")
@@ -65,28 +87,42 @@ def to_nwb(table: pd.DataFrame, source: str | Path, out: str | Path, *, recordin
             try:
                 io = closing.enter_context(NWBHDF5IO(str(partial), "r+", load_namespaces=True))
                 nwbfile = io.read()
-            except Exception as error:                # h5py and hdmf raise all sorts here
-                raise ValueError(f"{source}: can't be read as NWB ({type(error).__name__}): it is truncated or not NWB; download it again.") from error
+            except Exception as error:  # h5py and hdmf raise all sorts here
+                raise ValueError(
+                    f"{source}: can't be read as NWB ({type(error).__name__}): it is truncated or"
+                    " not NWB; download it again."
+                ) from error
             target = _target(nwbfile, into, source)
             columns = _columns(results, target.id[:], f"{source}: table {target.name!r}")
             taken = [name for name in columns if name in target.colnames]
             if taken:
-                raise ValueError(f"{source}: table {target.name!r} has a column {taken[0]!r} already; give the original file as `source`.")
+                raise ValueError(
+                    f"{source}: table {target.name!r} has a column {taken[0]!r} already; give the"
+                    " original file as `source`."
+                )
             for name, values in columns.items():
-                target.add_column(name, f"nuclr_lite: {name.removeprefix(PREFIX)}", data=list(values) if values.dtype == object else values)
+                target.add_column(
+                    name,
+                    f"nuclr_lite: {name.removeprefix(PREFIX)}",
+                    data=list(values) if values.dtype == object else values,
+                )
             io.write(nwbfile)
     return out
 
 
-def to_phy(table: pd.DataFrame, folder: str | Path, *, recordings=None, overwrite: bool = False) -> list[Path]:
-    """`cluster_nuclr_<column>.tsv` in a Phy folder, one file a column, which Phy shows as columns of its cluster view.
+def to_phy(
+    table: pd.DataFrame, folder: str | Path, *, recordings=None, overwrite: bool = False
+) -> list[Path]:
+    """`cluster_nuclr_<column>.tsv` in a Phy folder, one file a column, which Phy shows as columns
+    of its cluster view.
 
-    A cluster without a value has an empty one. Vectors are left out, with a warning: Phy shows one value a column. Phy's own files are
-    never touched.
+    A cluster without a value has an empty one. Vectors are left out, with a warning: Phy shows one
+    value a column. Phy's own files are never touched.
 
     Parameters
     ----------
-    folder : as `read_phy` takes it. recordings : id of the recording in `table`; None: it holds only one.
+    folder : as `read_phy` takes it. recordings : id of the recording in `table`; None: it holds
+        only one.
     overwrite : replace files of an earlier export.
 
     Returns
@@ -95,35 +131,50 @@ def to_phy(table: pd.DataFrame, folder: str | Path, *, recordings=None, overwrit
 
     Raises
     ------
-    FileNotFoundError : not a Phy folder. FileExistsError : a file is there. ValueError : clusters that the folder doesn't have;
-        nothing but vectors.
+    FileNotFoundError : not a Phy folder. FileExistsError : a file is there. ValueError : clusters
+        that the folder doesn't have; nothing but vectors.
     """
     folder = Path(folder)
     ids = cluster_ids(folder)
     columns = _columns(_of_recordings(table, recordings), ids, str(folder))
     if columns.pop(f"{PREFIX}embedding", None) is not None:
-        warnings.warn(f"{folder}: vectors are left out, Phy shows one value a column; bring predictions, or a map of two columns.", stacklevel=2)
+        warnings.warn(
+            f"{folder}: vectors are left out, Phy shows one value a column; bring predictions, or a"
+            " map of two columns.",
+            stacklevel=2,
+        )
     if not columns:
-        raise ValueError(f"{folder}: the table has nothing but vectors; give columns of one value, such as predictions.")
+        raise ValueError(
+            f"{folder}: the table has nothing but vectors; give columns of one value, such as"
+            " predictions."
+        )
     files = [folder / f"cluster_{name}.tsv" for name in columns]
     for file in files:
         _free(file, overwrite)
     with ExitStack() as all_or_none:
         for file, (name, values) in zip(files, columns.items()):
             # Every cluster has a row: SpikeInterface drops those that one of the tables lacks.
-            pd.DataFrame({"cluster_id": ids, name: values}).to_csv(all_or_none.enter_context(atomic_file(file)), sep="\t", index=False,
-                                                                   encoding="utf-8", lineterminator="\n")
+            pd.DataFrame({"cluster_id": ids, name: values}).to_csv(
+                all_or_none.enter_context(atomic_file(file)),
+                sep="\t",
+                index=False,
+                encoding="utf-8",
+                lineterminator="\n",
+            )
     return files
 
 
 def to_pynapple(table: pd.DataFrame, data, *, recordings=None):
-    """A pynapple `TsGroup` or `TsdFrame` with the results as metadata beside its own; `data` itself stays as it is.
+    """A pynapple `TsGroup` or `TsdFrame` with the results as metadata beside its own; `data` itself
+    stays as it is.
 
-    Vectors are one entry `nuclr_embedding`, an array a unit: `np.stack(group["nuclr_embedding"])` is (units, dim).
+    Vectors are one entry `nuclr_embedding`, an array a unit: `np.stack(group["nuclr_embedding"])`
+    is (units, dim).
 
     Parameters
     ----------
-    data : as `from_pynapple` takes it. recordings : id of the recording in `table`; None: it holds only one.
+    data : as `from_pynapple` takes it. recordings : id of the recording in `table`; None: it holds
+        only one.
 
     Raises
     ------
@@ -131,30 +182,44 @@ def to_pynapple(table: pd.DataFrame, data, *, recordings=None):
     """
     if not hasattr(data, "metadata_index"):
         raise TypeError(f"this is a {type(data).__name__}; give a pynapple TsGroup or TsdFrame.")
-    columns = _columns(_of_recordings(table, recordings), data.metadata_index, f"this {type(data).__name__}")
+    columns = _columns(
+        _of_recordings(table, recordings), data.metadata_index, f"this {type(data).__name__}"
+    )
     result = data[list(data.keys())] if hasattr(data, "keys") else data[:, :]
     result.set_info(columns)
     return result
 
 
-def to_parquet(table: pd.DataFrame, out: str | Path, *, units: pd.DataFrame | None = None, recordings=None, overwrite: bool = False) -> Path:
-    """The results, beside the units' own columns, in one Parquet file; `pandas.read_parquet(out)` gives index, names and types back.
+def to_parquet(
+    table: pd.DataFrame,
+    out: str | Path,
+    *,
+    units: pd.DataFrame | None = None,
+    recordings=None,
+    overwrite: bool = False,
+) -> Path:
+    """The results, beside the units' own columns, in one Parquet file; `pandas.read_parquet(out)`
+    gives index, names and types back.
 
     Parameters
     ----------
-    units : `nl.units_table(recordings)`; None: the results alone. Units without results are kept, with NaN.
+    units : `nl.units_table(recordings)`; None: the results alone. Units without results are kept,
+        with NaN.
     recordings : ids of the recordings to write. None: all.
     overwrite : replace what is at `out`.
 
     Raises
     ------
-    ImportError : pyarrow is not installed. FileExistsError : something is at `out`. ValueError : results of units that `units`
-        doesn't have; columns that are in both; columns or unit ids of mixed types.
+    ImportError : pyarrow is not installed. FileExistsError : something is at `out`. ValueError :
+        results of units that `units` doesn't have; columns that are in both; columns or unit ids of
+        mixed types.
     """
     try:
         import pyarrow
     except ImportError as error:
-        raise ImportError(f"writing Parquet needs pyarrow, which can't be imported ({error}): pip install pyarrow") from error
+        raise ImportError(
+            f"writing Parquet needs pyarrow, which can't be imported ({error}): pip install pyarrow"
+        ) from error
     out = Path(out)
     _free(out, overwrite)
     _check_table(table)
@@ -164,8 +229,15 @@ def to_parquet(table: pd.DataFrame, out: str | Path, *, units: pd.DataFrame | No
         unknown = table.index[~table.index.isin(units.index)]
         both = table.columns.intersection(units.columns)
         if len(unknown) or len(both):
-            what = f"units without {unknown.tolist()[0]!r}" if len(unknown) else f"a column {both[0]!r} as well as the results"
-            raise ValueError(f"{out}: `units` has {what}; give nl.units_table(recordings) of the same recordings, and rename columns that are in both.")
+            what = (
+                f"units without {unknown.tolist()[0]!r}"
+                if len(unknown)
+                else f"a column {both[0]!r} as well as the results"
+            )
+            raise ValueError(
+                f"{out}: `units` has {what}; give nl.units_table(recordings) of the same"
+                " recordings, and rename columns that are in both."
+            )
         if recordings is not None:
             units = _chosen(units, recordings)
         table = units.join(table)
@@ -173,22 +245,38 @@ def to_parquet(table: pd.DataFrame, out: str | Path, *, units: pd.DataFrame | No
     with atomic_file(out) as partial:
         try:
             table.to_parquet(partial, engine="pyarrow")
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError) as error:
-            raise ValueError(f"{out}: a column, or the unit ids, are of mixed types ({str(error).splitlines()[0]}); Parquet keeps one type a column: "
-                             "write the recordings apart, or make the values texts.") from error
+        except (
+            pyarrow.ArrowInvalid,
+            pyarrow.ArrowTypeError,
+            pyarrow.ArrowNotImplementedError,
+        ) as error:
+            raise ValueError(
+                f"{out}: a column, or the unit ids, are of mixed types"
+                f" ({str(error).splitlines()[0]}); Parquet keeps one type a column: write the"
+                " recordings apart, or make the values texts."
+            ) from error
     return out
 
 
 def _free(path: Path, overwrite: bool):
     if path.is_dir() or path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists already; choose another path{'' if path.is_dir() else ', or pass overwrite=True to replace it'}.")
+        raise FileExistsError(
+            f"{path} exists already; choose another"
+            f" path{'' if path.is_dir() else ', or pass overwrite=True to replace it'}."
+        )
 
 
 def _check_table(table):
     if not isinstance(table, pd.DataFrame):
-        raise ValueError(f"the results are a {type(table).__name__}; give a DataFrame: what nl.embed returns, or the .predictions of a DecodeResult.")
+        raise ValueError(
+            f"the results are a {type(table).__name__}; give a DataFrame: what nl.embed returns, or"
+            " the .predictions of a DecodeResult."
+        )
     if table.index.has_duplicates or table.columns.has_duplicates:
-        raise ValueError("the results have two rows for one unit, or two columns of one name; make them unique first.")
+        raise ValueError(
+            "the results have two rows for one unit, or two columns of one name; make them unique"
+            " first."
+        )
 
 
 def _chosen(table: pd.DataFrame, recordings) -> pd.DataFrame:
@@ -197,8 +285,10 @@ def _chosen(table: pd.DataFrame, recordings) -> pd.DataFrame:
     held = _recording_ids(table)
     unknown = [name for name in wanted if name not in held]
     if unknown or not wanted:
-        raise ValueError(f"the table has no recording {', '.join(map(repr, unknown)) or 'without a name'}; "
-                         f"it has {', '.join(map(repr, held)) or 'no ids of recordings'}.")
+        raise ValueError(
+            f"the table has no recording {', '.join(map(repr, unknown)) or 'without a name'}; "
+            f"it has {', '.join(map(repr, held)) or 'no ids of recordings'}."
+        )
     return table[table.index.get_level_values("recording_id").isin(wanted)]
 
 
@@ -215,35 +305,53 @@ def _of_recordings(table: pd.DataFrame, recordings) -> pd.DataFrame:
         raise ValueError("the table of results has no rows.")
     held = _recording_ids(table)
     if table.index.nlevels != 1 + bool(held):
-        raise ValueError(f"the index of the results is {list(table.index.names)}; give (recording_id, unit_id), or unit ids alone.")
+        raise ValueError(
+            f"the index of the results is {list(table.index.names)}; give (recording_id, unit_id),"
+            " or unit ids alone."
+        )
     if not held:
         return table
     if recordings is None and len(held) > 1:
-        raise ValueError(f"the table holds {len(held)} recordings ({', '.join(map(repr, held[:5]))}{', ...' * (len(held) > 5)}); "
-                         f"say which ones belong here: recordings={held[0]!r}.")
+        raise ValueError(
+            f"the table holds {len(held)} recordings"
+            f" ({', '.join(map(repr, held[:5]))}{', ...' * (len(held) > 5)}); say which ones belong"
+            f" here: recordings={held[0]!r}."
+        )
     table = table.droplevel("recording_id")
     if table.index.has_duplicates:
-        raise ValueError(f"unit {table.index[table.index.duplicated()].tolist()[0]!r} is in several of the recordings; they can't all belong here: "
-                         "check recordings=...")
+        raise ValueError(
+            f"unit {table.index[table.index.duplicated()].tolist()[0]!r} is in several of the"
+            " recordings; they can't all belong here: check recordings=..."
+        )
     return table
 
 
 def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
-    """{name: one value, or one vector, for each of `ids`}: NaN, or '' in texts, where there is no result."""
+    """{name: one value, or one vector, for each of `ids`}: NaN, or '' in texts, where there is no
+    result.
+    """
     ids = pd.Index(ids)
     known = results.index.isin(ids)
     if not known.all():
-        raise ValueError(f"{where} has no unit {results.index[~known].tolist()[0]!r} ({(~known).sum()} of the {len(results)} units with results aren't there); "
-                         "are they of another recording?")
+        raise ValueError(
+            f"{where} has no unit {results.index[~known].tolist()[0]!r} ({(~known).sum()} of the"
+            f" {len(results)} units with results aren't there); are they of another recording?"
+        )
     results = plain_columns(results.reindex(ids), "the table of results")
     vector = [name for name in results if re.fullmatch(r"e\d{3,}", name)]
     columns = {f"{PREFIX}embedding": results[vector].to_numpy(dtype=np.float64)} if vector else {}
     for name in results.columns.drop(vector):
-        safe = re.sub(r"\W", "_", f"{PREFIX}{name}")           # HDF5 can't have '/', nor can names of files
-        if safe.casefold() in map(str.casefold, columns):       # some disks don't tell A from a
-            raise ValueError(f"two columns of the results would both be called {safe!r}; rename one.")
+        safe = re.sub(r"\W", "_", f"{PREFIX}{name}")  # HDF5 can't have '/', nor can names of files
+        if safe.casefold() in map(str.casefold, columns):  # some disks don't tell A from a
+            raise ValueError(
+                f"two columns of the results would both be called {safe!r}; rename one."
+            )
         values = results[name].to_numpy()
-        columns[safe] = values if values.dtype != object else np.array([value or "" for value in values], dtype=object)
+        columns[safe] = (
+            values
+            if values.dtype != object
+            else np.array([value or "" for value in values], dtype=object)
+        )
     return columns
 
 
@@ -251,7 +359,9 @@ def _target(nwbfile, into: str | None, source: Path):
     """The units table or plane segmentation that gets the columns."""
     from pynwb.ophys import PlaneSegmentation
 
-    tables = {item.name: item for item in nwbfile.objects.values() if isinstance(item, PlaneSegmentation)}
+    tables = {
+        item.name: item for item in nwbfile.objects.values() if isinstance(item, PlaneSegmentation)
+    }
     if nwbfile.units is not None:
         tables["units"] = nwbfile.units
     if into is None and len(tables) == 1:

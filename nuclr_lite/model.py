@@ -7,6 +7,7 @@ W units of the widest population.
 Source: Arora et al. 2025 (arXiv 2512.01199), section 3. Details that the paper leaves open follow
 the authors' code.
 """
+
 from __future__ import annotations
 
 import json
@@ -27,18 +28,18 @@ class ModelConfig:
     size is `dim=256, heads=4, head_dim=64, temporal_layers=2, spatiotemporal_layers=2`.
     """
 
-    modality: str = "spikes"            # 'spikes' or 'calcium'
-    sample_s: float = 0.02              # s
-    samples_per_token: int = 50         # P
-    tokens_per_window: int = 10         # L
-    dim: int = 256                      # D
-    heads: int = 4                      # H
-    head_dim: int = 64                  # C
+    modality: str = "spikes"  # 'spikes' or 'calcium'
+    sample_s: float = 0.02  # s
+    samples_per_token: int = 50  # P
+    tokens_per_window: int = 10  # L
+    dim: int = 256  # D
+    heads: int = 4  # H
+    head_dim: int = 64  # C
     temporal_layers: int = 2
     spatiotemporal_layers: int = 2
-    rotary_fraction: float = 0.5        # share of a head's dimensions that the rotary position turns
+    rotary_fraction: float = 0.5  # share of a head's dimensions that the rotary position turns
     dropout: float = 0.2
-    spatial_attention: bool = True      # False: the "no population context" ablation
+    spatial_attention: bool = True  # False: the "no population context" ablation
 
     def __post_init__(self):
         if self.modality not in ("spikes", "calcium"):
@@ -52,11 +53,17 @@ class ModelConfig:
         if not self.sample_s > 0:
             raise ValueError(f"sample_s is {self.sample_s}; it is a duration in seconds, above 0.")
         if self.head_dim % 2:
-            raise ValueError(f"head_dim is {self.head_dim}; rotary positions turn pairs, so it must be even.")
+            raise ValueError(
+                f"head_dim is {self.head_dim}; rotary positions turn pairs, so it must be even."
+            )
         if not 0 <= self.rotary_fraction <= 1:
-            raise ValueError(f"rotary_fraction is {self.rotary_fraction}; it is a share between 0 and 1.")
+            raise ValueError(
+                f"rotary_fraction is {self.rotary_fraction}; it is a share between 0 and 1."
+            )
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it is a probability from 0 up to, not including, 1.")
+            raise ValueError(
+                f"dropout is {self.dropout}; it is a probability from 0 up to, not including, 1."
+            )
 
     @property
     def samples_per_window(self) -> int:
@@ -76,26 +83,40 @@ class ModelConfig:
 
 
 class Populations(NamedTuple):
-    """Where each population's units lie in a packed tensor, and how to set them side by side. Index tensors and nothing else.
+    """Where each population's units lie in a packed tensor, and how to set them side by side.
 
-    Made from sizes on the CPU and then sent to a device, or in a process that prepares data, so that a GPU never waits for a size to come back.
+    Index tensors and nothing else.
+
+    Made from sizes on the CPU and then sent to a device, or in a process that prepares data, so
+    that a GPU never waits for a size to come back.
     """
 
-    rows: Tensor            # (U,) place of each unit in N*W
-    occupied: Tensor        # (N, W) bool: whether there is a unit
-    is_even: bool           # all populations are as large as the widest
+    rows: Tensor  # (U,) place of each unit in N*W
+    occupied: Tensor  # (N, W) bool: whether there is a unit
+    is_even: bool  # all populations are as large as the widest
 
     @classmethod
-    def of(cls, sizes: Tensor, device: torch.device | str = "cpu", keep_empty: bool = False) -> Populations:
-        """Of populations with `sizes` units, (N,) int64 on the CPU. keep_empty : give those without a unit their place in the padded tensor."""
+    def of(
+        cls, sizes: Tensor, device: torch.device | str = "cpu", keep_empty: bool = False
+    ) -> Populations:
+        """Of populations with `sizes` units, (N,) int64 on the CPU. keep_empty : give those without
+        a unit their place in the padded tensor.
+        """
         if bool((sizes < 0).any()):
-            raise ValueError(f"a population has {int(sizes.min())} units; give the number of units of each population.")
-        if not keep_empty:                                        # attention over nobody is not a number
+            raise ValueError(
+                f"a population has {int(sizes.min())} units; give the number of units of each"
+                " population."
+            )
+        if not keep_empty:  # attention over nobody is not a number
             sizes = sizes[sizes > 0]
-        slot = torch.arange(int(sizes.max()) if len(sizes) else 0)                          # (W,)
-        occupied = slot < sizes[:, None]                                                    # (N, W)
+        slot = torch.arange(int(sizes.max()) if len(sizes) else 0)  # (W,)
+        occupied = slot < sizes[:, None]  # (N, W)
         rows = occupied.flatten().nonzero().squeeze(1)
-        return cls(rows.to(device, non_blocking=True), occupied.to(device, non_blocking=True), bool(occupied.all()))
+        return cls(
+            rows.to(device, non_blocking=True),
+            occupied.to(device, non_blocking=True),
+            bool(occupied.all()),
+        )
 
     @property
     def key_mask(self) -> Tensor | None:
@@ -124,27 +145,39 @@ class RotaryPosition(nn.Module):
         super().__init__()
         turning = int(round(head_dim * rotary_fraction / 2))
         period = torch.logspace(0, math.log10(8 * tokens), turning, dtype=torch.float64)
-        omega = torch.cat([2 * math.pi / period, torch.zeros(head_dim // 2 - turning, dtype=torch.float64)])
+        omega = torch.cat(
+            [2 * math.pi / period, torch.zeros(head_dim // 2 - turning, dtype=torch.float64)]
+        )
         self.set_omega(omega, tokens)
 
     def set_omega(self, omega: Tensor, tokens: int):
         """Take angular frequencies (C/2,) in radians per token."""
-        angle = torch.arange(tokens, dtype=torch.float64)[:, None] * omega.double()     # (L, C/2)
-        self.register_buffer("turn", torch.stack([angle.cos(), angle.sin()], dim=-1).float(), persistent=False)   # (L, C/2, 2)
+        angle = torch.arange(tokens, dtype=torch.float64)[:, None] * omega.double()  # (L, C/2)
+        # (L, C/2, 2)
+        self.register_buffer(
+            "turn", torch.stack([angle.cos(), angle.sin()], dim=-1).float(), persistent=False
+        )
 
     def forward(self, x: Tensor, back: bool = False) -> Tensor:
-        """x (..., L, C) -> same shape. A pair (a, b) becomes (a cos - b sin, a sin + b cos): the complex number a + ib, turned."""
-        turn = torch.view_as_complex(self.turn.float())                                 # (L, C/2)
-        pairs = torch.view_as_complex(x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (-1, 2)))
+        """x (..., L, C) -> same shape.
+
+        A pair (a, b) becomes (a cos - b sin, a sin + b cos): the complex number a + ib, turned.
+        """
+        turn = torch.view_as_complex(self.turn.float())  # (L, C/2)
+        pairs = torch.view_as_complex(
+            x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (-1, 2))
+        )
         return torch.view_as_real(pairs * (turn.conj() if back else turn)).flatten(-2).to(x.dtype)
 
 
 class Attention(nn.Module):
-    """What both attentions share: a norm, one linear layer to queries, keys and values, one back."""
+    """What both attentions share: a norm, one linear layer to queries, keys and values, one
+    back.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        inner = config.heads * config.head_dim                             # HC
+        inner = config.heads * config.head_dim  # HC
         self.heads = config.heads
         self.norm = nn.LayerNorm(config.dim)
         self.qkv = nn.Linear(config.dim, 3 * inner)
@@ -156,16 +189,18 @@ class TemporalAttention(Attention):
 
     def __init__(self, config: ModelConfig):
         super().__init__(config)
-        self.rotary = RotaryPosition(config.head_dim, config.tokens_per_window, config.rotary_fraction)
+        self.rotary = RotaryPosition(
+            config.head_dim, config.tokens_per_window, config.rotary_fraction
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(self.norm(x))                                       # (U, L, 3HC)
+        qkv = self.qkv(self.norm(x))  # (U, L, 3HC)
         qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, U, H, L, C)
         q, k, v = self.rotary(qkv)
         # In so short a sequence the plain products are quicker than a fused kernel.
-        weight = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)       # (U, H, L, L)
-        read = self.rotary(weight @ v, back=True)                          # (U, H, L, C)
-        return self.out(read.transpose(1, 2).flatten(2))                   # (U, L, D)
+        weight = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)  # (U, H, L, L)
+        read = self.rotary(weight @ v, back=True)  # (U, H, L, C)
+        return self.out(read.transpose(1, 2).flatten(2))  # (U, L, D)
 
 
 class SpatialAttention(Attention):
@@ -176,20 +211,22 @@ class SpatialAttention(Attention):
 
     def forward(self, x: Tensor, populations: Populations) -> Tensor:
         L = x.shape[1]
-        qkv = populations.pad(self.qkv(self.norm(x)))                      # (N, W, L, 3HC)
-        qkv = qkv.unflatten(-1, (3, self.heads, -1))                       # (N, W, L, 3, H, C)
+        qkv = populations.pad(self.qkv(self.norm(x)))  # (N, W, L, 3HC)
+        qkv = qkv.unflatten(-1, (3, self.heads, -1))  # (N, W, L, 3, H, C)
         # Four dimensions, not five: the fused kernels take (batch, heads, sequence, width) only.
-        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(1, 2)              # each (N*L, H, W, C)
+        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(1, 2)  # each (N*L, H, W, C)
         mask = populations.key_mask
         if mask is not None:
-            mask = mask[:, None].expand(-1, L, -1).flatten(0, 1)[:, None, None]   # (N*L, 1, 1, W)
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)     # (N*L, H, W, C)
-        read = read.unflatten(0, (-1, L)).permute(0, 3, 1, 2, 4).flatten(3)       # (N, W, L, HC)
-        return self.out(populations.unpad(read))                           # (U, L, D)
+            mask = mask[:, None].expand(-1, L, -1).flatten(0, 1)[:, None, None]  # (N*L, 1, 1, W)
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (N*L, H, W, C)
+        read = read.unflatten(0, (-1, L)).permute(0, 3, 1, 2, 4).flatten(3)  # (N, W, L, HC)
+        return self.out(populations.unpad(read))  # (U, L, D)
 
 
 class FeedForward(nn.Module):
-    """GEGLU: half of a widened layer is the value, the other half gates it through an exact GELU."""
+    """GEGLU: half of a widened layer is the value, the other half gates it through an exact
+    GELU.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -201,7 +238,9 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
         # The two halves as two products: cutting one in two would copy its gradient.
-        value, gate = (F.linear(x, *half) for half in zip(self.widen.weight.chunk(2), self.widen.bias.chunk(2)))
+        value, gate = (
+            F.linear(x, *half) for half in zip(self.widen.weight.chunk(2), self.widen.bias.chunk(2))
+        )
         return self.narrow(self.dropout(value * F.gelu(gate)))
 
 
@@ -228,7 +267,9 @@ class SpatialBlock(nn.Module):
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, populations: Populations, units_at_once: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, populations: Populations, units_at_once: int | None = None
+    ) -> Tensor:
         if self.attention is not None:
             x = x + self.dropout(self.attention(x, populations))
         return x + self.dropout(_in_pieces(self.feed_forward, x, units_at_once))
@@ -242,12 +283,16 @@ class SpatioTemporalBlock(nn.Module):
         self.spatial = SpatialBlock(config)
         self.temporal = TemporalBlock(config)
 
-    def forward(self, x: Tensor, populations: Populations, units_at_once: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, populations: Populations, units_at_once: int | None = None
+    ) -> Tensor:
         return _in_pieces(self.temporal, self.spatial(x, populations, units_at_once), units_at_once)
 
 
 def _in_pieces(layer: nn.Module, x: Tensor, units_at_once: int | None) -> Tensor:
-    """A layer in which units don't meet, some units at a time: what it needs for itself (a feed-forward layer some 30 times its input) stays small."""
+    """A layer in which units don't meet, some units at a time: what it needs for itself (a
+    feed-forward layer some 30 times its input) stays small.
+    """
     if units_at_once is None or len(x) <= units_at_once:
         return layer(x)
     return torch.cat([layer(piece) for piece in x.split(units_at_once)])
@@ -267,18 +312,27 @@ class NuCLR(nn.Module):
         self.read_in = nn.Linear(config.samples_per_token, config.dim)
         self.temporal = nn.ModuleList(TemporalBlock(config) for _ in range(config.temporal_layers))
         self.spatiotemporal = nn.ModuleList(
-            SpatioTemporalBlock(config) for _ in range(config.spatiotemporal_layers))
+            SpatioTemporalBlock(config) for _ in range(config.spatiotemporal_layers)
+        )
 
-    def forward(self, tokens: Tensor, population_sizes: Tensor | Populations, units_at_once: int | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        population_sizes: Tensor | Populations,
+        units_at_once: int | None = None,
+    ) -> Tensor:
         """Embed every unit of every population.
 
         Parameters
         ----------
         tokens : (U, L, P) float. Spike counts, or dF/F divided by its 99th percentile; the units of
             a population follow one another.
-        population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations. Or what was made of it, on the device of the tokens.
-        units_at_once : layers in which units don't meet take so many units at a time, which changes nothing but the memory needed (for evaluation: with dropout
-            it draws differently). Attention over a population sees all of it, through fused kernels whose memory grows with the units, not with their square.
+        population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations.
+            Or what was made of it, on the device of the tokens.
+        units_at_once : layers in which units don't meet take so many units at a time, which changes
+            nothing but the memory needed (for evaluation: with dropout it draws differently).
+            Attention over a population sees all of it, through fused kernels whose memory grows
+            with the units, not with their square.
 
         Returns
         -------
@@ -286,15 +340,23 @@ class NuCLR(nn.Module):
         """
         expected = (self.config.tokens_per_window, self.config.samples_per_token)
         if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
-            raise ValueError(f"tokens have shape {tuple(tokens.shape)}; this encoder reads (units, "
-                             f"{expected[0]} tokens, {expected[1]} samples). Cut the windows with nl.views.")
-        populations = population_sizes if isinstance(population_sizes, Populations) else Populations.of(population_sizes, tokens.device)
+            raise ValueError(
+                f"tokens have shape {tuple(tokens.shape)}; this encoder reads (units, "
+                f"{expected[0]} tokens, {expected[1]} samples). Cut the windows with nl.views."
+            )
+        populations = (
+            population_sizes
+            if isinstance(population_sizes, Populations)
+            else Populations.of(population_sizes, tokens.device)
+        )
         if len(populations.rows) != len(tokens):
-            raise ValueError(f"population_sizes sum to {len(populations.rows)} but there are "
-                             f"{len(tokens)} units; give the number of units of each population, in order.")
-        x = self.read_in(tokens)                                           # (U, L, D)
+            raise ValueError(
+                f"population_sizes sum to {len(populations.rows)} but there are "
+                f"{len(tokens)} units; give the number of units of each population, in order."
+            )
+        x = self.read_in(tokens)  # (U, L, D)
         for block in self.temporal:
             x = _in_pieces(block, x, units_at_once)
         for block in self.spatiotemporal:
             x = block(x, populations, units_at_once)
-        return x.mean(dim=1)                                               # (U, D)
+        return x.mean(dim=1)  # (U, D)

@@ -4,6 +4,7 @@ Their two repositories store the same parameter names and shapes, but with the t
 spatiotemporal block in opposite order. Taking one for the other gives wrong embeddings without an
 error, hence `layout`.
 """
+
 from __future__ import annotations
 
 import collections
@@ -16,19 +17,23 @@ from torch import Tensor
 
 from .model import ModelConfig, NuCLR, RotaryPosition
 
-_HALVES = {                     # which entries of st_blocks.i hold (spatial, temporal) attention
-    "nuclr": (2, 0),            # github nerdslab/nuclr
-    "brainwidebench": (0, 2),   # Hugging Face nerdslab/ibl-bwb-nuclr
+_HALVES = {  # which entries of st_blocks.i hold (spatial, temporal) attention
+    "nuclr": (2, 0),  # github nerdslab/nuclr
+    "brainwidebench": (0, 2),  # Hugging Face nerdslab/ibl-bwb-nuclr
 }
-HOME, SEEDS = "nerdslab/ibl-bwb-nuclr", (42, 43, 44, 45, 46)        # on the Hugging Face hub
+HOME, SEEDS = "nerdslab/ibl-bwb-nuclr", (42, 43, 44, 45, 46)  # on the Hugging Face hub
 _ATTENTION = {"norm": "norm", "to_qkv": "qkv", "to_out": "out"}
 _FEED_FORWARD = {"norm": "norm", "in_proj": "widen", "out_proj": "narrow"}
 
 
-def download_official_weights(seed: int = 42, cache_dir: str | Path | None = None, endpoint: str | None = None) -> Path:
-    """The checkpoint of one of the five seeds that the authors published (IBL Brain-wide Map, spikes; 10.54 million parameters), for `load_official_weights`.
+def download_official_weights(
+    seed: int = 42, cache_dir: str | Path | None = None, endpoint: str | None = None
+) -> Path:
+    """The checkpoint of one of the five seeds that the authors published (IBL Brain-wide Map,
+    spikes; 10.54 million parameters), for `load_official_weights`.
 
-    It comes from its home on the Hugging Face hub, through the hub's own client: kept in the hub's cache, resumed where it broke off. Mind the authors' licence.
+    It comes from its home on the Hugging Face hub, through the hub's own client: kept in the hub's
+    cache, resumed where it broke off. Mind the authors' licence.
     """
     from huggingface_hub import hf_hub_download
 
@@ -37,7 +42,9 @@ def download_official_weights(seed: int = 42, cache_dir: str | Path | None = Non
     return Path(hf_hub_download(HOME, f"nuclr_{seed}.pt", cache_dir=cache_dir, endpoint=endpoint))
 
 
-def load_official_weights(state_dict_or_path, layout: str | None = None, sample_s: float | None = None) -> NuCLR:
+def load_official_weights(
+    state_dict_or_path, layout: str | None = None, sample_s: float | None = None
+) -> NuCLR:
     """An encoder with the authors' weights, in evaluation mode on the CPU.
 
     Parameters
@@ -55,14 +62,19 @@ def load_official_weights(state_dict_or_path, layout: str | None = None, sample_
         state, found = _read_checkpoint(Path(state_dict_or_path))
         layout = layout or found
         if layout is None:
-            raise ValueError(f"{state_dict_or_path}: can't tell which official code wrote it; pass layout='nuclr' or 'brainwidebench'.")
+            raise ValueError(
+                f"{state_dict_or_path}: can't tell which official code wrote it; pass"
+                " layout='nuclr' or 'brainwidebench'."
+            )
     else:
         state = dict(state_dict_or_path)
     layout = layout or "nuclr"
     if layout not in _HALVES:
         raise ValueError(f"layout is {layout!r}; use one of {sorted(_HALVES)}.")
     state = {name: torch.as_tensor(value) for name, value in state.items()}
-    missing = [name for name in ("rotary_emb.omega", "read_in.weight", "read_in.bias") if name not in state]
+    missing = [
+        name for name in ("rotary_emb.omega", "read_in.weight", "read_in.bias") if name not in state
+    ]
     if missing:
         raise ValueError(f"not an official NuCLR encoder: {', '.join(missing)} missing.")
 
@@ -75,9 +87,14 @@ def load_official_weights(state_dict_or_path, layout: str | None = None, sample_
     expected = encoder.state_dict()
     wrong = sorted(set(expected) ^ set(renamed)) or [
         f"{name} {tuple(renamed[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in expected if renamed[name].shape != expected[name].shape]
+        for name in expected
+        if renamed[name].shape != expected[name].shape
+    ]
     if wrong:
-        raise ValueError(f"not an official NuCLR encoder: missing, unknown or misshapen parameters: {', '.join(wrong[:5])}.")
+        raise ValueError(
+            "not an official NuCLR encoder: missing, unknown or misshapen parameters:"
+            f" {', '.join(wrong[:5])}."
+        )
     encoder.load_state_dict(renamed)
     for module in encoder.modules():
         if isinstance(module, RotaryPosition):
@@ -89,13 +106,23 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download the authors' checkpoint first.")
     try:
-        if path.open("rb").read(4) != b"PK\x03\x04":                       # torch.load reads anything else as bare pickles
+        # torch.load reads anything else as bare pickles
+        if path.open("rb").read(4) != b"PK\x03\x04":
             raise ValueError("no zip file")
         records = torch._C.PyTorchFileReader(str(path)).get_all_records()
         # torch.load hands TorchScript archives to torch.jit, which runs the code in them.
-        checkpoint = None if "constants.pkl" in records else torch.load(path, map_location="cpu", weights_only=False, pickle_module=_TensorsOnly)
+        checkpoint = (
+            None
+            if "constants.pkl" in records
+            else torch.load(
+                path, map_location="cpu", weights_only=False, pickle_module=_TensorsOnly
+            )
+        )
     except Exception as error:
-        raise ValueError(f"{path}: not a checkpoint that torch.save wrote, or cut off; download it again ({error}).") from error
+        raise ValueError(
+            f"{path}: not a checkpoint that torch.save wrote, or cut off; download it again"
+            f" ({error})."
+        ) from error
     if not isinstance(checkpoint, dict) or "model_state_dict" not in checkpoint:
         raise ValueError(f"{path}: not an official checkpoint: it holds no 'model_state_dict'.")
     layouts = {"loss_state_dict": "nuclr", "ssl_loss_state_dict": "brainwidebench"}
@@ -122,10 +149,11 @@ class _Inert:
 
 
 class _TensorsOnly:
-    """A `pickle_module` for `torch.load` that rebuilds tensors and turns everything else into `_Inert`.
+    """A `pickle_module` for `torch.load` that rebuilds tensors and turns everything else into
+    `_Inert`.
 
-    Official checkpoints pickle configuration objects beside the tensors. `weights_only=True` refuses
-    them; the default would import and run whatever the file names.
+    Official checkpoints pickle configuration objects beside the tensors. `weights_only=True`
+    refuses them; the default would import and run whatever the file names.
     """
 
     class Unpickler(pickle.Unpickler):
@@ -134,7 +162,9 @@ class _TensorsOnly:
                 return collections.OrderedDict
             if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
                 return getattr(torch._utils, name)
-            if module == "torch" and (name == "Size" or isinstance(getattr(torch, name, None), torch.dtype)):
+            if module == "torch" and (
+                name == "Size" or isinstance(getattr(torch, name, None), torch.dtype)
+            ):
                 return getattr(torch, name)
             return _Inert
 
@@ -170,15 +200,24 @@ def _config_from(state: dict[str, Tensor], omega: Tensor, sample_s: float | None
     if sample_s is None:
         known = {50: 0.02, 4: 0.23344}
         if samples not in known:
-            raise ValueError(f"tokens have {samples} samples; say how long one is: sample_s=... (s).")
+            raise ValueError(
+                f"tokens have {samples} samples; say how long one is: sample_s=... (s)."
+            )
         sample_s = known[samples]
 
     def blocks(kind):
         return len({name.split(".")[1] for name in state if name.startswith(kind)})
 
     return ModelConfig(
-        modality="calcium" if samples == 4 else "spikes", sample_s=sample_s, samples_per_token=samples,
-        tokens_per_window=round(2 * math.pi / float(turning.min()) / 8), dim=dim,
-        heads=qkv.shape[0] // 3 // head_dim, head_dim=head_dim, temporal_layers=blocks("t_blocks."),
-        spatiotemporal_layers=blocks("st_blocks."), rotary_fraction=len(turning) / len(omega),
-        dropout=0.2 if blocks("st_blocks.") < 4 else 0.3)
+        modality="calcium" if samples == 4 else "spikes",
+        sample_s=sample_s,
+        samples_per_token=samples,
+        tokens_per_window=round(2 * math.pi / float(turning.min()) / 8),
+        dim=dim,
+        heads=qkv.shape[0] // 3 // head_dim,
+        head_dim=head_dim,
+        temporal_layers=blocks("t_blocks."),
+        spatiotemporal_layers=blocks("st_blocks."),
+        rotary_fraction=len(turning) / len(omega),
+        dropout=0.2 if blocks("st_blocks.") < 4 else 0.3,
+    )

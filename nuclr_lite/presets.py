@@ -1,4 +1,7 @@
-"""Presets: complete, printable recipes for a model. How much of the data is run is not their business."""
+"""Presets: complete, printable recipes for a model. How much of the data is run is not their
+business.
+"""
+
 from __future__ import annotations
 
 import json
@@ -18,8 +21,10 @@ class TrainConfig:
         recordings, the paper's choice), then falls as a cosine to 0.
     weight_decay : AdamW's; none on norms and biases.
     gradient_clip : largest gradient norm, for the encoder and, separately, for the projector.
-    objective : 'decoupled' (the paper's), 'info-nce' (the positive pair stays in the sum of the negatives) or 'vicreg' (no negatives; see `vicreg`).
-    temperature, scale_within_view : see `ContrastiveLoss`; False is what the published numbers come from.
+    objective : 'decoupled' (the paper's), 'info-nce' (the positive pair stays in the sum of the
+        negatives) or 'vicreg' (no negatives; see `vicreg`).
+    temperature, scale_within_view : see `ContrastiveLoss`; False is what the published numbers come
+        from.
     precision : 'auto' (bf16 on a GPU that has it, else float32), 'bf16' or 'no'.
     seed : of the weights, the views and the dropout.
     log_every : steps a row of the history covers.
@@ -45,18 +50,25 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.checkpoint_every % self.log_every:
-            raise ValueError(f"checkpoint_every ({self.checkpoint_every}) must be a multiple of log_every ({self.log_every}).")
+            raise ValueError(
+                f"checkpoint_every ({self.checkpoint_every}) must be a multiple of log_every"
+                f" ({self.log_every})."
+            )
         for name in ("learning_rate", "gradient_clip", "temperature"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must be at least 0.")
         if self.objective not in ("decoupled", "info-nce", "vicreg"):
-            raise ValueError(f"objective is {self.objective!r}; use 'decoupled', 'info-nce' or 'vicreg'.")
+            raise ValueError(
+                f"objective is {self.objective!r}; use 'decoupled', 'info-nce' or 'vicreg'."
+            )
         if self.precision not in ("auto", "bf16", "no"):
             raise ValueError(f"precision is {self.precision!r}; use 'auto', 'bf16' or 'no'.")
         if self.warmup_steps is not None and self.warmup_steps < 0:
-            raise ValueError(f"warmup_steps is {self.warmup_steps}; give 0 or more, or None for one epoch.")
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps}; give 0 or more, or None for one epoch."
+            )
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,9 @@ class Preset:
             mine = {name: changes.pop(name) for name in list(changes) if name in values}
             parts[part] = type(getattr(self, part))(**(values | mine))
         if changes:
-            raise ValueError(f"no preset has {sorted(changes)}; see ModelConfig, ViewConfig and TrainConfig.")
+            raise ValueError(
+                f"no preset has {sorted(changes)}; see ModelConfig, ViewConfig and TrainConfig."
+            )
         return Preset(**parts)
 
     def to_json(self) -> str:
@@ -87,7 +101,11 @@ class Preset:
     @classmethod
     def from_json(cls, text: str) -> Preset:
         parts = json.loads(text)
-        return cls(ModelConfig(**parts["model"]), ViewConfig(**parts["views"]), TrainConfig(**parts["train"]))
+        return cls(
+            ModelConfig(**parts["model"]),
+            ViewConfig(**parts["views"]),
+            TrainConfig(**parts["train"]),
+        )
 
 
 _SMALL = dict(dim=32, heads=2, head_dim=16, temporal_layers=1, spatiotemporal_layers=2, dropout=0.0)
@@ -97,25 +115,44 @@ PRESETS = {
     "quick": Preset(
         ModelConfig(**_SMALL),
         ViewConfig(),
-        TrainConfig(steps=3200, batch_size=4, learning_rate=2e-3, warmup_steps=40, log_every=20, checkpoint_every=200)),
+        TrainConfig(
+            steps=3200,
+            batch_size=4,
+            learning_rate=2e-3,
+            warmup_steps=40,
+            log_every=20,
+            checkpoint_every=200,
+        ),
+    ),
     "quick-calcium": Preset(
         ModelConfig("calcium", 0.23344, 4, 32, **_SMALL),
         ViewConfig(max_distance_s=240.0),
         # As in the paper, calcium wants a lower rate than spikes: at 2e-3 the vectors collapse.
-        TrainConfig(steps=1200, batch_size=4, learning_rate=5e-4, warmup_steps=100, log_every=20, checkpoint_every=200)),
+        TrainConfig(
+            steps=1200,
+            batch_size=4,
+            learning_rate=5e-4,
+            warmup_steps=100,
+            log_every=20,
+            checkpoint_every=200,
+        ),
+    ),
     # The published recipes.
     "paper-spikes": Preset(
-        ModelConfig(),
-        ViewConfig(max_distance_s=30.0, min_units=11),
-        TrainConfig()),
-    # The official unit dropout doesn't reach the calcium traces, so the published numbers were made without.
+        ModelConfig(), ViewConfig(max_distance_s=30.0, min_units=11), TrainConfig()
+    ),
+    # The official unit dropout doesn't reach the calcium traces, so the published numbers were made
+    # without.
     "paper-calcium": Preset(
         ModelConfig("calcium", 0.23344, 4, 32),
         ViewConfig(max_distance_s=240.0, min_units=11, kept_share=(1.0, 1.0)),
-        TrainConfig(batch_size=16, learning_rate=1.25e-4)),
-    # The same for one plane of the Allen two-photon set (7 frames of 30 Hz: 0.2333 s). A plane of Pvalb, Sst or Vip cells may hold fewer than 11.
+        TrainConfig(batch_size=16, learning_rate=1.25e-4),
+    ),
+    # The same for one plane of the Allen two-photon set (7 frames of 30 Hz: 0.2333 s). A plane of
+    # Pvalb, Sst or Vip cells may hold fewer than 11.
     "allen-two-photon": Preset(
         ModelConfig("calcium", 0.23344, 4, 32),
         ViewConfig(max_distance_s=240.0, min_units=2, kept_share=(1.0, 1.0)),
-        TrainConfig(batch_size=16, learning_rate=1.25e-4)),
+        TrainConfig(batch_size=16, learning_rate=1.25e-4),
+    ),
 }

@@ -1,4 +1,8 @@
-"""A trained encoder and what belongs to it: its recipe, what it was trained on, how training went. Saved and loaded as a folder, and shared through the Hugging Face hub."""
+"""A trained encoder and what belongs to it: its recipe, what it was trained on, how training went.
+
+Saved and loaded as a folder, and shared through the Hugging Face hub.
+"""
+
 from __future__ import annotations
 
 import re
@@ -14,7 +18,13 @@ from .presets import Preset
 from .recording import Recording
 from .files.storage import SEAL, atomic_directory, check_seal, seal
 
-NEEDED = ["encoder.safetensors", "projector.safetensors", "preset.json", "history.csv", "trained_on.csv"]
+NEEDED = [
+    "encoder.safetensors",
+    "projector.safetensors",
+    "preset.json",
+    "history.csv",
+    "trained_on.csv",
+]
 FILES = [*NEEDED, SEAL, "README.md"]
 REMEDY = "copy the whole folder again"
 
@@ -24,13 +34,15 @@ class Pretrained:
     """What pretraining returns.
 
     encoder : NuCLR in evaluation mode, on the device it was trained on.
-    history : DataFrame, a row every `log_every` steps: step, epoch, learning_rate; loss, attraction, repulsion (means since
-        the row before); and of the row's own batch: rank_me, retrieval_accuracy (how often a unit's nearest
-        neighbour in the other view is itself), retrieval_chance. The two views may overlap, and in a recording of few windows often do: then a unit can be
-        found by the very same events.
+    history : DataFrame, a row every `log_every` steps: step, epoch, learning_rate; loss,
+        attraction, repulsion (means since the row before); and of the row's own batch: rank_me,
+        retrieval_accuracy (how often a unit's nearest neighbour in the other view is itself),
+        retrieval_chance. The two views may overlap, and in a recording of few windows often do:
+        then a unit can be found by the very same events.
     loss : the objective with its projector. preset : the recipe.
-    trained_on : DataFrame, a row a recording: recording_id, animal_id, n_units, valid_s (s), source ('simulated' and the like, as the recording's provenance says). An animal that isn't in
-        it is one that the encoder never saw.
+    trained_on : DataFrame, a row a recording: recording_id, animal_id, n_units, valid_s (s), source
+        ('simulated' and the like, as the recording's provenance says). An animal that isn't in it
+        is one that the encoder never saw.
     seconds : wall time of this call's training.
     """
 
@@ -41,21 +53,34 @@ class Pretrained:
     trained_on: pd.DataFrame
     seconds: float = float("nan")
 
-    def save(self, path: str | Path, overwrite: bool = False, scores: pd.DataFrame | None = None) -> Path:
-        """Write a folder: weights as safetensors, `preset.json`, `history.csv`, `trained_on.csv`, and a model card. Atomic.
+    def save(
+        self, path: str | Path, overwrite: bool = False, scores: pd.DataFrame | None = None
+    ) -> Path:
+        """Write a folder: weights as safetensors, `preset.json`, `history.csv`, `trained_on.csv`,
+        and a model card. Atomic.
 
         scores : a table for the card, such as the one of `nl.score_table`.
         """
         with atomic_directory(path, overwrite) as folder:
             write_model(folder, self)
             (folder / "README.md").write_text(model_card(self, scores), encoding="utf-8")
-            seal(folder, leave=("README.md",))                             # a card is there to be written on
+            seal(folder, leave=("README.md",))  # a card is there to be written on
         return Path(path)
 
-    def push_to_hub(self, repo_id: str, *, scores: pd.DataFrame | None = None, private: bool = True, token: str | None = None, endpoint: str | None = None) -> str:
-        """Put what `save` writes into a repository of the Hugging Face hub, made if it isn't there; returns its address.
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        scores: pd.DataFrame | None = None,
+        private: bool = True,
+        token: str | None = None,
+        endpoint: str | None = None,
+    ) -> str:
+        """Put what `save` writes into a repository of the Hugging Face hub, made if it isn't there;
+        returns its address.
 
-        repo_id : 'owner/name'. private : only of a repository that is made now. token : None: the one of `hf auth login`.
+        repo_id : 'owner/name'. private : only of a repository that is made now. token : None: the
+            one of `hf auth login`.
         """
         from huggingface_hub import HfApi
 
@@ -63,27 +88,52 @@ class Pretrained:
         with tempfile.TemporaryDirectory() as folder:
             saved = self.save(Path(folder) / "encoder", scores=scores)
             address = hub.create_repo(repo_id, private=private, exist_ok=True)
-            hub.upload_folder(repo_id=repo_id, folder_path=saved, commit_message="An encoder of nuclr_lite")
+            hub.upload_folder(
+                repo_id=repo_id, folder_path=saved, commit_message="An encoder of nuclr_lite"
+            )
         return str(address)
 
     @classmethod
-    def from_pretrained(cls, repo_id: str, *, revision: str | None = None, cache_dir: str | Path | None = None, device: str = "cpu",
-                        token: str | None = None, endpoint: str | None = None) -> Pretrained:
-        """Download what `push_to_hub` put there, into the hub's cache, and load it. Nothing in it is executed.
+    def from_pretrained(
+        cls,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        device: str = "cpu",
+        token: str | None = None,
+        endpoint: str | None = None,
+    ) -> Pretrained:
+        """Download what `push_to_hub` put there, into the hub's cache, and load it.
+
+        Nothing in it is executed.
 
         revision : a commit or a branch; name a commit if others are to get the same weights.
         """
         from huggingface_hub import snapshot_download
 
-        return cls.load(snapshot_download(repo_id, revision=revision, cache_dir=cache_dir, token=token, endpoint=endpoint, allow_patterns=FILES), device)
+        return cls.load(
+            snapshot_download(
+                repo_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                endpoint=endpoint,
+                allow_patterns=FILES,
+            ),
+            device,
+        )
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Pretrained:
-        """Read what `save` wrote, a checkpoint, or the newest checkpoint of a training folder. Checksums are compared, nothing in the folder is executed.
+        """Read what `save` wrote, a checkpoint, or the newest checkpoint of a training folder.
+
+        Checksums are compared, nothing in the folder is executed.
 
         Raises
         ------
-        FileNotFoundError : no encoder there, or a file of it is missing. ValueError : a file is damaged, or isn't what its name says.
+        FileNotFoundError : no encoder there, or a file of it is missing. ValueError : a file is
+            damaged, or isn't what its name says.
         """
         from safetensors.torch import load_file
 
@@ -91,8 +141,10 @@ class Pretrained:
         checkpoints = checkpoints_in(path)
         if not (path / "preset.json").is_file():
             if not checkpoints:
-                raise FileNotFoundError(f"{path} holds no pretrained encoder (no preset.json, no checkpoint); "
-                                        "give the folder that Pretrained.save or pretrain(out_dir=...) wrote.")
+                raise FileNotFoundError(
+                    f"{path} holds no pretrained encoder (no preset.json, no checkpoint); "
+                    "give the folder that Pretrained.save or pretrain(out_dir=...) wrote."
+                )
             path = checkpoints[-1]
         for name in NEEDED:
             if not (path / name).is_file():
@@ -104,36 +156,80 @@ class Pretrained:
             try:
                 module.load_state_dict(load_file(file))
             except Exception as error:
-                raise ValueError(f"{file} can't be read as this preset's weights ({error}); it is truncated or from another model.") from error
+                raise ValueError(
+                    f"{file} can't be read as this preset's weights ({error}); it is truncated or"
+                    " from another model."
+                ) from error
         tables = []
-        for name, columns in (("history", ["step", "epoch", "loss"]), ("trained_on", ["recording_id", "animal_id", "n_units", "valid_s", "source"])):
+        for name, columns in (
+            ("history", ["step", "epoch", "loss"]),
+            ("trained_on", ["recording_id", "animal_id", "n_units", "valid_s", "source"]),
+        ):
             try:
                 raw = pd.read_csv(path / f"{name}.csv", dtype=str, keep_default_na=False)
                 if not set(columns) <= set(raw):
                     raise ValueError(f"it lacks the columns {sorted(set(columns) - set(raw))}")
                 texts = {"recording_id", "animal_id", "source"}
                 # By Python's own float: to the last digit, whatever version of pandas.
-                tables.append(pd.DataFrame({column: pd.Series(list(values), dtype=object) if column in texts else [float(value or "nan") for value in values]
-                                            for column, values in raw.items()}).astype({column: "int64" for column in ("step", "epoch", "n_units") if column in raw}))
+                tables.append(
+                    pd.DataFrame(
+                        {
+                            column: (
+                                pd.Series(list(values), dtype=object)
+                                if column in texts
+                                else [float(value or "nan") for value in values]
+                            )
+                            for column, values in raw.items()
+                        }
+                    ).astype(
+                        {
+                            column: "int64"
+                            for column in ("step", "epoch", "n_units")
+                            if column in raw
+                        }
+                    )
+                )
             except ValueError as error:
-                raise ValueError(f"{path / name}.csv can't be read ({error}); it was changed or damaged: {REMEDY}.") from error
+                raise ValueError(
+                    f"{path / name}.csv can't be read ({error}); it was changed or damaged:"
+                    f" {REMEDY}."
+                ) from error
         return cls(encoder.to(device).eval(), tables[0], loss.to(device).eval(), preset, tables[1])
 
 
 def _read_model(path: Path) -> tuple[Preset, NuCLR, ContrastiveLoss | VICReg]:
-    """The recipe beside the weights, built; ValueError where it isn't one, or asks for more than its weights hold (memory, or years of building layers)."""
+    """The recipe beside the weights, built; ValueError where it isn't one, or asks for more than
+    its weights hold (memory, or years of building layers).
+    """
     file = path / "preset.json"
     try:
         preset = Preset.from_json(file.read_text(encoding="utf-8"))
         model, held = preset.model, (path / "encoder.safetensors").stat().st_size
         attention, feed_forward = 4 * model.dim * model.heads * model.head_dim, 12 * model.dim**2
-        least = (model.dim * model.samples_per_token + model.temporal_layers * (attention + feed_forward)
-                 + model.spatiotemporal_layers * (attention + 2 * feed_forward))                        # parameters
+        least = (
+            model.dim * model.samples_per_token
+            + model.temporal_layers * (attention + feed_forward)
+            + model.spatiotemporal_layers * (attention + 2 * feed_forward)
+        )  # parameters
         if least > held or model.samples_per_window * model.head_dim > 1e8:
-            raise ValueError(f"it asks for {least:,} parameters or more, {file.parent.name}/encoder.safetensors has {held:,} bytes; it is from another model")
+            raise ValueError(
+                f"it asks for {least:,} parameters or more, {file.parent.name}/encoder.safetensors"
+                f" has {held:,} bytes; it is from another model"
+            )
         return preset, *build(preset)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError, RuntimeError) as error:
-        raise ValueError(f"{file} can't be read as a preset ({type(error).__name__}: {error}); it was changed or damaged, or is from another version: {REMEDY}.") from error
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        RuntimeError,
+    ) as error:
+        raise ValueError(
+            f"{file} can't be read as a preset ({type(error).__name__}: {error}); it was changed or"
+            f" damaged, or is from another version: {REMEDY}."
+        ) from error
 
 
 def build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
@@ -142,13 +238,25 @@ def build(preset: Preset) -> tuple[NuCLR, ContrastiveLoss | VICReg]:
     encoder = NuCLR(preset.model)
     if train.objective == "vicreg":
         return encoder, VICReg(dim)
-    return encoder, ContrastiveLoss(dim, train.temperature, train.scale_within_view, decoupled=train.objective == "decoupled")
+    return encoder, ContrastiveLoss(
+        dim, train.temperature, train.scale_within_view, decoupled=train.objective == "decoupled"
+    )
 
 
 def what_was_seen(recordings: list[Recording]) -> pd.DataFrame:
     """The table `Pretrained.trained_on`."""
-    return pd.DataFrame([{"recording_id": recording.recording_id, "animal_id": recording.animal_id, "n_units": recording.n_units, "valid_s": round(recording.valid_s, 3),
-                          "source": str(recording.provenance.get("source", ""))} for recording in recordings])
+    return pd.DataFrame(
+        [
+            {
+                "recording_id": recording.recording_id,
+                "animal_id": recording.animal_id,
+                "n_units": recording.n_units,
+                "valid_s": round(recording.valid_s, 3),
+                "source": str(recording.provenance.get("source", "")),
+            }
+            for recording in recordings
+        ]
+    )
 
 
 def write_model(folder: Path, pretrained: Pretrained):
@@ -156,25 +264,44 @@ def write_model(folder: Path, pretrained: Pretrained):
     from safetensors.torch import save_file
 
     for module, name in ((pretrained.encoder, "encoder"), (pretrained.loss, "projector")):
-        save_file({key: value.contiguous().cpu() for key, value in module.state_dict().items()}, folder / f"{name}.safetensors")
+        save_file(
+            {key: value.contiguous().cpu() for key, value in module.state_dict().items()},
+            folder / f"{name}.safetensors",
+        )
     (folder / "preset.json").write_text(pretrained.preset.to_json(), encoding="utf-8")
     pretrained.history.to_csv(folder / "history.csv", index=False)
     pretrained.trained_on.to_csv(folder / "trained_on.csv", index=False)
 
 
 def checkpoints_in(out_dir: Path) -> list[Path]:
-    """Complete checkpoints in order of steps. (They are complete because they were renamed into place.)"""
+    """Complete checkpoints in order of steps.
+
+    (They are complete because they were renamed into place.)
+    """
     if not out_dir.is_dir():
         return []
-    return sorted(path for path in out_dir.iterdir() if re.fullmatch(r"checkpoint-\d{8}", path.name))
+    return sorted(
+        path for path in out_dir.iterdir() if re.fullmatch(r"checkpoint-\d{8}", path.name)
+    )
 
 
 def model_card(pretrained: Pretrained, scores: pd.DataFrame | None = None) -> str:
-    """What somebody who finds the weights must know, in the form that the Hugging Face hub reads: Markdown after a header in YAML."""
-    model, train, seen, last = pretrained.preset.model, pretrained.preset.train, pretrained.trained_on, pretrained.history.iloc[-1]
+    """What somebody who finds the weights must know, in the form that the Hugging Face hub reads:
+    Markdown after a header in YAML.
+    """
+    model, train, seen, last = (
+        pretrained.preset.model,
+        pretrained.preset.train,
+        pretrained.trained_on,
+        pretrained.history.iloc[-1],
+    )
     parameters = sum(parameter.numel() for parameter in pretrained.encoder.parameters())
     sources = ", ".join(sorted(set(seen["source"]) - {""})) or "not recorded"
-    table = "None were given when it was saved." if scores is None else "```\n" + scores.round(3).to_string(index=False) + "\n```"
+    table = (
+        "None were given when it was saved."
+        if scores is None
+        else "```\n" + scores.round(3).to_string(index=False) + "\n```"
+    )
     return f"""---
 library_name: nuclr_lite
 tags:

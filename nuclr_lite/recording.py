@@ -3,6 +3,7 @@
 A recording holds its units table (one row a unit: labels, positions, anything), the stretches of
 time that are valid, and which animal and probe it comes from. Everything after it reads only this.
 """
+
 from __future__ import annotations
 
 import warnings
@@ -33,7 +34,8 @@ class Recording:
     traces : (frames, units) float32, dF/F or events (calcium only). Frame i covers
         start_s + [i, i + 1) / sampling_rate_hz.
     trace_scale : the number that views divide traces by (paper, section 4): their 99th percentile.
-    epochs : DataFrame start_s, stop_s, name: what happened when (stimulus blocks, ...). May be empty.
+    epochs : DataFrame start_s, stop_s, name: what happened when (stimulus blocks, ...). May be
+        empty.
     n_spikes_outside : spikes that lay outside the valid intervals and were left out.
     provenance : dict, where this came from.
     """
@@ -50,46 +52,78 @@ class Recording:
     sampling_rate_hz: float | None = None
     start_s: float = 0.0
     trace_scale: float | None = None
-    epochs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["start_s", "stop_s", "name"]))
+    epochs: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["start_s", "stop_s", "name"])
+    )
     n_spikes_outside: int = 0
     provenance: dict = field(default_factory=dict)
 
     @classmethod
-    def from_spike_trains(cls, spike_trains, units: pd.DataFrame | None = None, intervals=None, *,
-                          recording_id: str, animal_id: str, probe_id: str | None = None,
-                          epochs: pd.DataFrame | None = None, provenance: dict | None = None) -> Recording:
+    def from_spike_trains(
+        cls,
+        spike_trains,
+        units: pd.DataFrame | None = None,
+        intervals=None,
+        *,
+        recording_id: str,
+        animal_id: str,
+        probe_id: str | None = None,
+        epochs: pd.DataFrame | None = None,
+        provenance: dict | None = None,
+    ) -> Recording:
         """From one array of spike times a unit.
 
         Parameters
         ----------
-        spike_trains : sequence of (n_i,) arrays, s. Negative times are fine; unsorted ones are sorted, with a notice.
+        spike_trains : sequence of (n_i,) arrays, s. Negative times are fine; unsorted ones are
+            sorted, with a notice.
         units : DataFrame with one row a spike train, indexed by unit_id. None: units 0, 1, 2, ...
-        intervals : (K, 2), s. None: from the first to the last spike. Spikes outside are left out and counted.
+        intervals : (K, 2), s. None: from the first to the last spike. Spikes outside are left out
+            and counted.
 
         Raises
         ------
-        ValueError : with the remedy, for no units; NaN or infinite times; duplicate unit ids; a units
-            table of another length; intervals that overlap, run backwards or are years long; no spike in valid time; times that are
-            sample numbers (integer arrays), dates, or float32 where that is exact to no more than 10 ms.
+        ValueError : with the remedy, for no units; NaN or infinite times; duplicate unit ids; a
+            units table of another length; intervals that overlap, run backwards or are years long;
+            no spike in valid time; times that are sample numbers (integer arrays), dates, or
+            float32 where that is exact to no more than 10 ms.
         """
-        recording_id, animal_id = tidy_name(recording_id, "recording_id"), tidy_name(animal_id, f"{recording_id}: animal_id")
+        recording_id, animal_id = (
+            tidy_name(recording_id, "recording_id"),
+            tidy_name(animal_id, f"{recording_id}: animal_id"),
+        )
         trains = list(spike_trains)
         units = tidy_units(units, len(trains), recording_id)
-        trains = [seconds(train, unit_id, recording_id) for unit_id, train in zip(units.index, trains)]
+        trains = [
+            seconds(train, unit_id, recording_id) for unit_id, train in zip(units.index, trains)
+        ]
         for unit_id, train in zip(units.index, trains):
             if train.ndim != 1:
-                raise ValueError(f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim} dimensions; give one flat array of seconds.")
+                raise ValueError(
+                    f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim}"
+                    " dimensions; give one flat array of seconds."
+                )
             if not np.isfinite(train).all():
-                raise ValueError(f"{recording_id}: unit {unit_id!r} has {int((~np.isfinite(train)).sum())} NaN or "
-                                 "infinite spike times; remove them, or the unit, first.")
-        unsorted = [unit_id for unit_id, train in zip(units.index, trains) if (np.diff(train) < 0).any()]
+                raise ValueError(
+                    f"{recording_id}: unit {unit_id!r} has {int((~np.isfinite(train)).sum())} NaN"
+                    " or infinite spike times; remove them, or the unit, first."
+                )
+        unsorted = [
+            unit_id for unit_id, train in zip(units.index, trains) if (np.diff(train) < 0).any()
+        ]
         if unsorted:
-            warnings.warn(f"{recording_id}: sorted the spike times of {len(unsorted)} units that were not in order "
-                          f"(first: {unsorted[0]!r}).", stacklevel=2)
+            warnings.warn(
+                f"{recording_id}: sorted the spike times of {len(unsorted)} units that were not in"
+                f" order (first: {unsorted[0]!r}).",
+                stacklevel=2,
+            )
         times = np.concatenate(trains)
         rows = np.repeat(np.arange(len(trains), dtype=np.int32), [len(train) for train in trains])
         if not len(times):
-            raise ValueError(f"{recording_id}: no unit has a spike; check that the times were read and are in seconds.")
+            raise ValueError(
+                f"{recording_id}: no unit has a spike; check that the times were read and are in"
+                " seconds."
+            )
         order = np.argsort(times, kind="stable")
         times, rows = times[order], rows[order]
 
@@ -99,19 +133,42 @@ class Recording:
         is_inside = inside(times, intervals)
         n_outside = int((~is_inside).sum())
         if n_outside == len(times):
-            raise ValueError(f"{recording_id}: none of its {len(times)} spikes lies inside the valid intervals "
-                             f"({intervals[0, 0]:g} to {intervals[-1, 1]:g} s; spikes from {times[0]:g} to {times[-1]:g} s); "
-                             "check that both use the same clock and unit (seconds).")
+            raise ValueError(
+                f"{recording_id}: none of its {len(times)} spikes lies inside the valid intervals"
+                f" ({intervals[0, 0]:g} to {intervals[-1, 1]:g} s; spikes from {times[0]:g} to"
+                f" {times[-1]:g} s); check that both use the same clock and unit (seconds)."
+            )
         if n_outside:
             times, rows = times[is_inside], rows[is_inside]
-        return cls(modality="spikes", recording_id=recording_id, animal_id=animal_id, probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
-                   units=units, intervals=intervals, times=times, unit_rows=rows, n_spikes_outside=n_outside,
-                   epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
+        return cls(
+            modality="spikes",
+            recording_id=recording_id,
+            animal_id=animal_id,
+            probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
+            units=units,
+            intervals=intervals,
+            times=times,
+            unit_rows=rows,
+            n_spikes_outside=n_outside,
+            epochs=tidy_epochs(epochs, recording_id),
+            provenance=dict(provenance or {}),
+        )
 
     @classmethod
-    def from_traces(cls, traces, sampling_rate_hz: float, units: pd.DataFrame | None = None, intervals=None, *,
-                    recording_id: str, animal_id: str, probe_id: str | None = None, start_s: float = 0.0,
-                    epochs: pd.DataFrame | None = None, provenance: dict | None = None) -> Recording:
+    def from_traces(
+        cls,
+        traces,
+        sampling_rate_hz: float,
+        units: pd.DataFrame | None = None,
+        intervals=None,
+        *,
+        recording_id: str,
+        animal_id: str,
+        probe_id: str | None = None,
+        start_s: float = 0.0,
+        epochs: pd.DataFrame | None = None,
+        provenance: dict | None = None,
+    ) -> Recording:
         """From traces (frames, units): dF/F, or deconvolved events.
 
         Parameters
@@ -122,38 +179,76 @@ class Recording:
 
         Raises
         ------
-        ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are zero throughout.
+        ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are
+            zero throughout.
         """
-        recording_id, animal_id = tidy_name(recording_id, "recording_id"), tidy_name(animal_id, f"{recording_id}: animal_id")
+        recording_id, animal_id = (
+            tidy_name(recording_id, "recording_id"),
+            tidy_name(animal_id, f"{recording_id}: animal_id"),
+        )
         traces = trace_values(traces, recording_id)
         if traces.ndim != 2:
-            raise ValueError(f"{recording_id}: traces have shape {traces.shape}; give (frames, units).")
+            raise ValueError(
+                f"{recording_id}: traces have shape {traces.shape}; give (frames, units)."
+            )
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
-            raise ValueError(f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second, above 0.")
+            raise ValueError(
+                f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second,"
+                " above 0."
+            )
         if not np.isfinite(start_s):
-            raise ValueError(f"{recording_id}: start_s is {start_s}; give the time at which the first frame begins, s.")
+            raise ValueError(
+                f"{recording_id}: start_s is {start_s}; give the time at which the first frame"
+                " begins, s."
+            )
         units = tidy_units(units, traces.shape[1], recording_id)
         if traces.shape[1] > len(traces):
-            warnings.warn(f"{recording_id}: {traces.shape[1]} units and only {len(traces)} frames; traces are (frames, units): transpose them if that is the wrong way round.", stacklevel=2)
+            warnings.warn(
+                f"{recording_id}: {traces.shape[1]} units and only {len(traces)} frames; traces are"
+                " (frames, units): transpose them if that is the wrong way round.",
+                stacklevel=2,
+            )
         end_s = start_s + len(traces) / sampling_rate_hz
-        intervals = check_intervals([[start_s, end_s]] if intervals is None else intervals, recording_id)
+        intervals = check_intervals(
+            [[start_s, end_s]] if intervals is None else intervals, recording_id
+        )
         if intervals[0, 0] < start_s - 1e-6 or intervals[-1, 1] > end_s + 1e-6:
-            raise ValueError(f"{recording_id}: intervals reach from {intervals[0, 0]:g} to {intervals[-1, 1]:g} s, the "
-                             f"frames only from {start_s:g} to {end_s:g} s; check sampling_rate_hz and start_s.")
+            raise ValueError(
+                f"{recording_id}: intervals reach from {intervals[0, 0]:g} to {intervals[-1, 1]:g}"
+                f" s, the frames only from {start_s:g} to {end_s:g} s; check sampling_rate_hz and"
+                " start_s."
+            )
         valid = np.zeros(len(traces), dtype=bool)
         for first, stop in frame_ranges(intervals, sampling_rate_hz, start_s):
             valid[first:stop] = True
         if not valid.any():
-            raise ValueError(f"{recording_id}: no frame lies wholly inside a valid interval; check that both use the same clock (s).")
+            raise ValueError(
+                f"{recording_id}: no frame lies wholly inside a valid interval; check that both use"
+                " the same clock (s)."
+            )
         finite = np.isfinite(traces)
         if not finite[valid].all():
             frame, unit = np.argwhere(~finite & valid[:, None])[0]
-            raise ValueError(f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit {units.index.tolist()[unit]!r} is "
-                             "NaN or infinite; leave that stretch out of `intervals`, or drop the unit.")
+            raise ValueError(
+                f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of"
+                f" unit {units.index.tolist()[unit]!r} is NaN or infinite; leave that stretch out"
+                " of `intervals`, or drop the unit."
+            )
         scale = trace_scale(traces[valid], recording_id)
-        return cls(modality="calcium", recording_id=recording_id, animal_id=animal_id, probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
-                   units=units, intervals=intervals, traces=traces, sampling_rate_hz=float(sampling_rate_hz), start_s=float(start_s),
-                   trace_scale=scale, epochs=tidy_epochs(epochs, recording_id), provenance=dict(provenance or {}))
+        return cls(
+            modality="calcium",
+            recording_id=recording_id,
+            animal_id=animal_id,
+            probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
+            units=units,
+            intervals=intervals,
+            traces=traces,
+            sampling_rate_hz=float(sampling_rate_hz),
+            start_s=float(start_s),
+            trace_scale=scale,
+            epochs=tidy_epochs(epochs, recording_id),
+            provenance=dict(provenance or {}),
+        )
 
     @property
     def n_units(self) -> int:
@@ -170,15 +265,21 @@ class Recording:
         Raises KeyError for an unknown unit, ValueError for a calcium recording.
         """
         if self.modality != "spikes":
-            raise ValueError(f"{self.recording_id} holds calcium traces, not spikes; use recording.traces.")
+            raise ValueError(
+                f"{self.recording_id} holds calcium traces, not spikes; use recording.traces."
+            )
         if unit_id not in self.units.index:
-            raise KeyError(f"{self.recording_id} has no unit {unit_id!r}; its ids are in recording.units.index.")
+            raise KeyError(
+                f"{self.recording_id} has no unit {unit_id!r}; its ids are in"
+                " recording.units.index."
+            )
         return np.array(self.times[np.asarray(self.unit_rows) == self.units.index.get_loc(unit_id)])
 
     def during(self, names: str | list[str]) -> Recording:
         """The same units, with valid time cut down to the epochs of these names.
 
-        Spikes outside are left out and counted; everything else, `trace_scale` and the epochs table among it, is kept.
+        Spikes outside are left out and counted; everything else, `trace_scale` and the epochs table
+        among it, is kept.
 
         Raises
         ------
@@ -188,29 +289,58 @@ class Recording:
         known = self.epochs["name"].unique().tolist()
         unknown = [name for name in names if name not in known]
         if unknown or not names:
-            raise ValueError(f"{self.recording_id} has no epoch {', '.join(map(repr, unknown)) or 'without a name'}; it has {', '.join(map(repr, known)) or 'none'}; choose among its epochs, or give some when you make it.")
-        wanted = covered(self.epochs.loc[self.epochs["name"].isin(names), ["start_s", "stop_s"]].to_numpy(dtype=np.float64))
+            raise ValueError(
+                f"{self.recording_id} has no epoch"
+                f" {', '.join(map(repr, unknown)) or 'without a name'}; it has"
+                f" {', '.join(map(repr, known)) or 'none'}; choose among its epochs, or give some"
+                " when you make it."
+            )
+        wanted = covered(
+            self.epochs.loc[self.epochs["name"].isin(names), ["start_s", "stop_s"]].to_numpy(
+                dtype=np.float64
+            )
+        )
         # One valid interval at a time: two that touch stay two, and no window will lie across.
-        intervals = np.concatenate([covered(np.concatenate([[interval], wanted]), depth=2) for interval in self.intervals])
-        usable = intervals if self.modality == "spikes" else frame_ranges(intervals, self.sampling_rate_hz, self.start_s)
+        intervals = np.concatenate(
+            [covered(np.concatenate([[interval], wanted]), depth=2) for interval in self.intervals]
+        )
+        usable = (
+            intervals
+            if self.modality == "spikes"
+            else frame_ranges(intervals, self.sampling_rate_hz, self.start_s)
+        )
         if not (np.diff(usable, axis=1) > 0).any():
-            raise ValueError(f"{self.recording_id}: the epochs {', '.join(map(repr, names))} hold no valid time; choose others, or see recording.intervals.")
+            raise ValueError(
+                f"{self.recording_id}: the epochs {', '.join(map(repr, names))} hold no valid time;"
+                " choose others, or see recording.intervals."
+            )
         cut = {"intervals": intervals, "provenance": self.provenance | {"during": names}}
         if self.modality == "spikes":
             kept = inside(np.asarray(self.times), intervals)
-            cut |= {"times": self.times[kept], "unit_rows": self.unit_rows[kept], "n_spikes_outside": self.n_spikes_outside + int((~kept).sum())}
+            cut |= {
+                "times": self.times[kept],
+                "unit_rows": self.unit_rows[kept],
+                "n_spikes_outside": self.n_spikes_outside + int((~kept).sum()),
+            }
         return replace(self, **cut)
 
     def __repr__(self) -> str:
-        what = (f"{len(self.times):,} spikes" if self.modality == "spikes"
-                else f"{len(self.traces):,} frames at {self.sampling_rate_hz:.4g} Hz")
-        return (f"Recording({self.recording_id!r}, animal {self.animal_id!r}, {self.n_units} units, {what}, "
-                f"{self.valid_s:.0f} s valid in {len(self.intervals)} interval{'s' * (len(self.intervals) > 1)})")
+        what = (
+            f"{len(self.times):,} spikes"
+            if self.modality == "spikes"
+            else f"{len(self.traces):,} frames at {self.sampling_rate_hz:.4g} Hz"
+        )
+        return (
+            f"Recording({self.recording_id!r}, animal {self.animal_id!r}, {self.n_units} units,"
+            f" {what}, {self.valid_s:.0f} s valid in {len(self.intervals)}"
+            f" interval{'s' * (len(self.intervals) > 1)})"
+        )
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write a folder `recording.json`, `units.csv`, `epochs.csv` and `.npy` arrays, atomically.
 
-        Raises FileExistsError if something is there already, unless it is a recording and `overwrite`.
+        Raises FileExistsError if something is there already, unless it is a recording and
+        `overwrite`.
         """
         write_recording(self, Path(path), overwrite)
         return Path(path)
@@ -225,7 +355,8 @@ class Recording:
 
         Raises
         ------
-        FileNotFoundError, ValueError : nothing there; not a recording; a newer format; truncated or changed files.
+        FileNotFoundError, ValueError : nothing there; not a recording; a newer format; truncated or
+            changed files.
         """
         return cls(**read_recording(Path(path), verify))
 
@@ -233,27 +364,47 @@ class Recording:
 def match_sampling(recording: Recording, sample_s: float) -> Recording:
     """The recording with traces of `sample_s` a frame; spikes, and rates within 1 %, as they are.
 
-    A new frame is the mean of the old signal over its length, so that nothing faster folds back. It is
-    valid where it lies wholly in valid time.
+    A new frame is the mean of the old signal over its length, so that nothing faster folds back. It
+    is valid where it lies wholly in valid time.
     """
     if recording.modality == "spikes" or abs(recording.sampling_rate_hz * sample_s - 1) <= 0.01:
         return recording
     old, new = recording.sampling_rate_hz, 1 / sample_s
-    warnings.warn(f"{recording.recording_id}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder expects.", stacklevel=3)
-    traces = np.nan_to_num(np.asarray(recording.traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)   # outside valid time only
+    warnings.warn(
+        f"{recording.recording_id}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder"
+        " expects.",
+        stacklevel=3,
+    )
+    # outside valid time only
+    traces = np.nan_to_num(
+        np.asarray(recording.traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0
+    )
     n_new = int(len(traces) / (old * sample_s) + 1e-6)
     integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
-    edge = np.minimum(np.arange(n_new + 1) * sample_s * old, len(traces))           # in old frames
+    edge = np.minimum(np.arange(n_new + 1) * sample_s * old, len(traces))  # in old frames
     whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
     at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
     traces = np.diff(at_edge, axis=0) / (sample_s * old)
     end_s = recording.start_s + n_new * sample_s
     # Whole old frames only: one that an interval cuts may be NaN.
-    intervals = np.minimum(recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s)
-    intervals = check_intervals(intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id)
-    return Recording.from_traces(traces, new, recording.units, intervals, recording_id=recording.recording_id,
-                                 animal_id=recording.animal_id, probe_id=recording.probe_id, start_s=recording.start_s,
-                                 epochs=recording.epochs, provenance=recording.provenance | {"resampled_from_hz": old})
+    intervals = np.minimum(
+        recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s
+    )
+    intervals = check_intervals(
+        intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id
+    )
+    return Recording.from_traces(
+        traces,
+        new,
+        recording.units,
+        intervals,
+        recording_id=recording.recording_id,
+        animal_id=recording.animal_id,
+        probe_id=recording.probe_id,
+        start_s=recording.start_s,
+        epochs=recording.epochs,
+        provenance=recording.provenance | {"resampled_from_hz": old},
+    )
 
 
 def as_list(recordings: Recording | list[Recording], purpose: str) -> list[Recording]:
@@ -268,11 +419,19 @@ def check_ids(recordings: list[Recording]):
     """ValueError where two recordings share an id."""
     ids = [recording.recording_id for recording in recordings]
     if len(set(ids)) < len(ids):
-        raise ValueError(f"two recordings share an id, {max(ids, key=ids.count)!r}, their units could not be told apart; give every recording its own (recording_id=...).")
+        raise ValueError(
+            f"two recordings share an id, {max(ids, key=ids.count)!r}, their units could not be"
+            " told apart; give every recording its own (recording_id=...)."
+        )
 
 
 def units_table(recordings: list[Recording]) -> pd.DataFrame:
-    """The units of several recordings under each other, on the index that `embed` gives, with a column animal_id. ValueError where two recordings share an id."""
+    """The units of several recordings under each other, on the index that `embed` gives, with a
+    column animal_id. ValueError where two recordings share an id.
+    """
     check_ids(recordings)
-    tables = {recording.recording_id: recording.units.assign(animal_id=recording.animal_id) for recording in recordings}
+    tables = {
+        recording.recording_id: recording.units.assign(animal_id=recording.animal_id)
+        for recording in recordings
+    }
     return pd.concat(tables, names=["recording_id", "unit_id"])

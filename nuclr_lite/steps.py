@@ -1,4 +1,7 @@
-"""What one optimiser step needs: both views, made beforehand by the processes that cut them; its learning rate; which parameters decay."""
+"""What one optimiser step needs: both views, made beforehand by the processes that cut them; its
+learning rate; which parameters decay.
+"""
+
 from __future__ import annotations
 
 import math
@@ -15,14 +18,18 @@ from .views import PairedViews
 
 
 class Step(NamedTuple):
-    """Both views of a batch. They pass through the encoder together: populations don't see each other, and one large pass is quicker than two.
+    """Both views of a batch.
 
-    Sizes that the step must know are plain numbers, and all indices tensors, so that a GPU is never asked for one in the middle of a step.
+    They pass through the encoder together: populations don't see each other, and one large pass is
+    quicker than two.
+
+    Sizes that the step must know are plain numbers, and all indices tensors, so that a GPU is never
+    asked for one in the middle of a step.
     """
 
-    tokens: Tensor              # (U1 + U2, L, P) float32
-    units: list[int]            # U1, U2
-    populations: Populations    # of both views, one after the other
+    tokens: Tensor  # (U1 + U2, L, P) float32
+    units: list[int]  # U1, U2
+    populations: Populations  # of both views, one after the other
     pairing: Pairing
 
 
@@ -37,23 +44,36 @@ class Steps(Dataset):
 
     def __getitem__(self, index: int) -> Step:
         batch = self.views[index]
-        return Step(torch.cat([batch.tokens_1, batch.tokens_2]), [len(batch.tokens_1), len(batch.tokens_2)],
-                    Populations.of(torch.cat([batch.sizes_1, batch.sizes_2])), Pairing.of(batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2))
+        return Step(
+            torch.cat([batch.tokens_1, batch.tokens_2]),
+            [len(batch.tokens_1), len(batch.tokens_2)],
+            Populations.of(torch.cat([batch.sizes_1, batch.sizes_2])),
+            Pairing.of(batch.ids_1, batch.ids_2, batch.sizes_1, batch.sizes_2),
+        )
 
 
 def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
-    """Of the step with this number (from 0): a linear rise over `warmup` steps, then a cosine to 0."""
+    """Of the step with this number (from 0): a linear rise over `warmup` steps, then a cosine
+    to 0.
+    """
     if step < warmup:
         return train.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(train.steps - warmup, 1)
     return train.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
 
-def parameter_groups(encoder: NuCLR, loss: ContrastiveLoss | VICReg, weight_decay: float) -> list[dict]:
-    """Weight decay for matrices only. (The authors' code goes by name and also decays the projector's LayerNorm weight.)"""
+def parameter_groups(
+    encoder: NuCLR, loss: ContrastiveLoss | VICReg, weight_decay: float
+) -> list[dict]:
+    """Weight decay for matrices only.
+
+    (The authors' code goes by name and also decays the projector's LayerNorm weight.)
+    """
     parameters = [*encoder.parameters(), *loss.parameters()]
-    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
 
 
 def precision_of(precision: str, device: str | None) -> str:

@@ -1,4 +1,5 @@
 """Set up before anything is imported; recordings that several files use."""
+
 import os
 
 os.environ["TQDM_DISABLE"] = "1"
@@ -12,7 +13,8 @@ from hypothesis import settings
 import nuclr_lite as nl
 from nuclr_lite.sources import simulated
 
-# The models here are tiny: where other programs use the cores, threads that wait for each other make them 400 times slower.
+# The models here are tiny: where other programs use the cores, threads that wait for each other
+# make them 400 times slower.
 torch.set_num_threads(1)
 settings.register_profile("tests", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("tests")
@@ -21,7 +23,9 @@ settings.load_profile("tests")
 @pytest.fixture(scope="session")
 def recordings() -> list[nl.Recording]:
     """Three simulated animals of 12 units and 60 s."""
-    return nl.simulate_recordings(3, config=replace(simulated.SPIKES, duration_s=60.0, n_units=(12, 12)))
+    return nl.simulate_recordings(
+        3, config=replace(simulated.SPIKES, duration_s=60.0, n_units=(12, 12))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""The Allen two-photon set: files of its schema come in as recordings, equal to AllenSDK; lists and downloads through its real client."""
+"""The Allen two-photon set: files of its schema come in as recordings, equal to AllenSDK; lists and
+downloads through its real client.
+"""
+
 import shutil
 import sys
 import tracemalloc
@@ -29,18 +32,22 @@ def simulate(path, **options):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """An experiment without a fault. 8 cells, 60 s from 10 s on."""
-    return simulate(tmp_path_factory.mktemp("two_photon") / "whole.nwb", session_type="three_session_B")
+    return simulate(
+        tmp_path_factory.mktemp("two_photon") / "whole.nwb", session_type="three_session_B"
+    )
 
 
 @pytest.fixture
 def edited(whole, tmp_path):
     """A function that copies that file and gives the copy to a function to change."""
+
     def edit(change):
         path = tmp_path / "edited.nwb"
         shutil.copy(whole, path)
         with h5py.File(path, "r+") as file:
             change(file)
         return path
+
     return edit
 
 
@@ -59,23 +66,37 @@ def allensdk(module):
 
 def dff_of(path):
     with h5py.File(path) as file:
-        return file[f"{two_photon_file.DFF}/data"][()], file[f"{two_photon_file.DFF}/timestamps"][()]
+        return (
+            file[f"{two_photon_file.DFF}/data"][()],
+            file[f"{two_photon_file.DFF}/timestamps"][()],
+        )
 
 
 # What is read
 
+
 @pytest.mark.parametrize("session_type", ["three_session_A", "three_session_B", "three_session_C"])
 def test_equal_to_allensdk(tmp_path, monkeypatch, session_type):
-    path = simulate(tmp_path / "a.nwb", session_type=session_type, dropped_s=[(12, 13.5)], missing_s=[(30, 31)], moved_s=[(40, 41)])
+    path = simulate(
+        tmp_path / "a.nwb",
+        session_type=session_type,
+        dropped_s=[(12, 13.5)],
+        missing_s=[(30, 31)],
+        moved_s=[(40, 41)],
+    )
     sdk = allensdk("brain_observatory_nwb_data_set").BrainObservatoryNwbDataSet(str(path))
     timestamps, dff = sdk.get_dff_traces()
-    monkeypatch.setattr(two_photon_file, "READ_BYTES", 3 * dff[0].nbytes)              # three cells at a time
+    monkeypatch.setattr(two_photon_file, "READ_BYTES", 3 * dff[0].nbytes)  # three cells at a time
     with h5py.File(path) as file:
         blocks = list(two_photon_file._blocks(file[f"{two_photon_file.DFF}/data"], np.arange(8)))
         np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), dff)
-        [(here, two), (_, one)] = two_photon_file._blocks(file[f"{two_photon_file.DFF}/data"], np.array([0, 2, 7]))
+        [(here, two), (_, one)] = two_photon_file._blocks(
+            file[f"{two_photon_file.DFF}/data"], np.array([0, 2, 7])
+        )
         np.testing.assert_array_equal(np.concatenate([two, one]), dff[[0, 2, 7]])
-        moved = two_photon_file._moved(file, timestamps, 30.0, 10.0, {"um_per_pixel": 400 / 512}, path)
+        moved = two_photon_file._moved(
+            file, timestamps, 30.0, 10.0, {"um_per_pixel": 400 / 512}, path
+        )
     assert len(blocks) == 3
     motion = sdk.get_motion_correction()
     np.testing.assert_array_equal(moved, motion["x_motion"] > 20)
@@ -83,65 +104,127 @@ def test_equal_to_allensdk(tmp_path, monkeypatch, session_type):
     recording = two_photon.read_experiment(path)
     assert list(recording.units.index) == list(sdk.get_cell_specimen_ids())
     assert list(recording.units["roi_id"]) == list(sdk.get_roi_ids())
-    centroids = [np.array(np.nonzero(mask)).mean(axis=1)[::-1] * 400 / 512 for mask in sdk.get_roi_mask_array()]
+    centroids = [
+        np.array(np.nonzero(mask)).mean(axis=1)[::-1] * 400 / 512
+        for mask in sdk.get_roi_mask_array()
+    ]
     np.testing.assert_allclose(recording.units[["centroid_x_um", "centroid_y_um"]], centroids)
     metadata = sdk.get_metadata()
-    for ours, theirs in {"area": "targeted_structure", "imaging_depth_um": "imaging_depth_um", "session_type": "session_type",
-                         "experiment_id": "ophys_experiment_id", "container_id": "experiment_container_id"}.items():
+    for ours, theirs in {
+        "area": "targeted_structure",
+        "imaging_depth_um": "imaging_depth_um",
+        "session_type": "session_type",
+        "experiment_id": "ophys_experiment_id",
+        "container_id": "experiment_container_id",
+    }.items():
         assert (recording.units[ours] == metadata[theirs]).all()
     table = sdk.get_stimulus_epoch_table()
     times = np.append(timestamps, timestamps[-1] + FRAME)
     assert list(recording.epochs["name"]) == list(table["stimulus"]) and len(table) == 6
-    np.testing.assert_allclose(recording.epochs[["start_s", "stop_s"]], times[table[["start", "end"]]], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        recording.epochs[["start_s", "stop_s"]], times[table[["start", "end"]]], rtol=0, atol=1e-9
+    )
     assert recording.start_s == timestamps[0] and metadata["device"] == "SIMULATED"
     assert len(sdk.get_running_speed()[0]) == len(timestamps)
 
 
 @pytest.mark.parametrize("frame_s, n_average", [(0.23344, 7), (0.1, 3), (0.01, 1)])
 def test_averages_against_a_loop(tmp_path, frame_s, n_average):
-    path = simulate(tmp_path / "a.nwb", duration_s=60.1, dropped_s=[(0.5, 0.6), (20, 23.03)], missing_s=[(30, 30.05), (31, 32)], moved_s=[(40, 40.1)])
+    path = simulate(
+        tmp_path / "a.nwb",
+        duration_s=60.1,
+        dropped_s=[(0.5, 0.6), (20, 23.03)],
+        missing_s=[(30, 30.05), (31, 32)],
+        moved_s=[(40, 40.1)],
+    )
     dff, timestamps = dff_of(path)
     place = np.round((timestamps - 10) / FRAME).astype(int)
-    bad = np.isnan(dff).any(axis=0) | ((timestamps - 10 > 40 - 1e-6) & (timestamps - 10 < 40.1 - 1e-6))
+    bad = np.isnan(dff).any(axis=0) | (
+        (timestamps - 10 > 40 - 1e-6) & (timestamps - 10 < 40.1 - 1e-6)
+    )
     recording = two_photon.read_experiment(path, frame_s=frame_s)
-    assert recording.sampling_rate_hz == pytest.approx(30 / n_average) and len(recording.traces) == 1803 // n_average
-    good_of = {i: [at for at in np.flatnonzero((place >= i * n_average) & (place < (i + 1) * n_average)) if not bad[at]]
-               for i in range(len(recording.traces))}
+    assert (
+        recording.sampling_rate_hz == pytest.approx(30 / n_average)
+        and len(recording.traces) == 1803 // n_average
+    )
+    good_of = {
+        i: [
+            at
+            for at in np.flatnonzero((place >= i * n_average) & (place < (i + 1) * n_average))
+            if not bad[at]
+        ]
+        for i in range(len(recording.traces))
+    }
     valid = np.array([2 * len(good) >= n_average for good in good_of.values()])
     for i, good in good_of.items():
         if valid[i]:
-            np.testing.assert_allclose(recording.traces[i], dff[:, good].astype(np.float64).mean(axis=1), rtol=1e-6)
+            np.testing.assert_allclose(
+                recording.traces[i], dff[:, good].astype(np.float64).mean(axis=1), rtol=1e-6
+            )
         else:
             assert np.isnan(recording.traces[i]).all()
     from_intervals = np.zeros(len(valid), dtype=bool)
-    for first, stop in np.round((recording.intervals - 10) * recording.sampling_rate_hz).astype(int):
+    for first, stop in np.round((recording.intervals - 10) * recording.sampling_rate_hz).astype(
+        int
+    ):
         from_intervals[first:stop] = True
     np.testing.assert_array_equal(from_intervals, valid)
     assert 0 < (~valid).sum() < len(valid) / 5
-    assert {name: recording.provenance[name] for name in ("frames", "frames_dropped", "frames_missing", "frames_moved", "frames_averaged")} == {
-        "frames": len(dff[0]), "frames_dropped": 1803 - len(dff[0]), "frames_missing": 32, "frames_moved": 3, "frames_averaged": n_average}
+    assert {
+        name: recording.provenance[name]
+        for name in (
+            "frames",
+            "frames_dropped",
+            "frames_missing",
+            "frames_moved",
+            "frames_averaged",
+        )
+    } == {
+        "frames": len(dff[0]),
+        "frames_dropped": 1803 - len(dff[0]),
+        "frames_missing": 32,
+        "frames_moved": 3,
+        "frames_averaged": n_average,
+    }
 
 
 def test_valid_time(tmp_path):
-    path = simulate(tmp_path / "a.nwb", dropped_s=[(14, 21)], missing_s=[(28, 35)], moved_s=[(42, 44.1)])
-    recording = two_photon.read_experiment(path)                                    # averaged frames begin on multiples of 7 / 30 s
-    np.testing.assert_allclose(recording.intervals, [[10, 24], [31, 38], [45, 52], [54.1, 10 + 257 * 7 / 30]])
-    assert two_photon.read_experiment(path, max_motion_um=None).intervals[2:].tolist() == [[45, pytest.approx(10 + 257 * 7 / 30)]]
+    path = simulate(
+        tmp_path / "a.nwb", dropped_s=[(14, 21)], missing_s=[(28, 35)], moved_s=[(42, 44.1)]
+    )
+    recording = two_photon.read_experiment(path)  # averaged frames begin on multiples of 7 / 30 s
+    np.testing.assert_allclose(
+        recording.intervals, [[10, 24], [31, 38], [45, 52], [54.1, 10 + 257 * 7 / 30]]
+    )
+    assert two_photon.read_experiment(path, max_motion_um=None).intervals[2:].tolist() == [
+        [45, pytest.approx(10 + 257 * 7 / 30)]
+    ]
 
 
 def test_one_bad_frame_cuts_nothing(tmp_path):
-    path = simulate(tmp_path / "a.nwb", dropped_s=[(20, 20.03)], missing_s=[(30, 30.03)], moved_s=[(40, 40.03)])
+    path = simulate(
+        tmp_path / "a.nwb", dropped_s=[(20, 20.03)], missing_s=[(30, 30.03)], moved_s=[(40, 40.03)]
+    )
     recording = two_photon.read_experiment(path)
     assert len(recording.intervals) == 1 and np.isfinite(recording.traces).all()
-    assert [recording.provenance[f"frames_{what}"] for what in ("dropped", "missing", "moved")] == [1, 1, 1]
+    assert [recording.provenance[f"frames_{what}"] for what in ("dropped", "missing", "moved")] == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_rate_of_the_clock(edited):
     """The microscopes run at slightly more than 30 Hz, with jitter."""
     rng = np.random.default_rng(0)
     times = 5 + np.arange(1800) / 30.08 + rng.uniform(-0.003, 0.003, 1800)
-    recording = two_photon.read_experiment(edited(lambda file: file[f"{two_photon_file.DFF}/timestamps"].write_direct(times)))
-    assert recording.sampling_rate_hz == pytest.approx(30.08 / 7, rel=1e-4) and recording.provenance["frames_dropped"] == 0
+    recording = two_photon.read_experiment(
+        edited(lambda file: file[f"{two_photon_file.DFF}/timestamps"].write_direct(times))
+    )
+    assert (
+        recording.sampling_rate_hz == pytest.approx(30.08 / 7, rel=1e-4)
+        and recording.provenance["frames_dropped"] == 0
+    )
     assert recording.sampling_rate_hz * 0.23344 == pytest.approx(1, abs=0.01)
 
 
@@ -153,68 +236,124 @@ def test_not_normalised_twice(whole):
 
 def test_labels(whole):
     recording = two_photon.read_experiment(whole)
-    assert (recording.recording_id, recording.animal_id, recording.modality) == ("allen-two-photon-900000001", "000001", "calcium")
-    labels = recording.units.drop(columns=["roi_id", "centroid_x_um", "centroid_y_um"]).drop_duplicates()
-    assert labels.to_dict("records") == [{
-        "cell_type": "Vip", "cre_line": "Vip-IRES-Cre", "area": "VISp", "imaging_depth_um": 175, "experiment_id": 900000001,
-        "container_id": 910000001, "session_type": "three_session_B"}]
+    assert (recording.recording_id, recording.animal_id, recording.modality) == (
+        "allen-two-photon-900000001",
+        "000001",
+        "calcium",
+    )
+    labels = recording.units.drop(
+        columns=["roi_id", "centroid_x_um", "centroid_y_um"]
+    ).drop_duplicates()
+    assert labels.to_dict("records") == [
+        {
+            "cell_type": "Vip",
+            "cre_line": "Vip-IRES-Cre",
+            "area": "VISp",
+            "imaging_depth_um": 175,
+            "experiment_id": 900000001,
+            "container_id": 910000001,
+            "session_type": "three_session_B",
+        }
+    ]
     truth = simulated_truth(whole).loc[recording.units.index]
-    np.testing.assert_allclose(recording.units[["centroid_x_um", "centroid_y_um"]], truth[["x_pixel", "y_pixel"]] * 400 / 512)
+    np.testing.assert_allclose(
+        recording.units[["centroid_x_um", "centroid_y_um"]],
+        truth[["x_pixel", "y_pixel"]] * 400 / 512,
+    )
 
 
-@pytest.mark.parametrize("genotype, cre_line, cell_type", [
-    ("Cux2-CreERT2/wt;Camk2a-tTA/wt;Ai93(TITL-GCaMP6f)/Ai93(TITL-GCaMP6f)", "Cux2-CreERT2", "Cux2"),
-    ("Scnn1a-Tg3-Cre/wt;Camk2a-tTA/wt;Ai93(TITL-GCaMP6f)/wt", "Scnn1a-Tg3-Cre", "Scnn1a"),
-    ("Ntsr1-Cre_GN220/wt;Ai148(TIT2L-GC6f-ICL-tTA2)/wt", "Ntsr1-Cre_GN220", "Ntsr1"),
-    ("Camk2a-tTA/wt;Pvalb-IRES-Cre/wt;Ai162(TIT2L-GC6s-ICL-tTA2)/wt", "Pvalb-IRES-Cre", "Pvalb"), ("wt/wt", None, None)])
+@pytest.mark.parametrize(
+    "genotype, cre_line, cell_type",
+    [
+        (
+            "Cux2-CreERT2/wt;Camk2a-tTA/wt;Ai93(TITL-GCaMP6f)/Ai93(TITL-GCaMP6f)",
+            "Cux2-CreERT2",
+            "Cux2",
+        ),
+        ("Scnn1a-Tg3-Cre/wt;Camk2a-tTA/wt;Ai93(TITL-GCaMP6f)/wt", "Scnn1a-Tg3-Cre", "Scnn1a"),
+        ("Ntsr1-Cre_GN220/wt;Ai148(TIT2L-GC6f-ICL-tTA2)/wt", "Ntsr1-Cre_GN220", "Ntsr1"),
+        (
+            "Camk2a-tTA/wt;Pvalb-IRES-Cre/wt;Ai162(TIT2L-GC6s-ICL-tTA2)/wt",
+            "Pvalb-IRES-Cre",
+            "Pvalb",
+        ),
+        ("wt/wt", None, None),
+    ],
+)
 def test_cre_lines(edited, genotype, cre_line, cell_type):
     def change(file):
         replace(file, "general/subject/genotype", np.bytes_(genotype))
         replace(file, "general/specimen_name", np.bytes_("Cux2-CreERT2;Camk2a-tTA;Ai93-222426"))
+
     recording = two_photon.read_experiment(edited(change))
     assert recording.animal_id == "222426"
-    assert set(recording.units["cre_line"]) == {cre_line} and set(recording.units["cell_type"]) == {cell_type}
+    assert set(recording.units["cre_line"]) == {cre_line} and set(recording.units["cell_type"]) == {
+        cell_type
+    }
 
 
-@pytest.mark.parametrize("session_type, gap, n_blocks", [("three_session_A", 39, 1), ("three_session_A", 40, 2), ("three_session_B", 16, 2),
-                                                         ("three_session_C2", 7, 1)])
+@pytest.mark.parametrize(
+    "session_type, gap, n_blocks",
+    [
+        ("three_session_A", 39, 1),
+        ("three_session_A", 40, 2),
+        ("three_session_B", 16, 2),
+        ("three_session_C2", 7, 1),
+    ],
+)
 def test_stimulus_blocks(edited, session_type, gap, n_blocks):
     def change(file):
         replace(file, "general/session_type", np.bytes_(session_type))
-        replace(file, f"{STATIC}/frame_duration", np.array([[500 + gap, 600 + gap], [400, 500]], dtype=float))     # not in order
+        # not in order
+        replace(
+            file,
+            f"{STATIC}/frame_duration",
+            np.array([[500 + gap, 600 + gap], [400, 500]], dtype=float),
+        )
         replace(file, f"{STATIC}/data", np.zeros((2, 3)))
+
     path = edited(change)
     sdk = allensdk("brain_observatory_nwb_data_set").BrainObservatoryNwbDataSet(str(path))
     epochs = two_photon.read_experiment(path).epochs
     table = sdk.get_stimulus_epoch_table()
-    np.testing.assert_allclose(epochs[["start_s", "stop_s"]], dff_of(path)[1][np.minimum(table[["start", "end"]], 1799)], atol=FRAME + 1e-9)
+    np.testing.assert_allclose(
+        epochs[["start_s", "stop_s"]],
+        dff_of(path)[1][np.minimum(table[["start", "end"]], 1799)],
+        atol=FRAME + 1e-9,
+    )
     gratings = epochs[epochs["name"] == "static_gratings"]
-    assert len(gratings) == n_blocks and gratings["stop_s"].iloc[-1] == pytest.approx(10 + (600 + gap) * FRAME)
+    assert len(gratings) == n_blocks and gratings["stop_s"].iloc[-1] == pytest.approx(
+        10 + (600 + gap) * FRAME
+    )
 
 
 # Motion
 
+
 def test_drift_is_not_motion_and_jerks_are(edited):
     place = f"{two_photon_file.PIPELINE}/MotionCorrection/2p_image_series/xy_translation"
-    slow = np.linspace(0, 60, 1800)[:, None] * [1, 0]                               # 47 um in a minute
+    slow = np.linspace(0, 60, 1800)[:, None] * [1, 0]  # 47 um in a minute
 
     def moved(shift, name="xy_translation", **options):
         def change(file):
             replace(file, f"{place}/data", shift)
             if name != "xy_translation":
                 file.move(place, place + "s")
+
         return two_photon.read_experiment(edited(change), **options).provenance["frames_moved"]
 
     small = np.random.default_rng(0).normal(0, 1, (1800, 2))
     assert moved(small) == 0 and moved(small, max_motion_um=1.5) > 100
     jerk = small.copy()
-    jerk[300:310, 1] -= 20                                                          # 16 um
-    assert moved(jerk) == moved(jerk, "xy_translations") == 10 and moved(jerk, max_motion_um=25) == 0
+    jerk[300:310, 1] -= 20  # 16 um
+    assert (
+        moved(jerk) == moved(jerk, "xy_translations") == 10 and moved(jerk, max_motion_um=25) == 0
+    )
     lost = small.copy()
     lost[5, 0] = np.nan
     assert moved(lost) == 1
     stay = small.copy()
-    stay[900:] += 100                                                               # stays where it went: registered, and no motion after
+    stay[900:] += 100  # stays where it went: registered, and no motion after
     assert moved(stay) < 20
 
 
@@ -227,18 +366,27 @@ def test_motion_needs_the_size_of_a_pixel(edited):
 
 # Cells
 
+
 def test_cell_without_dff_is_left_out(edited):
     def change(file):
         file[f"{two_photon_file.DFF}/data"][3] = np.nan
         file[f"{two_photon_file.DFF}/data"][5, 900:1800] = np.nan
+
     path = edited(change)
-    ids = two_photon.read_experiment(path, keep="roi_id < 930000003").units.index     # no notice: not among them
+    # no notice: not among them
+    ids = two_photon.read_experiment(path, keep="roi_id < 930000003").units.index
     with pytest.warns(UserWarning, match=r"left out 1 of 8 cells.*NaN throughout"):
         recording = two_photon.read_experiment(path)
-    assert recording.n_units == 7 and 930000003 not in list(recording.units["roi_id"]) and list(recording.units.index[:3]) == list(ids)
+    assert (
+        recording.n_units == 7
+        and 930000003 not in list(recording.units["roi_id"])
+        and list(recording.units.index[:3]) == list(ids)
+    )
     assert recording.intervals.tolist() == [[10, pytest.approx(10 + 129 * 7 / 30)]]
     with pytest.warns(UserWarning, match="NaN throughout"):
-        assert two_photon.read_experiment(path, keep="roi_id != 930000005").valid_s == pytest.approx(257 * 7 / 30)
+        assert two_photon.read_experiment(
+            path, keep="roi_id != 930000005"
+        ).valid_s == pytest.approx(257 * 7 / 30)
     with pytest.raises(ValueError, match=r"edited\.nwb: keep='roi_id < 0' holds for none of its 8"):
         two_photon.read_experiment(path, keep="roi_id < 0")
 
@@ -247,20 +395,35 @@ def test_no_valid_time(edited):
     def half(file):
         file[f"{two_photon_file.DFF}/data"][2, :1000] = np.nan
         file[f"{two_photon_file.DFF}/data"][6, 900:] = np.nan
+
     path = edited(half)
     with h5py.File(path) as file:
         worst = file[f"{two_photon_file.SEGMENTATION}/cell_specimen_ids"][2]
-    with pytest.raises(ValueError, match=rf"edited\.nwb: no time is valid: of 1800 frames 1800 .*keep='unit_id != {worst}', 1000 frames"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            rf"edited\.nwb: no time is valid: of 1800 frames 1800 .*keep='unit_id != {worst}', 1000"
+            r" frames"
+        ),
+    ):
         two_photon.read_experiment(path)
-    assert two_photon.read_experiment(path, keep=f"unit_id != {worst}").n_units == 7          # the remedy works
+    # the remedy works
+    assert two_photon.read_experiment(path, keep=f"unit_id != {worst}").n_units == 7
     with pytest.raises(ValueError, match=r"edited\.nwb: the dF/F of all 8 cells is NaN"):
-        two_photon.read_experiment(edited(lambda file: file[f"{two_photon_file.DFF}/data"].write_direct(np.full((8, 1800), np.nan, dtype="f4"))))
+        two_photon.read_experiment(
+            edited(
+                lambda file: file[f"{two_photon_file.DFF}/data"].write_direct(
+                    np.full((8, 1800), np.nan, dtype="f4")
+                )
+            )
+        )
 
 
 def test_no_cells(edited):
     def change(file):
         replace(file, f"{two_photon_file.DFF}/data", np.zeros((0, 1800), dtype="f4"))
         replace(file, f"{two_photon_file.SEGMENTATION}/cell_specimen_ids", np.zeros(0, dtype=int))
+
     with pytest.raises(ValueError, match=r"edited\.nwb: holds no cells"):
         two_photon.read_experiment(edited(change))
 
@@ -269,26 +432,41 @@ def test_no_cells(edited):
 def test_timestamps_out_of_order(edited, times):
     def change(file):
         file[f"{two_photon_file.DFF}/timestamps"][100:102] = times
-    with pytest.raises(ValueError, match=r"edited\.nwb: the timestamps of its 1800 frames don't increase"):
+
+    with pytest.raises(
+        ValueError, match=r"edited\.nwb: the timestamps of its 1800 frames don't increase"
+    ):
         two_photon.read_experiment(edited(change))
 
 
 def test_shapes_that_disagree(edited):
-    with pytest.raises(ValueError, match=r"edited\.nwb: dF/F has shape \(7, 1800\) for 8 cells and 1800"):
-        two_photon.read_experiment(edited(lambda file: replace(file, f"{two_photon_file.DFF}/data", np.zeros((7, 1800)))))
+    with pytest.raises(
+        ValueError, match=r"edited\.nwb: dF/F has shape \(7, 1800\) for 8 cells and 1800"
+    ):
+        two_photon.read_experiment(
+            edited(lambda file: replace(file, f"{two_photon_file.DFF}/data", np.zeros((7, 1800))))
+        )
 
 
 def test_files_of_other_kinds(whole, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.nwb: no such file"):
         two_photon.read_experiment(tmp_path / "nowhere.nwb")
     content = whole.read_bytes()
-    for name, bytes_ in {"cut": content[: len(content) // 2], "empty": b"", "page": b"<html>503</html>"}.items():
+    for name, bytes_ in {
+        "cut": content[: len(content) // 2],
+        "empty": b"",
+        "page": b"<html>503</html>",
+    }.items():
         (tmp_path / f"{name}.nwb").write_bytes(bytes_)
-        with pytest.raises(ValueError, match=rf"{name}\.nwb: can't be read as HDF5 .*truncated.*download it again"):
+        with pytest.raises(
+            ValueError, match=rf"{name}\.nwb: can't be read as HDF5 .*truncated.*download it again"
+        ):
             two_photon.read_experiment(tmp_path / f"{name}.nwb")
     with h5py.File(tmp_path / "other.nwb", "w") as file:
         file["x"] = 1
-    with pytest.raises(ValueError, match=r"other\.nwb: is not an Allen two-photon file.*sources\.nwb"):
+    with pytest.raises(
+        ValueError, match=r"other\.nwb: is not an Allen two-photon file.*sources\.nwb"
+    ):
         two_photon.read_experiment(tmp_path / "other.nwb")
     with pytest.raises(ValueError, match="frame_s is 0; give"):
         two_photon.read_experiment(whole, frame_s=0)
@@ -300,23 +478,37 @@ def test_h5py_missing(whole, monkeypatch):
         two_photon.read_experiment(whole)
 
 
-@pytest.mark.parametrize("storage", [{}, {"chunks": (16, 2000), "compression": "gzip", "compression_opts": 1}])
+@pytest.mark.parametrize(
+    "storage", [{}, {"chunks": (16, 2000), "compression": "gzip", "compression_opts": 1}]
+)
 def test_memory(edited, monkeypatch, storage):
     """A large file is never in memory as a whole."""
     n_cells, n_frames = 128, 50_000
 
     def change(file):
-        for place, data in ((f"{two_photon_file.DFF}/timestamps", 10 + np.arange(n_frames) * FRAME),
-                            (f"{two_photon_file.SEGMENTATION}/cell_specimen_ids", np.arange(n_cells)),
-                            (f"{two_photon_file.SEGMENTATION}/roi_ids", np.arange(n_cells)),
-                            (f"{two_photon_file.SEGMENTATION}/imaging_plane_1/roi_list", np.array([b"roi_0000"] * n_cells))):
+        for place, data in (
+            (f"{two_photon_file.DFF}/timestamps", 10 + np.arange(n_frames) * FRAME),
+            (f"{two_photon_file.SEGMENTATION}/cell_specimen_ids", np.arange(n_cells)),
+            (f"{two_photon_file.SEGMENTATION}/roi_ids", np.arange(n_cells)),
+            (
+                f"{two_photon_file.SEGMENTATION}/imaging_plane_1/roi_list",
+                np.array([b"roi_0000"] * n_cells),
+            ),
+        ):
             replace(file, place, data)
         del file[f"{two_photon_file.DFF}/data"]
-        file.create_dataset(f"{two_photon_file.DFF}/data", data=np.tile(np.arange(n_frames, dtype="f4") % 7, (n_cells, 1)), **storage)
+        file.create_dataset(
+            f"{two_photon_file.DFF}/data",
+            data=np.tile(np.arange(n_frames, dtype="f4") % 7, (n_cells, 1)),
+            **storage,
+        )
+
     path = edited(change)
     monkeypatch.setattr(two_photon_file, "READ_BYTES", 2 * 2**20)
     tracemalloc.start()
-    recording = two_photon.read_experiment(path, frame_s=70 * FRAME, keep="unit_id != 3", max_motion_um=None)
+    recording = two_photon.read_experiment(
+        path, frame_s=70 * FRAME, keep="unit_id != 3", max_motion_um=None
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert recording.traces.shape == (n_frames // 70, 127) and (recording.traces == 3).all()
@@ -325,12 +517,20 @@ def test_memory(edited, monkeypatch, storage):
 
 # The encoder, and the same cell in other sessions
 
+
 @pytest.fixture(scope="module")
 def container_files(tmp_path_factory):
     """Three sessions of a plane, and one of another."""
     folder = tmp_path_factory.mktemp("container")
-    paths = [simulate(folder / f"{i}.nwb", n_cells=10, experiment_id=900000001 + i, session_type=f"three_session_{letter}")
-             for i, letter in enumerate("ABC")]
+    paths = [
+        simulate(
+            folder / f"{i}.nwb",
+            n_cells=10,
+            experiment_id=900000001 + i,
+            session_type=f"three_session_{letter}",
+        )
+        for i, letter in enumerate("ABC")
+    ]
     return [*paths, simulate(folder / "other.nwb", experiment_id=7, container_id=8)]
 
 
@@ -340,7 +540,11 @@ def container(container_files):
 
 
 def test_embeds_without_resampling(container):
-    encoder = nl.NuCLR(nl.PRESETS["allen-two-photon"].with_(dim=16, heads=2, head_dim=8, temporal_layers=1, spatiotemporal_layers=1).model)
+    encoder = nl.NuCLR(
+        nl.PRESETS["allen-two-photon"]
+        .with_(dim=16, heads=2, head_dim=8, temporal_layers=1, spatiotemporal_layers=1)
+        .model
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         table = nl.embed(encoder, container)
@@ -357,11 +561,17 @@ def test_preset_takes_small_planes():
 
 def test_match_cells(container):
     seen = retrieval.match_cells(container)
-    assert list(seen.columns) == [recording.recording_id for recording in container] and seen.index.name == "cell_specimen_id"
+    assert (
+        list(seen.columns) == [recording.recording_id for recording in container]
+        and seen.index.name == "cell_specimen_id"
+    )
     assert len(seen) == 7 + 3 * 3 + 8 and (seen.dtypes == bool).all()
     for recording in container:
         assert set(seen.index[seen[recording.recording_id]]) == set(recording.units.index)
-    assert seen.iloc[:, :3].all(axis=1).sum() == 7 and not (seen.iloc[:, 3] & seen.iloc[:, :3].any(axis=1)).any()
+    assert (
+        seen.iloc[:, :3].all(axis=1).sum() == 7
+        and not (seen.iloc[:, 3] & seen.iloc[:, :3].any(axis=1)).any()
+    )
     with pytest.raises(ValueError, match="share an id"):
         retrieval.match_cells(container[:1] * 2)
     with pytest.raises(ValueError, match="has no container_id"):
@@ -373,22 +583,42 @@ def planted(container, noise, seed=0):
     rng = np.random.default_rng(seed)
     ids = retrieval.match_cells(container).index
     true = pd.DataFrame(rng.standard_normal((len(ids), 12)), index=ids)
-    parts = {recording.recording_id: (true.loc[recording.units.index] + noise * rng.standard_normal((recording.n_units, 12))) * rng.uniform(0.1, 10, 12)
-             + rng.uniform(-50, 50, 12) for recording in container}
+    parts = {
+        recording.recording_id: (
+            (true.loc[recording.units.index] + noise * rng.standard_normal((recording.n_units, 12)))
+            * rng.uniform(0.1, 10, 12)
+            + rng.uniform(-50, 50, 12)
+        )
+        for recording in container
+    }
     return pd.concat(parts, names=["recording_id", "unit_id"])
 
 
 def test_identity_score(container):
-    found = retrieval.identity_score(planted(container, 0.0).sample(frac=1, random_state=0), container)       # in any order
+    # in any order
+    found = retrieval.identity_score(
+        planted(container, 0.0).sample(frac=1, random_state=0), container
+    )
     ids = [recording.recording_id for recording in container]
-    assert found[["recording_1", "recording_2"]].values.tolist() == [ids[:2], [ids[0], ids[2]], ids[1:3]]
-    assert (found["container_id"] == 910000001).all() and (found["n_cells"] == 7).all() and np.allclose(found["chance"], 1 / 7)
+    assert found[["recording_1", "recording_2"]].values.tolist() == [
+        ids[:2],
+        [ids[0], ids[2]],
+        ids[1:3],
+    ]
+    assert (
+        (found["container_id"] == 910000001).all()
+        and (found["n_cells"] == 7).all()
+        and np.allclose(found["chance"], 1 / 7)
+    )
     assert found["top1"].mean() > 0.95
-    by_chance = [retrieval.identity_score(planted(container, 1e6, seed), container)["top1"].mean() for seed in range(60)]
+    by_chance = [
+        retrieval.identity_score(planted(container, 1e6, seed), container)["top1"].mean()
+        for seed in range(60)
+    ]
     assert np.mean(by_chance) == pytest.approx(1 / 7, abs=0.03)
     without_one = planted(container, 0.0)
     shared = container[0].units.index.intersection(container[1].units.index)[0]
-    without_one.loc[(ids[0], shared)] = np.nan                  # a cell without a vector doesn't spoil the others
+    without_one.loc[(ids[0], shared)] = np.nan  # a cell without a vector doesn't spoil the others
     found = retrieval.identity_score(without_one, container)
     assert found["n_cells"].tolist() == [6, 6, 7] and found["top1"].mean() > 0.95
     constant = planted(container, 0.0) * 0 + 1
@@ -400,11 +630,23 @@ def test_identity_counts_both_ways(container, seed):
     """Against a loop over cells."""
     pair = container[:2]
     table = planted(pair, 0.6, seed)
-    standard = [(table.loc[r.recording_id] - table.loc[r.recording_id].mean()) / table.loc[r.recording_id].std(ddof=0) for r in pair]
+    standard = [
+        (table.loc[r.recording_id] - table.loc[r.recording_id].mean())
+        / table.loc[r.recording_id].std(ddof=0)
+        for r in pair
+    ]
     shared = [cell for cell in pair[0].units.index if cell in pair[1].units.index]
 
     def found(vectors, others):
-        nearest = [max(shared, key=lambda other: np.dot(vectors.loc[cell], others.loc[other]) / np.linalg.norm(others.loc[other])) for cell in shared]
+        nearest = [
+            max(
+                shared,
+                key=lambda other: (
+                    np.dot(vectors.loc[cell], others.loc[other]) / np.linalg.norm(others.loc[other])
+                ),
+            )
+            for cell in shared
+        ]
         return np.mean([near == cell for near, cell in zip(nearest, shared)])
 
     [score] = retrieval.identity_score(table, pair).to_dict("records")
@@ -415,7 +657,10 @@ def test_identity_counts_both_ways(container, seed):
 
 def test_identity_needs_a_pair(container):
     table = planted(container, 0.0)
-    with pytest.raises(ValueError, match="no two of these recordings share 2 cells; read the other sessions of a container"):
+    with pytest.raises(
+        ValueError,
+        match="no two of these recordings share 2 cells; read the other sessions of a container",
+    ):
         retrieval.identity_score(table, [container[0], container[3]])
     with pytest.raises(ValueError, match=f"no row of {container[1].recording_id}"):
         retrieval.identity_score(table.drop(index=container[1].recording_id), container)
@@ -423,15 +668,23 @@ def test_identity_needs_a_pair(container):
 
 # Lists and downloads, by AllenSDK's client from a server of our own
 
+
 @pytest.fixture
 def warehouse(container_files):
     allensdk("brain_observatory_cache")
-    given = [dict(id=1, container_id=11, session_type="three_session_A"), dict(id=2, container_id=11, session_type="three_session_B"),
-             dict(id=3, container_id=12, cre_line="Sst-IRES-Cre", area="VISl", depth_um=275),
-             dict(id=4, container_id=13, cre_line="Cux2-CreERT2", depth_um=350)]
+    given = [
+        dict(id=1, container_id=11, session_type="three_session_A"),
+        dict(id=2, container_id=11, session_type="three_session_B"),
+        dict(id=3, container_id=12, cre_line="Sst-IRES-Cre", area="VISl", depth_um=275),
+        dict(id=4, container_id=13, cre_line="Cux2-CreERT2", depth_um=350),
+    ]
     models = two_photon_models(given)
-    models["ExperimentContainer"][2]["failed"] = models["OphysExperiment"][3]["experiment_container"]["failed"] = True
-    with Server(models, {("OphysExperiment", i + 1): path for i, path in enumerate(container_files[:2])}) as server:
+    models["ExperimentContainer"][2]["failed"] = models["OphysExperiment"][3][
+        "experiment_container"
+    ]["failed"] = True
+    with Server(
+        models, {("OphysExperiment", i + 1): path for i, path in enumerate(container_files[:2])}
+    ) as server:
         yield server
 
 
@@ -439,14 +692,24 @@ def test_lists_as_allensdk_does(warehouse, tmp_path):
     experiments = two_photon.list_experiments(tmp_path, warehouse.url)
     containers = two_photon.list_containers(tmp_path, warehouse.url)
     assert list(experiments.index) == [1, 2, 3, 4] and list(containers.index) == [11, 12, 13]
-    assert list(experiments["animal_id"]) == ["11", "11", "12", "13"] and list(experiments["failed"]) == [False, False, False, True]
+    assert list(experiments["animal_id"]) == ["11", "11", "12", "13"] and list(
+        experiments["failed"]
+    ) == [False, False, False, True]
     assert list(containers["failed"]) == [False, False, True]
-    cache = allensdk("brain_observatory_cache").BrainObservatoryCache(manifest_file=str(tmp_path / "manifest.json"), base_uri=warehouse.url)
-    for ours, theirs in ((experiments, cache.get_ophys_experiments()), (containers, cache.get_experiment_containers())):
+    cache = allensdk("brain_observatory_cache").BrainObservatoryCache(
+        manifest_file=str(tmp_path / "manifest.json"), base_uri=warehouse.url
+    )
+    for ours, theirs in (
+        (experiments, cache.get_ophys_experiments()),
+        (containers, cache.get_experiment_containers()),
+    ):
         theirs = pd.DataFrame(theirs).set_index("id")
-        pd.testing.assert_frame_equal(ours[~ours["failed"]][list(theirs.columns)], theirs, check_names=False)
+        pd.testing.assert_frame_equal(
+            ours[~ours["failed"]][list(theirs.columns)], theirs, check_names=False
+        )
     n_queries = len(warehouse.queries)
-    two_photon.list_containers(tmp_path, "http://127.0.0.1:9")                      # nobody is there, and nobody is asked
+    # nobody is there, and nobody is asked
+    two_photon.list_containers(tmp_path, "http://127.0.0.1:9")
     two_photon.list_experiments(tmp_path, "http://127.0.0.1:9")
     assert len(warehouse.queries) == n_queries
 
@@ -457,12 +720,24 @@ def test_list_filters(warehouse, tmp_path):
 
     assert ids(cre_line="Vip-IRES-Cre") == ids(cre_line="Vip") == ids(container_id=11) == [1, 2]
     assert ids(cre_line=("Vip", "Sst-IRES-Cre")) == ids(container_id=[11, 12]) == [1, 2, 3]
-    assert ids(cre_line="Vip", session_type="three_session_B") == [2] and ids(area="VISl") == ids(depth_um=(200, 275)) == [3]
+    assert ids(cre_line="Vip", session_type="three_session_B") == [2] and ids(area="VISl") == ids(
+        depth_um=(200, 275)
+    ) == [3]
     assert ids(depth_um=(175, 350)) == [1, 2, 3, 4]
-    assert list(two_photon.list_containers(tmp_path, warehouse.url, area="VISp", depth_um=(300, 400)).index) == [13]
-    for options, message in [({"cre_line": "Pvalb"}, r"cre_line \['Pvalb'\]; there are \['Cux2-CreERT2', 'Sst-IRES-Cre', 'Vip-IRES-Cre'\]"),
-                             ({"area": "VISp", "depth_um": (200, 300)}, r"imaging_depth \(200, 300\); there are \[175, 350\]"),
-                             ({"container_id": 5}, r"experiment_container_id \[5\]; there are \[11, 12, 13\]")]:
+    assert list(
+        two_photon.list_containers(tmp_path, warehouse.url, area="VISp", depth_um=(300, 400)).index
+    ) == [13]
+    for options, message in [
+        (
+            {"cre_line": "Pvalb"},
+            r"cre_line \['Pvalb'\]; there are \['Cux2-CreERT2', 'Sst-IRES-Cre', 'Vip-IRES-Cre'\]",
+        ),
+        (
+            {"area": "VISp", "depth_um": (200, 300)},
+            r"imaging_depth \(200, 300\); there are \[175, 350\]",
+        ),
+        ({"container_id": 5}, r"experiment_container_id \[5\]; there are \[11, 12, 13\]"),
+    ]:
         with pytest.raises(ValueError, match=f"no experiment has {message}"):
             ids(**options)
     with pytest.raises(ValueError, match="no container has"):
@@ -471,22 +746,39 @@ def test_list_filters(warehouse, tmp_path):
 
 def test_empty_warehouse(tmp_path):
     allensdk("brain_observatory_cache")
-    with Server({"ExperimentContainer": [], "OphysExperiment": []}) as server, pytest.raises(ValueError, match="lists no experiment; check base_uri"):
+    with (
+        Server({"ExperimentContainer": [], "OphysExperiment": []}) as server,
+        pytest.raises(ValueError, match="lists no experiment; check base_uri"),
+    ):
         two_photon.list_experiments(tmp_path, server.url)
 
 
 def test_downloads_where_allensdk_looks(warehouse, container_files, tmp_path, capsys):
     path = two_photon.download_experiment(1, tmp_path, warehouse.url)
-    assert path == tmp_path / "ophys_experiment_data" / "1.nwb" and path.read_bytes() == container_files[0].read_bytes()
+    assert (
+        path == tmp_path / "ophys_experiment_data" / "1.nwb"
+        and path.read_bytes() == container_files[0].read_bytes()
+    )
     assert "1 experiment:" in capsys.readouterr().out
-    warehouse.faults = [None, Fault(drop=True, after=50_000)]                       # the size; then a connection that breaks
+    # the size; then a connection that breaks
+    warehouse.faults = [None, Fault(drop=True, after=50_000)]
     paths = two_photon.download_experiments([2, 1], tmp_path, warehouse.url, confirm=False)
-    assert [path.name for path in paths] == ["2.nwb", "1.nwb"] and paths[0].read_bytes() == container_files[1].read_bytes()
+    assert [path.name for path in paths] == ["2.nwb", "1.nwb"] and paths[
+        0
+    ].read_bytes() == container_files[1].read_bytes()
     n_requests = len(warehouse.log)
-    assert two_photon.download_experiments([1, 2], tmp_path, warehouse.url) == paths[::-1] and len(warehouse.log) == n_requests
+    assert (
+        two_photon.download_experiments([1, 2], tmp_path, warehouse.url) == paths[::-1]
+        and len(warehouse.log) == n_requests
+    )
     assert two_photon.read_experiment(paths[0]).units["experiment_id"].iloc[0] == 900000002
-    cache = allensdk("brain_observatory_cache").BrainObservatoryCache(manifest_file=str(tmp_path / "manifest.json"), base_uri=warehouse.url)
-    assert cache.get_ophys_experiment_data(1).get_session_type() == "three_session_A" and len(warehouse.log) == n_requests
+    cache = allensdk("brain_observatory_cache").BrainObservatoryCache(
+        manifest_file=str(tmp_path / "manifest.json"), base_uri=warehouse.url
+    )
+    assert (
+        cache.get_ophys_experiment_data(1).get_session_type() == "three_session_A"
+        and len(warehouse.log) == n_requests
+    )
     with pytest.raises(ValueError, match="no file of experiment 3"):
         two_photon.download_experiment(3, tmp_path, warehouse.url)
 
@@ -508,29 +800,53 @@ def test_allensdk_missing(tmp_path, monkeypatch):
 
 # The simulator
 
+
 def test_same_cell_same_truth(tmp_path):
     first = simulated_truth(simulate(tmp_path / "a.nwb", n_cells=20))
-    second = simulated_truth(simulate(tmp_path / "b.nwb", n_cells=20, experiment_id=2, session_type="three_session_C"))
+    second = simulated_truth(
+        simulate(tmp_path / "b.nwb", n_cells=20, experiment_id=2, session_type="three_session_C")
+    )
     shared = first.index.intersection(second.index)
-    assert len(shared) == 14 and first.loc[shared].equals(second.loc[shared]) and list(first.index) != list(second.index)
+    assert (
+        len(shared) == 14
+        and first.loc[shared].equals(second.loc[shared])
+        and list(first.index) != list(second.index)
+    )
     assert not np.array_equal(dff_of(tmp_path / "a.nwb")[0], dff_of(tmp_path / "b.nwb")[0])
     again = simulate(tmp_path / "c.nwb", n_cells=20)
     np.testing.assert_array_equal(dff_of(again)[0], dff_of(tmp_path / "a.nwb")[0])
-    chosen = simulated_truth(simulate(tmp_path / "d.nwb", cell_specimen_ids=shared[:5], experiment_id=3))
-    assert set(chosen.index) == set(shared[:5]) and chosen.loc[shared[:5]].equals(first.loc[shared[:5]])
+    chosen = simulated_truth(
+        simulate(tmp_path / "d.nwb", cell_specimen_ids=shared[:5], experiment_id=3)
+    )
+    assert set(chosen.index) == set(shared[:5]) and chosen.loc[shared[:5]].equals(
+        first.loc[shared[:5]]
+    )
     other = simulated_truth(simulate(tmp_path / "e.nwb", n_cells=20, seed=1))
     assert not other.loc[shared].equals(first.loc[shared])
 
 
 def test_types_differ_in_how_cells_go_together(tmp_path):
-    """Correlations between cells: weak (excitatory), strong (Pvalb), strong at a lag (Sst), of either sign (Vip)."""
+    """Correlations between cells: weak (excitatory), strong (Pvalb), strong at a lag (Sst), of
+    either sign (Vip).
+    """
     typical = {}
     for line in ("Cux2-CreERT2", "Pvalb-IRES-Cre", "Sst-IRES-Cre", "Vip-IRES-Cre"):
         truth = simulated_truth(simulate(tmp_path / line, cre_line=line, n_cells=40))
-        typical[line.split("-")[0]] = truth[["state_coupling", "state_lag_s", "state_sign"]].agg(["mean", "std"])
-    assert typical["Cux2"].loc["mean", "state_coupling"] < 0.5 < 0.8 < min(typical[line].loc["mean", "state_coupling"] for line in ("Pvalb", "Sst", "Vip"))
-    assert typical["Sst"].loc["std", "state_lag_s"] > 0.3 and all(typical[line].loc["std", "state_lag_s"] == 0 for line in ("Cux2", "Pvalb", "Vip"))
-    assert abs(typical["Vip"].loc["mean", "state_sign"]) < 0.5 and all(typical[line].loc["std", "state_sign"] == 0 for line in ("Cux2", "Pvalb", "Sst"))
+        typical[line.split("-")[0]] = truth[["state_coupling", "state_lag_s", "state_sign"]].agg(
+            ["mean", "std"]
+        )
+    assert (
+        typical["Cux2"].loc["mean", "state_coupling"]
+        < 0.5
+        < 0.8
+        < min(typical[line].loc["mean", "state_coupling"] for line in ("Pvalb", "Sst", "Vip"))
+    )
+    assert typical["Sst"].loc["std", "state_lag_s"] > 0.3 and all(
+        typical[line].loc["std", "state_lag_s"] == 0 for line in ("Cux2", "Pvalb", "Vip")
+    )
+    assert abs(typical["Vip"].loc["mean", "state_sign"]) < 0.5 and all(
+        typical[line].loc["std", "state_sign"] == 0 for line in ("Cux2", "Pvalb", "Sst")
+    )
 
 
 def test_simulator_refuses(tmp_path, monkeypatch):
@@ -538,16 +854,24 @@ def test_simulator_refuses(tmp_path, monkeypatch):
     before = path.read_bytes()
     with pytest.raises(FileExistsError, match=r"a\.nwb exists already"):
         simulate(path)
-    for options, message in [({"session_type": "three_session_D"}, "three_session_D"), ({"duration_s": 10.0}, "at least 60 s"),
-                             ({"n_cells": 0}, "0 cells")]:
+    for options, message in [
+        ({"session_type": "three_session_D"}, "three_session_D"),
+        ({"duration_s": 10.0}, "at least 60 s"),
+        ({"n_cells": 0}, "0 cells"),
+    ]:
         with pytest.raises(ValueError, match=message):
             simulate(tmp_path / "b.nwb", **options)
-    monkeypatch.setattr("nuclr_lite.sources.simulated.allen_two_photon._write_stimuli", lambda *_: 1 / 0)
+    monkeypatch.setattr(
+        "nuclr_lite.sources.simulated.allen_two_photon._write_stimuli", lambda *_: 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         simulate(tmp_path / "b.nwb")
     assert [file.name for file in tmp_path.iterdir()] == ["a.nwb"] and path.read_bytes() == before
     with h5py.File(path) as file:
-        assert b"simulated" in file["general/institution"][()] and b"nuclr_lite" in file["general/generated_by"][0]
+        assert (
+            b"simulated" in file["general/institution"][()]
+            and b"nuclr_lite" in file["general/generated_by"][0]
+        )
     shutil.copy(path, tmp_path / "c.nwb")
     with h5py.File(tmp_path / "c.nwb", "r+") as file:
         del file["simulation"]

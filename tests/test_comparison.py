@@ -1,4 +1,5 @@
 """Differences between methods, and curves that level off: right where the truth is known."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,32 +8,56 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from nuclr_lite.experiments.comparison import paired_difference, saturating_curve
 
 
-def predictions(right: float, seed: int, n_animals: int = 12, one_label: bool = False) -> pd.DataFrame:
-    """Three classes, 20 units an animal; a share `right` of the predictions is right, and varies over animals."""
+def predictions(
+    right: float, seed: int, n_animals: int = 12, one_label: bool = False
+) -> pd.DataFrame:
+    """Three classes, 20 units an animal; a share `right` of the predictions is right, and varies
+    over animals.
+    """
     rng, truth = np.random.default_rng(seed), np.random.default_rng(99)
     animal = np.repeat(np.arange(n_animals), 20)
     true = np.array(list("abc"))[animal % 3 if one_label else truth.integers(0, 3, len(animal))]
     hit = rng.random(len(animal)) < np.clip(right + truth.normal(0, 0.1, n_animals), 0, 1)[animal]
     guess = np.array(list("abc"))[rng.integers(0, 3, len(animal))]
-    index = pd.MultiIndex.from_arrays([animal.astype(str), np.arange(len(animal))], names=["recording_id", "unit_id"])
-    return pd.DataFrame({"true": true, "predicted": np.where(hit, true, guess), "animal_id": animal.astype(str)}, index=index)
+    index = pd.MultiIndex.from_arrays(
+        [animal.astype(str), np.arange(len(animal))], names=["recording_id", "unit_id"]
+    )
+    return pd.DataFrame(
+        {"true": true, "predicted": np.where(hit, true, guess), "animal_id": animal.astype(str)},
+        index=index,
+    )
 
 
 @pytest.mark.parametrize("one_label", [False, True])
 def test_difference_is_that_of_the_pooled_scores(one_label):
     good, poor = predictions(0.7, 1, one_label=one_label), predictions(0.2, 2, one_label=one_label)
     found = paired_difference(good, poor.sample(frac=1, random_state=0))
-    expected = f1_score(good["true"], good["predicted"], average="macro") - f1_score(poor["true"], poor["predicted"], average="macro")
-    assert found["difference"] == pytest.approx(expected) and found["low"] < expected < found["high"]
+    expected = f1_score(good["true"], good["predicted"], average="macro") - f1_score(
+        poor["true"], poor["predicted"], average="macro"
+    )
+    assert (
+        found["difference"] == pytest.approx(expected) and found["low"] < expected < found["high"]
+    )
     assert found["significant"] and found["n_animals"] == 12
     backwards = paired_difference(poor, good, "balanced_accuracy")
-    assert backwards["difference"] == pytest.approx(balanced_accuracy_score(poor["true"], poor["predicted"]) - balanced_accuracy_score(good["true"], good["predicted"]))
+    assert backwards["difference"] == pytest.approx(
+        balanced_accuracy_score(poor["true"], poor["predicted"])
+        - balanced_accuracy_score(good["true"], good["predicted"])
+    )
     assert backwards["high"] < 0
 
 
 def test_equal_methods_are_rarely_significant():
     """At 95 % about one pair in twenty; of 60, eight or more would be a fault."""
-    assert sum(paired_difference(predictions(0.5, 10 + i), predictions(0.5, 500 + i), n_bootstrap=300)["significant"] for i in range(60)) < 8
+    assert (
+        sum(
+            paired_difference(predictions(0.5, 10 + i), predictions(0.5, 500 + i), n_bootstrap=300)[
+                "significant"
+            ]
+            for i in range(60)
+        )
+        < 8
+    )
 
 
 def test_pairing_narrows_the_interval():
@@ -46,7 +71,9 @@ def test_pairing_narrows_the_interval():
 
 
 def test_three_animals_prove_nothing():
-    assert not paired_difference(predictions(0.9, 1, n_animals=3), predictions(0.1, 2, n_animals=3))["significant"]
+    assert not paired_difference(
+        predictions(0.9, 1, n_animals=3), predictions(0.1, 2, n_animals=3)
+    )["significant"]
 
 
 def test_what_cannot_be_compared():
@@ -60,7 +87,9 @@ def test_what_cannot_be_compared():
 
 
 def test_seeds_count_too():
-    """One seed in which the first method fails: the interval of the mean over seeds shows it, that of a lucky seed doesn't."""
+    """One seed in which the first method fails: the interval of the mean over seeds shows it, that
+    of a lucky seed doesn't.
+    """
     good, poor, other = predictions(0.8, 1), predictions(0.1, 2), predictions(0.4, 3)
     lucky, mean = paired_difference(good, other), paired_difference([good, good, poor], other)
     assert lucky["significant"] and not mean["significant"] and mean["n_seeds"] == 3
@@ -75,7 +104,9 @@ def test_curve_finds_the_truth():
     n = np.array([1, 2, 4, 8, 16, 32])
     draws = (0.9 - 0.5 * n**-0.7)[:, None] + rng.normal(0, 0.01, (6, 100))
     curve = saturating_curve(n, draws.mean(axis=1), draws, to=64)
-    assert curve.attrs["top"] == pytest.approx(0.9, abs=0.04) and curve.attrs["rate"] == pytest.approx(0.7, abs=0.2)
+    assert curve.attrs["top"] == pytest.approx(0.9, abs=0.04) and curve.attrs[
+        "rate"
+    ] == pytest.approx(0.7, abs=0.2)
     at_64 = curve.iloc[-1]
     assert at_64["n"] == pytest.approx(64) and at_64["low"] < 0.9 - 0.5 * 64**-0.7 < at_64["high"]
     assert (curve["high"] >= curve["low"]).all() and curve["score"].is_monotonic_increasing

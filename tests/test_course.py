@@ -1,4 +1,7 @@
-"""The course's form: rules that every notebook keeps, copies for a class, the repository's name, what outputs were made from."""
+"""The course's form: rules that every notebook keeps, copies for a class, the repository's name,
+what outputs were made from.
+"""
+
 import re
 import shutil
 from pathlib import Path
@@ -76,7 +79,9 @@ def test_keeps_the_rules(source):
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_outputs_are_of_this_code(source):
     made_from = run.executed().get(source.stem)
-    assert made_from == run.fingerprint(jupytext.read(source)), f"the outputs of {source.stem} are older than its code: run make notebooks"
+    assert made_from == run.fingerprint(jupytext.read(source)), (
+        f"the outputs of {source.stem} are older than its code: run make notebooks"
+    )
 
 
 def test_no_record_without_a_notebook():
@@ -104,12 +109,22 @@ def test_a_stub_has_no_answer_and_keeps_the_rest(tiny):
     assert names["prediction"] is ... and names["why"] is ...
 
 
-@pytest.mark.parametrize("broken, message", [
-    (("(fill in)", "(easy)"), "is tagged exercise and begins"),
-    (('# %% tags=["check"]\nassert half', "# %%\nassert half"), "exercise 1 needs a cell tagged solution and, after it, one tagged check"),
-    (("    ### BEGIN SOLUTION\n", ""), "'### END SOLUTION' without '### BEGIN SOLUTION'"),
-    (("    ### END SOLUTION\n", ""), "must stand between"),
-    (("    ### BEGIN SOLUTION\n    return x / 2\n    ### END SOLUTION", "    return x / 2"), "must stand between")])
+@pytest.mark.parametrize(
+    "broken, message",
+    [
+        (("(fill in)", "(easy)"), "is tagged exercise and begins"),
+        (
+            ('# %% tags=["check"]\nassert half', "# %%\nassert half"),
+            "exercise 1 needs a cell tagged solution and, after it, one tagged check",
+        ),
+        (("    ### BEGIN SOLUTION\n", ""), "'### END SOLUTION' without '### BEGIN SOLUTION'"),
+        (("    ### END SOLUTION\n", ""), "must stand between"),
+        (
+            ("    ### BEGIN SOLUTION\n    return x / 2\n    ### END SOLUTION", "    return x / 2"),
+            "must stand between",
+        ),
+    ],
+)
 def test_a_malformed_exercise_is_named(tiny, broken, message):
     assert broken[0] in TINY
     tiny.write_text(TINY.replace(*broken, 1))
@@ -120,8 +135,12 @@ def test_a_malformed_exercise_is_named(tiny, broken, message):
 def test_a_check_that_nothing_can_fail_is_found(tiny):
     run_all = "\n".join(course.code_of(course.with_stub_checks(jupytext.read(tiny))))
     exec(run_all, {})
-    useless = run_all.replace("assert half(4) == 2", "half").replace("assert prediction", "prediction")
-    with pytest.raises(AssertionError, match="exercise 1: its check passes although nothing was written"):
+    useless = run_all.replace("assert half(4) == 2", "half").replace(
+        "assert prediction", "prediction"
+    )
+    with pytest.raises(
+        AssertionError, match="exercise 1: its check passes although nothing was written"
+    ):
         exec(useless, {})
 
 
@@ -131,30 +150,62 @@ def test_definitions_are_made_without_running_the_notebook(tiny):
 
 
 def test_reading_a_notebook_variable_is_found():
-    found = course.variables_read_by_functions("import numpy as np\nLIMIT = 1\nn = 2\ndef outer(a):\n    def inner():\n        return n\n    return np.sum(a) + LIMIT + inner()\nlast = max([3], key=lambda x: x * n)\n")
+    found = course.variables_read_by_functions(
+        "import numpy as np\nLIMIT = 1\nn = 2\ndef outer(a):\n    def inner():\n        return n\n "
+        "   return np.sum(a) + LIMIT + inner()\nlast = max([3], key=lambda x: x * n)\n"
+    )
     assert found == {("outer", "n")}
 
 
 def test_rules_can_be_broken(tiny, monkeypatch):
     said = "\n".join(course.broken_rules(tiny))
-    for part in ("lacks the badges", "lacks **Needs**", "GPU", "not the set-up cell", "with every grade", "tagged target", "instructor/99_tiny.md", "## Exercises"):
+    for part in (
+        "lacks the badges",
+        "lacks **Needs**",
+        "GPU",
+        "not the set-up cell",
+        "with every grade",
+        "tagged target",
+        "instructor/99_tiny.md",
+        "## Exercises",
+    ):
         assert part in said
 
 
 def test_copies_for_a_class(tmp_path):
-    students, instructors = (course.write_copies(kind, tmp_path / kind) for kind in ("student", "instructor"))
+    students, instructors = (
+        course.write_copies(kind, tmp_path / kind) for kind in ("student", "instructor")
+    )
     assert len(students) == len(instructors) == len(NOTEBOOKS)
     for source, theirs, ours in zip(NOTEBOOKS, students, instructors):
-        solved, theirs, ours = jupytext.read(source), nbformat.read(theirs, 4), nbformat.read(ours, 4)
+        solved, theirs, ours = (
+            jupytext.read(source),
+            nbformat.read(theirs, 4),
+            nbformat.read(ours, 4),
+        )
         nbformat.validate(theirs), nbformat.validate(ours)
         text = "\n".join(cell.source for cell in theirs.cells)
         for exercise in course.exercises(solved):
-            answer = re.search(rf"{course.BEGIN}\n(.*?)\n\s*{course.END}", solved.cells[exercise.solution].source, re.S)[1]
-            assert answer not in text, f"{source.stem}: the answer to exercise {exercise.number} is in the student's copy"
-            assert "..." in theirs.cells[exercise.solution].source or "NotImplementedError" in theirs.cells[exercise.solution].source
-            assert any("Time: " in cell.source and cell.source.startswith("> **For the instructor**") for cell in ours.cells[exercise.text : exercise.text + exercise.number + 2])
+            answer = re.search(
+                rf"{course.BEGIN}\n(.*?)\n\s*{course.END}",
+                solved.cells[exercise.solution].source,
+                re.S,
+            )[1]
+            assert answer not in text, (
+                f"{source.stem}: the answer to exercise {exercise.number} is in the student's copy"
+            )
+            assert (
+                "..." in theirs.cells[exercise.solution].source
+                or "NotImplementedError" in theirs.cells[exercise.solution].source
+            )
+            assert any(
+                "Time: " in cell.source and cell.source.startswith("> **For the instructor**")
+                for cell in ours.cells[exercise.text : exercise.text + exercise.number + 2]
+            )
         figures = [cell for cell in theirs.cells if cell.get("outputs")]
-        assert figures and all("target" in course.tags(cell) for cell in figures), "expected the figures to aim at, and no other output"
+        assert figures and all("target" in course.tags(cell) for cell in figures), (
+            "expected the figures to aim at, and no other output"
+        )
         assert not any(cell.metadata.get("jupyter") for cell in [*theirs.cells, *ours.cells])
 
 
@@ -168,26 +219,49 @@ def test_the_name_is_written_everywhere(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="is not owner/name"):
         course.rename("nobody")
     changed = course.rename("some-lab/nuclr_lite")
-    assert {"pyproject.toml", "README.md", "CITATION.cff", "00_quickstart.py", "00_quickstart.ipynb"} <= {path.name for path in changed}
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "CITATION.cff",
+        "00_quickstart.py",
+        "00_quickstart.ipynb",
+    } <= {path.name for path in changed}
     assert course.repository() == "some-lab/nuclr_lite"
     for path in tmp_path.rglob("*.*"):
         assert old not in path.read_text(encoding="utf-8"), path.name
-    assert not any(re.search(r"badges|set-up", said) for said in course.broken_rules(tmp_path / "notebooks" / "00_quickstart.py"))
+    assert not any(
+        re.search(r"badges|set-up", said)
+        for said in course.broken_rules(tmp_path / "notebooks" / "00_quickstart.py")
+    )
 
 
 def test_every_mention_of_the_repository_agrees():
     """Names written by hand, in places that `rename` would miss."""
     name = course.repository().split("/")[1]
-    for path in [ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "CONTRIBUTING.md", *ROOT.glob("notebooks/*.py"), *ROOT.glob("results/*.md"), *ROOT.glob("data/*.md")]:
-        for found in re.findall(rf"(?:github\.com|/gh|com/github)/([\w.-]+/{name})\b", path.read_text(encoding="utf-8")):
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CITATION.cff",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("notebooks/*.py"),
+        *ROOT.glob("results/*.md"),
+        *ROOT.glob("data/*.md"),
+    ]:
+        for found in re.findall(
+            rf"(?:github\.com|/gh|com/github)/([\w.-]+/{name})\b", path.read_text(encoding="utf-8")
+        ):
             assert found == course.repository(), path
 
 
 def test_citation_and_licence():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert {"cff-version", "message", "title", "authors"} <= set(citation)                 # what the format requires
-    assert citation["license"] == "Apache-2.0" and "Apache License" in (ROOT / "LICENSE").read_text()[:200]
+    # what the format requires
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert (
+        citation["license"] == "Apache-2.0"
+        and "Apache License" in (ROOT / "LICENSE").read_text()[:200]
+    )
     import nuclr_lite
+
     assert citation["version"] == nuclr_lite.__version__
 
 
@@ -196,10 +270,14 @@ def test_the_site_has_every_notebook(tmp_path):
     index = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert len(written) == len(NOTEBOOKS)
     for page in written:
-        assert f'href="{page.name}"' in index and "data:image/png" in page.read_text(encoding="utf-8")
+        assert f'href="{page.name}"' in index and "data:image/png" in page.read_text(
+            encoding="utf-8"
+        )
 
 
 def test_workflows_pin_their_actions():
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         used = re.findall(r"uses: (\S+)", path.read_text())
-        assert used and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used), path.name
+        assert used and all(
+            re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used
+        ), path.name

@@ -1,4 +1,7 @@
-"""Results go back to NWB, Phy, pynapple and Parquet: each to its unit, never into an original, never by half."""
+"""Results go back to NWB, Phy, pynapple and Parquet: each to its unit, never into an original,
+never by half.
+"""
+
 import sys
 
 import numpy as np
@@ -14,23 +17,36 @@ from test_sorters import GROUP, phy_folder
 
 def table(rows, **columns) -> pd.DataFrame:
     """rows: (recording_id, unit_id) pairs."""
-    return pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(rows, names=["recording_id", "unit_id"]))
+    return pd.DataFrame(
+        columns, index=pd.MultiIndex.from_tuples(rows, names=["recording_id", "unit_id"])
+    )
 
 
 def results(recording_id="a", ids=(5, 3)) -> pd.DataFrame:
     """Vectors and predictions of two units; the vectors are those of 5 and 3."""
-    return table([(recording_id, unit_id) for unit_id in ids], e000=[5.0, 3.0], e001=[5.5, 3.5], predicted=["Vip", "L2/3 é"],
-                 fold=[1, 2], **{"p_L2/3 é": [0.25, 0.75]}, sure=[True, False])
+    return table(
+        [(recording_id, unit_id) for unit_id in ids],
+        e000=[5.0, 3.0],
+        e001=[5.5, 3.5],
+        predicted=["Vip", "L2/3 é"],
+        fold=[1, 2],
+        **{"p_L2/3 é": [0.25, 0.75]},
+        sure=[True, False],
+    )
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*does not share an ancestor:UserWarning")         # of test_nwb's files
+# of test_nwb's files
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not share an ancestor:UserWarning")
 
 
 # NWB
 
+
 def spikes_file(path, ids=(7, 3, 5), **columns):
     test_nwb = pytest.importorskip("test_nwb", reason="pynwb is not installed")
-    return test_nwb.write(test_nwb.with_spikes(ids=list(ids), waveform_mean=[np.zeros((5, 2))] * 3, **columns), path)
+    return test_nwb.write(
+        test_nwb.with_spikes(ids=list(ids), waveform_mean=[np.zeros((5, 2))] * 3, **columns), path
+    )
 
 
 def calcium_file(path):
@@ -46,19 +62,33 @@ def opened(path, name="units") -> pd.DataFrame:
     with pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True) as io:
         nwbfile = io.read()
         assert not pynwb.validate(io=io)
-        return (nwbfile.units if name == "units" else nwbfile.processing["ophys"]["ImageSegmentation"][name]).to_dataframe()
+        return (
+            nwbfile.units
+            if name == "units"
+            else nwbfile.processing["ophys"]["ImageSegmentation"][name]
+        ).to_dataframe()
 
 
 def test_nwb(tmp_path):
     source = spikes_file(tmp_path / "a.nwb", quality=["good", "", "mua"])
     before = source.read_bytes()
     out = to_nwb(results(), source, tmp_path / "new" / "a_nuclr.nwb")
-    assert source.read_bytes() == before and out == tmp_path / "new" / "a_nuclr.nwb" and [file.name for file in out.parent.iterdir()] == [out.name]
+    assert (
+        source.read_bytes() == before
+        and out == tmp_path / "new" / "a_nuclr.nwb"
+        and [file.name for file in out.parent.iterdir()] == [out.name]
+    )
     units = opened(out)
     assert units.index.tolist() == [7, 3, 5] and units["quality"].tolist() == ["good", "", "mua"]
-    np.testing.assert_array_equal(np.stack(units["nuclr_embedding"]), [[np.nan, np.nan], [3, 3.5], [5, 5.5]])
+    np.testing.assert_array_equal(
+        np.stack(units["nuclr_embedding"]), [[np.nan, np.nan], [3, 3.5], [5, 5.5]]
+    )
     assert units["nuclr_predicted"].tolist() == ["", "L2/3 é", "Vip"]
-    for name, expected in {"nuclr_fold": [np.nan, 2, 1], "nuclr_p_L2_3_é": [np.nan, 0.75, 0.25], "nuclr_sure": [np.nan, 0, 1]}.items():
+    for name, expected in {
+        "nuclr_fold": [np.nan, 2, 1],
+        "nuclr_p_L2_3_é": [np.nan, 0.75, 0.25],
+        "nuclr_sure": [np.nan, 0, 1],
+    }.items():
         np.testing.assert_array_equal(units[name], expected)
     [again], [original] = read_nwb(out), read_nwb(source)
     np.testing.assert_array_equal(again.times, original.times)
@@ -71,14 +101,21 @@ def test_nwb_of_embed(tmp_path):
     recordings = read_nwb(source)
     embedding = nl.embed(nl.NuCLR(TINY.model), recordings)
     units = opened(to_nwb(embedding, source, tmp_path / "b.nwb"))
-    np.testing.assert_array_equal(np.stack(units["nuclr_embedding"].loc[embedding.loc["a"].index]), embedding.to_numpy())
+    np.testing.assert_array_equal(
+        np.stack(units["nuclr_embedding"].loc[embedding.loc["a"].index]), embedding.to_numpy()
+    )
 
 
 def test_nwb_plane_segmentation(tmp_path):
     source = calcium_file(tmp_path / "a.nwb")
     rois = opened(to_nwb(results(), source, tmp_path / "b.nwb"), "rois")
-    assert rois["nuclr_predicted"].to_dict() == {7: "", 3: "L2/3 é", 5: "Vip"} and len(rois["pixel_mask"]) == 3
-    with pytest.raises(ValueError, match=r"a\.nwb: there is no table 'units'; choose with into= one of \['rois'\]"):
+    assert (
+        rois["nuclr_predicted"].to_dict() == {7: "", 3: "L2/3 é", 5: "Vip"}
+        and len(rois["pixel_mask"]) == 3
+    )
+    with pytest.raises(
+        ValueError, match=r"a\.nwb: there is no table 'units'; choose with into= one of \['rois'\]"
+    ):
         to_nwb(results(), source, tmp_path / "c.nwb", into="units")
 
 
@@ -87,24 +124,47 @@ def test_nwb_with_both_tables(tmp_path):
 
     both = test_nwb.with_traces(test_nwb.ramp(), test_nwb.with_spikes(ids=[7, 3, 5]), ids=(7, 3, 5))
     source = test_nwb.write(both, tmp_path / "a.nwb")
-    with pytest.raises(ValueError, match=r"a\.nwb: which table is meant is open; choose with into= one of \['rois', 'units'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"a\.nwb: which table is meant is open; choose with into= one of \['rois', 'units'\]",
+    ):
         to_nwb(results(), source, tmp_path / "b.nwb")
     to_nwb(results(), source, tmp_path / "b.nwb", into="rois")
-    assert "nuclr_fold" in opened(tmp_path / "b.nwb", "rois") and "nuclr_fold" not in opened(tmp_path / "b.nwb")
+    assert "nuclr_fold" in opened(tmp_path / "b.nwb", "rois") and "nuclr_fold" not in opened(
+        tmp_path / "b.nwb"
+    )
 
 
 def test_nwb_of_several_recordings(tmp_path):
     source = spikes_file(tmp_path / "a.nwb")
-    probes = pd.concat([results("a-A", (7, 3)), results("a-B", (5, 9)).iloc[:1], results("z", (1, 2))])
-    with pytest.raises(ValueError, match=r"the table holds 3 recordings \('a-A', 'a-B', 'z'\); say which ones belong here: recordings='a-A'"):
+    probes = pd.concat(
+        [results("a-A", (7, 3)), results("a-B", (5, 9)).iloc[:1], results("z", (1, 2))]
+    )
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"the table holds 3 recordings \('a-A', 'a-B', 'z'\); say which ones belong here:"
+            r" recordings='a-A'"
+        ),
+    ):
         to_nwb(probes, source, tmp_path / "b.nwb")
     units = opened(to_nwb(probes, source, tmp_path / "b.nwb", recordings=["a-A", "a-B"]))
-    assert units["nuclr_predicted"].to_dict() == {7: "Vip", 3: "L2/3 é", 5: "Vip"} and units["nuclr_fold"].dtype.kind == "i"
+    assert (
+        units["nuclr_predicted"].to_dict() == {7: "Vip", 3: "L2/3 é", 5: "Vip"}
+        and units["nuclr_fold"].dtype.kind == "i"
+    )
     with pytest.raises(ValueError, match="the table has no recording 'b'; it has 'a-A'"):
         to_nwb(probes, source, tmp_path / "c.nwb", recordings="b")
     with pytest.raises(ValueError, match="unit 5 is in several of the recordings"):
-        to_nwb(pd.concat([results("a-A"), results("a-B")]), source, tmp_path / "c.nwb", recordings=["a-A", "a-B"])
-    with pytest.warns(UserWarning, match="takes the results of recording 'other', matched by unit id alone"):
+        to_nwb(
+            pd.concat([results("a-A"), results("a-B")]),
+            source,
+            tmp_path / "c.nwb",
+            recordings=["a-A", "a-B"],
+        )
+    with pytest.warns(
+        UserWarning, match="takes the results of recording 'other', matched by unit id alone"
+    ):
         to_nwb(results("other"), source, tmp_path / "c.nwb")
     to_nwb(results().droplevel("recording_id"), source, tmp_path / "d.nwb")
     pd.testing.assert_frame_equal(opened(tmp_path / "c.nwb"), opened(tmp_path / "d.nwb"))
@@ -117,17 +177,34 @@ def test_nwb_refuses(tmp_path, monkeypatch):
     for itself in (source, str(source), tmp_path / "link.nwb"):
         with pytest.raises(ValueError, match="is the file itself; results go to a copy"):
             to_nwb(results(), source, itself, overwrite=True)
-    with pytest.raises(ValueError, match=r"a\.nwb: table 'units' has no unit 4 \(1 of the 2 units with results aren't there\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"a\.nwb: table 'units' has no unit 4 \(1 of the 2 units with results aren't there\)",
+    ):
         to_nwb(results(ids=(3, 4)), source, tmp_path / "b.nwb")
     with pytest.raises(FileNotFoundError, match=r"no\.nwb: there is no such file"):
         to_nwb(results(), tmp_path / "no.nwb", tmp_path / "b.nwb")
     (tmp_path / "page.nwb").write_bytes(b"<html>404</html>")
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"page\.nwb: can't be read as NWB"):
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ValueError, match=r"page\.nwb: can't be read as NWB"),
+    ):
         to_nwb(results(), tmp_path / "page.nwb", tmp_path / "b.nwb")
     out = to_nwb(results(), source, tmp_path / "b.nwb")
-    with pytest.raises(FileExistsError, match=r"b\.nwb exists already; choose another path, or pass overwrite=True"):
+    with pytest.raises(
+        FileExistsError, match=r"b\.nwb exists already; choose another path, or pass overwrite=True"
+    ):
         to_nwb(results(), source, out)
-    with pytest.raises(ValueError, match=r"b\.nwb: table 'units' has a column 'nuclr_embedding' already; give the original file"), pytest.warns(UserWarning, match="by unit id alone"):
+    with (
+        pytest.raises(
+            ValueError,
+            match=(
+                r"b\.nwb: table 'units' has a column 'nuclr_embedding' already; give the original"
+                r" file"
+            ),
+        ),
+        pytest.warns(UserWarning, match="by unit id alone"),
+    ):
         to_nwb(results(), out, tmp_path / "c.nwb")
     good = out.read_bytes()
     import pynwb
@@ -139,7 +216,12 @@ def test_nwb_refuses(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         to_nwb(results(), source, out, overwrite=True)
     assert out.read_bytes() == good and source.read_bytes() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.nwb", "b.nwb", "link.nwb", "page.nwb"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "a.nwb",
+        "b.nwb",
+        "link.nwb",
+        "page.nwb",
+    ]
     monkeypatch.undo()
     to_nwb(results().drop(columns="fold"), source, out, overwrite=True)
     assert "nuclr_fold" not in opened(out)
@@ -150,7 +232,11 @@ def test_nwb_real(tmp_path):
     source = sorted(shared("real", "steinmetz_snippets").glob("*.nwb"))[0]
     [recording] = read_nwb(source)
     vectors = np.random.default_rng(0).normal(size=(recording.n_units, 3))
-    embedding = pd.DataFrame(vectors, index=pd.MultiIndex.from_product([[recording.recording_id], recording.units.index]), columns=["e000", "e001", "e002"])
+    embedding = pd.DataFrame(
+        vectors,
+        index=pd.MultiIndex.from_product([[recording.recording_id], recording.units.index]),
+        columns=["e000", "e001", "e002"],
+    )
     embedding.index.names = ["recording_id", "unit_id"]
     out = to_nwb(embedding, source, tmp_path / "copy.nwb")
     [again] = read_nwb(out)
@@ -164,6 +250,7 @@ def test_nwb_real(tmp_path):
 
 # Phy
 
+
 def phy_results(**columns) -> pd.DataFrame:
     """Of clusters 9 and 2, not of 5."""
     return table([("night", 9), ("night", 2)], **columns)
@@ -173,8 +260,14 @@ def test_phy(tmp_path):
     folder = phy_folder(tmp_path / "night", group=GROUP)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     with pytest.warns(UserWarning, match="vectors are left out, Phy shows one value a column"):
-        files = to_phy(phy_results(e000=[1.0, 2.0], predicted=["Vip", "tab\there"], **{"p_L2/3": [0.5, 0.25]}), folder)
-    assert [file.name for file in files] == ["cluster_nuclr_predicted.tsv", "cluster_nuclr_p_L2_3.tsv"]
+        files = to_phy(
+            phy_results(e000=[1.0, 2.0], predicted=["Vip", "tab\there"], **{"p_L2/3": [0.5, 0.25]}),
+            folder,
+        )
+    assert [file.name for file in files] == [
+        "cluster_nuclr_predicted.tsv",
+        "cluster_nuclr_p_L2_3.tsv",
+    ]
     assert files[1].read_bytes() == b"cluster_id\tnuclr_p_L2_3\n2\t0.25\n5\t\n9\t0.5\n"
     from nuclr_lite.sources.phy import read_phy
 
@@ -185,25 +278,46 @@ def test_phy(tmp_path):
 
 
 def test_spikeinterface_reads_what_phy_gets(tmp_path):
-    extractors = pytest.importorskip("spikeinterface.extractors", reason="spikeinterface is not installed")
+    extractors = pytest.importorskip(
+        "spikeinterface.extractors", reason="spikeinterface is not installed"
+    )
     folder = phy_folder(tmp_path / "night", group=GROUP)
     to_phy(phy_results(predicted=["Vip", "Sst"], p=[0.5, 0.25]), folder)
     sorting = extractors.read_phy(folder)
     place = {unit_id: i for i, unit_id in enumerate(sorting.unit_ids)}
-    assert set(place) == {2, 5, 9}                                                     # none is lost for want of a row
-    assert sorting.get_property("nuclr_predicted")[place[9]] == "Vip" and sorting.get_property("nuclr_p")[place[2]] == 0.25
+    assert set(place) == {2, 5, 9}  # none is lost for want of a row
+    assert (
+        sorting.get_property("nuclr_predicted")[place[9]] == "Vip"
+        and sorting.get_property("nuclr_p")[place[2]] == 0.25
+    )
 
 
 def test_phy_never_overwrites(tmp_path, monkeypatch):
-    folder = phy_folder(tmp_path / "night", group=GROUP, KSLabel="cluster_id KSLabel\n2 good\n", info="cluster_id depth\n2 3\n")
+    folder = phy_folder(
+        tmp_path / "night",
+        group=GROUP,
+        KSLabel="cluster_id KSLabel\n2 good\n",
+        info="cluster_id depth\n2 3\n",
+    )
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    files = to_phy(phy_results(group=["a", "b"], KSLabel=["a", "b"], info=["a", "b"], **{"../../out": [1.0, 2.0]}), folder)
-    assert {name: (folder / name).read_bytes() for name in before} == before            # Phy's own
-    assert all(file.parent == folder and file.is_file() for file in files) and sorted(file.name for file in tmp_path.iterdir()) == ["night"]
+    files = to_phy(
+        phy_results(
+            group=["a", "b"], KSLabel=["a", "b"], info=["a", "b"], **{"../../out": [1.0, 2.0]}
+        ),
+        folder,
+    )
+    assert {name: (folder / name).read_bytes() for name in before} == before  # Phy's own
+    assert all(file.parent == folder and file.is_file() for file in files) and sorted(
+        file.name for file in tmp_path.iterdir()
+    ) == ["night"]
     after = {file.name: file.read_bytes() for file in folder.iterdir()}
-    with pytest.raises(FileExistsError, match=r"cluster_nuclr_group\.tsv exists already.*overwrite=True"):
+    with pytest.raises(
+        FileExistsError, match=r"cluster_nuclr_group\.tsv exists already.*overwrite=True"
+    ):
         to_phy(phy_results(new=[1, 2], group=["c", "d"]), folder)
-    with pytest.raises(ValueError, match="two columns of the results would both be called 'nuclr_P_L_'"):
+    with pytest.raises(
+        ValueError, match="two columns of the results would both be called 'nuclr_P_L_'"
+    ):
         to_phy(phy_results(**{"p_l/": [1, 2], "P_L?": [1, 2]}), folder)
     with pytest.raises(ValueError, match=r"night has no unit 4"):
         to_phy(table([("night", 4)], predicted=["Vip"]), folder)
@@ -223,27 +337,47 @@ def test_phy_never_overwrites(tmp_path, monkeypatch):
     monkeypatch.setattr(pd.DataFrame, "to_csv", stopped)
     with pytest.raises(OSError, match="disk full"):
         to_phy(phy_results(new=[1, 2], group=["c", "d"]), folder, overwrite=True)
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == after          # all or none
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == after  # all or none
     monkeypatch.undo()
     to_phy(phy_results(group=["c", "d"]), folder, overwrite=True)
-    assert (folder / "cluster_nuclr_group.tsv").read_text() == "cluster_id\tnuclr_group\n2\td\n5\t\n9\tc\n"
+    assert (
+        folder / "cluster_nuclr_group.tsv"
+    ).read_text() == "cluster_id\tnuclr_group\n2\td\n5\t\n9\tc\n"
 
 
 # Pynapple
 
+
 def test_pynapple():
     nap = pytest.importorskip("pynapple", reason="pynapple is not installed")
     support = nap.IntervalSet([0, 6], [5, 9])
-    group = nap.TsGroup({key: nap.Ts(t=np.arange(0, 10, 0.5) + key / 100) for key in (7, 3, 5)}, time_support=support, metadata={"region": ["a", "b", "c"]})
-    frame = nap.TsdFrame(t=np.arange(90) / 10, d=np.arange(270.0).reshape(90, 3), columns=[7, 3, 5], time_support=support, metadata={"region": list("abc")})
+    group = nap.TsGroup(
+        {key: nap.Ts(t=np.arange(0, 10, 0.5) + key / 100) for key in (7, 3, 5)},
+        time_support=support,
+        metadata={"region": ["a", "b", "c"]},
+    )
+    frame = nap.TsdFrame(
+        t=np.arange(90) / 10,
+        d=np.arange(270.0).reshape(90, 3),
+        columns=[7, 3, 5],
+        time_support=support,
+        metadata={"region": list("abc")},
+    )
     for data in (group, frame):
         order = list(data.metadata_index)
         result = to_pynapple(results(), data)
-        assert type(result) is type(data) and not any(name.startswith("nuclr") for name in data.metadata_columns)          # a new object
+        # a new object
+        assert type(result) is type(data) and not any(
+            name.startswith("nuclr") for name in data.metadata_columns
+        )
         np.testing.assert_array_equal(result.time_support.values, support.values)
-        assert result["region"].to_dict() == data["region"].to_dict() and result["nuclr_predicted"].to_dict() == {7: "", 3: "L2/3 é", 5: "Vip"}
+        assert result["region"].to_dict() == data["region"].to_dict() and result[
+            "nuclr_predicted"
+        ].to_dict() == {7: "", 3: "L2/3 é", 5: "Vip"}
         expected = {7: [np.nan, np.nan], 3: [3, 3.5], 5: [5, 5.5]}
-        np.testing.assert_array_equal(np.stack(result["nuclr_embedding"]), [expected[key] for key in order])
+        np.testing.assert_array_equal(
+            np.stack(result["nuclr_embedding"]), [expected[key] for key in order]
+        )
         np.testing.assert_array_equal(result["nuclr_p_L2_3_é"].loc[[3, 5]], [0.75, 0.25])
         with pytest.raises(ValueError, match=f"this {type(data).__name__} has no unit 4"):
             to_pynapple(results(ids=(3, 4)), data)
@@ -255,25 +389,53 @@ def test_pynapple():
 
 # Parquet
 
+
 def parquet():
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed, or not for this numpy", exc_type=ImportError)
+    pytest.importorskip(
+        "pyarrow", reason="pyarrow is not installed, or not for this numpy", exc_type=ImportError
+    )
 
 
 def test_parquet(tmp_path, recordings):
     parquet()
-    embedding = nl.embed(nl.NuCLR(nl.PRESETS["quick"].with_(dim=16, heads=2, head_dim=8, temporal_layers=1, spatiotemporal_layers=1).model), recordings)
+    embedding = nl.embed(
+        nl.NuCLR(
+            nl.PRESETS["quick"]
+            .with_(dim=16, heads=2, head_dim=8, temporal_layers=1, spatiotemporal_layers=1)
+            .model
+        ),
+        recordings,
+    )
     units = nl.units_table(recordings).assign(note=None, checked=True, n=7, missing=np.nan)
     out = to_parquet(embedding.iloc[:-1], tmp_path / "deep" / "x.parquet", units=units)
     again = pd.read_parquet(out)
-    texts = {name: object for name in units.columns[units.dtypes == object]}                      # pandas 3 reads texts as a type of their own
-    pd.testing.assert_frame_equal(again[units.columns].astype(texts).where(again[units.columns].notna(), units), units, check_exact=True)
-    pd.testing.assert_frame_equal(again[embedding.columns].iloc[:-1], embedding.iloc[:-1], check_exact=True)
-    assert again.index.names == ["recording_id", "unit_id"] and again[embedding.columns].iloc[-1].isna().all()
-    pd.testing.assert_frame_equal(pd.read_parquet(to_parquet(results(), tmp_path / "alone.parquet")), results(), check_exact=True)
+    # pandas 3 reads texts as a type of their own
+    texts = {name: object for name in units.columns[units.dtypes == object]}
+    pd.testing.assert_frame_equal(
+        again[units.columns].astype(texts).where(again[units.columns].notna(), units),
+        units,
+        check_exact=True,
+    )
+    pd.testing.assert_frame_equal(
+        again[embedding.columns].iloc[:-1], embedding.iloc[:-1], check_exact=True
+    )
+    assert (
+        again.index.names == ["recording_id", "unit_id"]
+        and again[embedding.columns].iloc[-1].isna().all()
+    )
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(to_parquet(results(), tmp_path / "alone.parquet")),
+        results(),
+        check_exact=True,
+    )
     ids = results().rename(index={"a": "é", 5: "u5", 3: "u3"})
-    pd.testing.assert_frame_equal(pd.read_parquet(to_parquet(ids, tmp_path / "texts.parquet")), ids, check_exact=True)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(to_parquet(ids, tmp_path / "texts.parquet")), ids, check_exact=True
+    )
     name = recordings[1].recording_id
-    part = pd.read_parquet(to_parquet(embedding, tmp_path / "part.parquet", units=units, recordings=name))
+    part = pd.read_parquet(
+        to_parquet(embedding, tmp_path / "part.parquet", units=units, recordings=name)
+    )
     assert set(part.index.get_level_values(0)) == {name} and len(part) == recordings[1].n_units
 
 
@@ -283,11 +445,16 @@ def test_parquet_refuses(tmp_path, monkeypatch):
     good = out.read_bytes()
     with pytest.raises(FileExistsError, match=r"x\.parquet exists already"):
         to_parquet(results(), out)
-    with pytest.raises(FileExistsError, match="exists already; choose another path$|exists already; choose another path\\."):
+    with pytest.raises(
+        FileExistsError,
+        match="exists already; choose another path$|exists already; choose another path\\.",
+    ):
         to_parquet(results(), tmp_path, overwrite=True)
     mixed = pd.concat([results("a", (5, 3)), results("b", ("u5", "u3"))])
     for bad in (mixed, results().assign(odd=[1, "x"])):
-        with pytest.raises(ValueError, match=r"x\.parquet: a column, or the unit ids, are of mixed types"):
+        with pytest.raises(
+            ValueError, match=r"x\.parquet: a column, or the unit ids, are of mixed types"
+        ):
             to_parquet(bad, out, overwrite=True)
     with pytest.raises(ValueError, match=r"`units` has units without \('a', 5\)"):
         to_parquet(results(), out, units=table([("a", 3)], area=["V1"]), overwrite=True)
@@ -300,10 +467,23 @@ def test_parquet_refuses(tmp_path, monkeypatch):
 
 # What all of them refuse
 
-@pytest.mark.parametrize("bad, message", [
-    ({"e000": [1]}, "the results are a dict; give a DataFrame"), (results().iloc[[0, 0]], "two rows for one unit"), (results().iloc[:0], "has no rows"),
-    (results().assign(odd=[[1], [2]]), "the table of results has a column 'odd' of arrays or of mixed types"),
-    (results().assign(when="now").set_index("when", append=True), r"the index of the results is \['recording_id', 'unit_id', 'when'\]")])
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"e000": [1]}, "the results are a dict; give a DataFrame"),
+        (results().iloc[[0, 0]], "two rows for one unit"),
+        (results().iloc[:0], "has no rows"),
+        (
+            results().assign(odd=[[1], [2]]),
+            "the table of results has a column 'odd' of arrays or of mixed types",
+        ),
+        (
+            results().assign(when="now").set_index("when", append=True),
+            r"the index of the results is \['recording_id', 'unit_id', 'when'\]",
+        ),
+    ],
+)
 def test_bad_tables(tmp_path, bad, message):
     folder = phy_folder(tmp_path / "night")
     if isinstance(bad, pd.DataFrame):
@@ -317,5 +497,9 @@ def test_packages_missing(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / "a.nwb").touch()
     with pytest.raises(ImportError, match=f"pip install {package}"):
-        to_nwb(results(), tmp_path / "a.nwb", tmp_path / "b") if package == "pynwb" else to_parquet(results(), tmp_path / "b")
+        (
+            to_nwb(results(), tmp_path / "a.nwb", tmp_path / "b")
+            if package == "pynwb"
+            else to_parquet(results(), tmp_path / "b")
+        )
     assert [file.name for file in tmp_path.iterdir()] == ["a.nwb"]

@@ -1,4 +1,7 @@
-"""Encoders through the Hugging Face hub's own client, against a stand-in for its server on this machine."""
+"""Encoders through the Hugging Face hub's own client, against a stand-in for its server on this
+machine.
+"""
+
 import base64
 import hashlib
 import json
@@ -33,7 +36,10 @@ class Answers(BaseHTTPRequestHandler):
     def answer(self, content=b"", status=200, **headers):
         content = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
-        for name, value in {"Content-Length": len(content), **{name.replace("_", "-"): value for name, value in headers.items()}}.items():
+        for name, value in {
+            "Content-Length": len(content),
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }.items():
             self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
@@ -45,15 +51,46 @@ class Answers(BaseHTTPRequestHandler):
         if found := re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
             content = repositories.get(found[1], {}).get(found[3])
             if content is None:
-                return self.answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
-            return self.answer(content, ETag=f'"{hashlib.sha256(content).hexdigest()}"', X_Repo_Commit=COMMIT, Accept_Ranges="bytes")
+                return self.answer(
+                    {"error": "Entry not found"},
+                    404,
+                    X_Error_Code="EntryNotFound",
+                    X_Repo_Commit=COMMIT,
+                )
+            return self.answer(
+                content,
+                ETag=f'"{hashlib.sha256(content).hexdigest()}"',
+                X_Repo_Commit=COMMIT,
+                Accept_Ranges="bytes",
+            )
         if found := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)(/revision/\w+)?", path):
             if found[1] not in repositories:
-                return self.answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+                return self.answer(
+                    {"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound"
+                )
             files = repositories[found[1]]
-            return self.answer({"id": found[1], "modelId": found[1], "sha": COMMIT, "private": True, "tags": [], "siblings": [{"rfilename": name} for name in files]})
+            return self.answer(
+                {
+                    "id": found[1],
+                    "modelId": found[1],
+                    "sha": COMMIT,
+                    "private": True,
+                    "tags": [],
+                    "siblings": [{"rfilename": name} for name in files],
+                }
+            )
         if found := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/tree/\w+", path):
-            return self.answer([{"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()} for name, content in repositories[found[1]].items()])
+            return self.answer(
+                [
+                    {
+                        "type": "file",
+                        "path": name,
+                        "size": len(content),
+                        "oid": hashlib.sha1(content).hexdigest(),
+                    }
+                    for name, content in repositories[found[1]].items()
+                ]
+            )
         return self.answer({"error": f"no such page: {path}"}, 404)
 
     do_HEAD = do_GET
@@ -71,12 +108,26 @@ class Answers(BaseHTTPRequestHandler):
         if path == "/api/validate-yaml":
             return self.answer({"errors": [], "warnings": []})
         if found := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/preupload/main", path):
-            return self.answer({"files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]})
+            return self.answer(
+                {
+                    "files": [
+                        {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                        for file in json.loads(body)["files"]
+                    ]
+                }
+            )
         if found := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/commit/main", path):
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
-                    repositories[found[1]][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            return self.answer({"commitUrl": f"http://{self.headers['Host']}/{found[1]}/commit/{COMMIT}", "commitOid": COMMIT})
+                    repositories[found[1]][line["value"]["path"]] = base64.b64decode(
+                        line["value"]["content"]
+                    )
+            return self.answer(
+                {
+                    "commitUrl": f"http://{self.headers['Host']}/{found[1]}/commit/{COMMIT}",
+                    "commitOid": COMMIT,
+                }
+            )
         return self.answer({"error": f"no such page: {path}"}, 404)
 
 
@@ -93,11 +144,15 @@ def hub():
 def test_shared_and_fetched_again(hub, recordings, tmp_path):
     trained = nl.pretrain(recordings, TINY)
     address = trained.push_to_hub("somebody/mine", token="hf_secret", endpoint=hub.address)
-    assert address == f"{hub.address}/somebody/mine" and any("Bearer hf_secret" in asked for asked in hub.asked)
+    assert address == f"{hub.address}/somebody/mine" and any(
+        "Bearer hf_secret" in asked for asked in hub.asked
+    )
     assert any(asked.startswith("to make") and "private" in asked for asked in hub.asked)
     assert {"encoder.safetensors", "README.md"} <= set(hub.repositories["somebody/mine"])
     hub.repositories["somebody/mine"]["run_me.py"] = b"raise SystemExit"
-    fetched = nl.Pretrained.from_pretrained("somebody/mine", cache_dir=tmp_path, endpoint=hub.address)
+    fetched = nl.Pretrained.from_pretrained(
+        "somebody/mine", cache_dir=tmp_path, endpoint=hub.address
+    )
     for name, value in trained.encoder.state_dict().items():
         assert torch.equal(fetched.encoder.state_dict()[name], value)
     assert fetched.preset == trained.preset and fetched.trained_on.equals(trained.trained_on)
@@ -114,7 +169,14 @@ def test_the_card_is_one_that_the_hub_reads(recordings, tmp_path):
     scores = pd.DataFrame({"method": ["NuCLR"], "metric": ["macro_f1"], "estimate": [0.51234]})
     card = ModelCard.load(trained.save(tmp_path / "model", scores=scores) / "README.md")
     assert card.data.library_name == "nuclr_lite" and "neuroscience" in card.data.tags
-    for fact in ("3 animals, 3 recordings", f"{trained.trained_on['n_units'].sum()} units", "0.512", "6 steps of 8 pairs", "seed 0", "a window is 2 s long"):
+    for fact in (
+        "3 animals, 3 recordings",
+        f"{trained.trained_on['n_units'].sum()} units",
+        "0.512",
+        "6 steps of 8 pairs",
+        "seed 0",
+        "a window is 2 s long",
+    ):
         assert fact in card.text, fact
 
 
@@ -122,7 +184,9 @@ def test_the_card_is_one_that_the_hub_reads(recordings, tmp_path):
 def test_the_authors_weights_are_fetched_once_and_loaded(seed, hub, tmp_path):
     state = {"rotary_emb.omega": torch.ones(1)}
     torch.save({"model_state_dict": state, "ssl_loss_state_dict": {}}, tmp_path / "official.pt")
-    hub.repositories["nerdslab/ibl-bwb-nuclr"] = {f"nuclr_{seed}.pt": (tmp_path / "official.pt").read_bytes()}
+    hub.repositories["nerdslab/ibl-bwb-nuclr"] = {
+        f"nuclr_{seed}.pt": (tmp_path / "official.pt").read_bytes()
+    }
     for _ in range(2):
         path = nl.download_official_weights(seed, tmp_path / "cache", endpoint=hub.address)
     assert path.read_bytes() == (tmp_path / "official.pt").read_bytes()

@@ -1,4 +1,7 @@
-"""Folders of Suite2p and files of CaImAn, written here after their schema, come in as recordings; bad ones are refused with the remedy."""
+"""Folders of Suite2p and files of CaImAn, written here after their schema, come in as recordings;
+bad ones are refused with the remedy.
+"""
+
 import pickle
 import sys
 from pathlib import Path
@@ -28,16 +31,27 @@ def no_pickle_is_opened(tmp_path, monkeypatch):
 
 
 def fluorescence(n_rois=4, n_frames=1000, seed=0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """F, Fneu and spks, (ROIs, frames): sparse transients on a baseline of 500 over a neuropil of 200."""
+    """F, Fneu and spks, (ROIs, frames): sparse transients on a baseline of 500 over a neuropil
+    of 200.
+    """
     rng = np.random.default_rng(seed)
     spks = (rng.random((n_rois, n_frames)) < 0.02).astype(np.float32)
-    transients = np.apply_along_axis(lambda row: np.convolve(row, np.exp(-np.arange(25) / 5))[:n_frames], 1, spks)
+    transients = np.apply_along_axis(
+        lambda row: np.convolve(row, np.exp(-np.arange(25) / 5))[:n_frames], 1, spks
+    )
     neuropil = 200 + 5 * rng.standard_normal((n_rois, n_frames))
-    return (500 * (1 + transients) + 0.7 * neuropil).astype(np.float32), neuropil.astype(np.float32), spks
+    return (
+        (500 * (1 + transients) + 0.7 * neuropil).astype(np.float32),
+        neuropil.astype(np.float32),
+        spks,
+    )
 
 
 def write_plane(plane: Path, cells=(1, 0, 1, 1), seed=0, rate=None, stat=True, **arrays) -> Path:
-    """What Suite2p leaves in a plane's folder; with a rate also a Fall.mat. `arrays` replaces some; None leaves one out."""
+    """What Suite2p leaves in a plane's folder; with a rate also a Fall.mat.
+
+    `arrays` replaces some; None leaves one out.
+    """
     plane.mkdir(parents=True)
     raw, neuropil, spks = fluorescence(len(cells), seed=seed)
     iscell = np.stack([np.array(cells, dtype=float), np.linspace(0.9, 0.6, len(cells))], axis=1)
@@ -50,42 +64,73 @@ def write_plane(plane: Path, cells=(1, 0, 1, 1), seed=0, rate=None, stat=True, *
     if rate:
         from scipy.io import savemat
 
-        places = [{"med": [10 * i, 10 * i + 1], "ypix": np.arange(5), "lam": np.ones(5)} for i in range(len(cells))]
-        savemat(plane / "Fall.mat", {"ops": {"fs": rate, "nplanes": 1, "data_path": ["here"]}, **files,
-                                     **({"stat": np.array(places, dtype=object)} if stat else {})})
+        places = [
+            {"med": [10 * i, 10 * i + 1], "ypix": np.arange(5), "lam": np.ones(5)}
+            for i in range(len(cells))
+        ]
+        savemat(
+            plane / "Fall.mat",
+            {
+                "ops": {"fs": rate, "nplanes": 1, "data_path": ["here"]},
+                **files,
+                **({"stat": np.array(places, dtype=object)} if stat else {}),
+            },
+        )
     return plane
 
 
 # Suite2p
 
+
 def test_dff_of_a_plane(tmp_path):
     plane = write_plane(tmp_path / "mouse1_day3" / "suite2p" / "plane0")
     [recording] = read_suite2p(plane, animal_id="mouse1", sampling_rate_hz=RATE)
-    assert (recording.modality, recording.recording_id, recording.animal_id) == ("calcium", "mouse1_day3-plane0", "mouse1")
+    assert (recording.modality, recording.recording_id, recording.animal_id) == (
+        "calcium",
+        "mouse1_day3-plane0",
+        "mouse1",
+    )
     assert recording.sampling_rate_hz == RATE and recording.intervals.tolist() == [[0, 200]]
     assert recording.units.index.tolist() == [0, 2, 3] and recording.units["is_cell"].all()
     assert recording.units["cell_probability"].tolist() == pytest.approx([0.9, 0.7, 0.6])
     assert list(recording.units) == ["is_cell", "cell_probability"]
     raw, neuropil, _ = (array[[0, 2, 3]].T for array in fluorescence())
-    corrected = raw - 0.7 * neuropil                                                # 500 (1 + transients): F0 is 500, dF/F the transients
+    corrected = raw - 0.7 * neuropil  # 500 (1 + transients): F0 is 500, dF/F the transients
     np.testing.assert_allclose(recording.traces, corrected / 500 - 1, atol=0.03, rtol=0.03)
     assert recording.traces.max() > 0.9
-    assert recording.provenance["neuropil_coefficient"] == 0.7 and recording.provenance["baseline"]["window_s"] == 60
+    assert (
+        recording.provenance["neuropil_coefficient"] == 0.7
+        and recording.provenance["baseline"]["window_s"] == 60
+    )
     again = nl.Recording.load(recording.save(tmp_path / "saved"))
     assert again.units.equals(recording.units)
 
 
 def test_spks_and_all_rois(tmp_path):
-    plane = write_plane(tmp_path / "plane0", redcell=np.array([[1, 0.8], [0, 0.1], [0, 0.2], [1, 0.9]]), Fneu=None)
-    [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE, signal="spks", keep=None)
+    plane = write_plane(
+        tmp_path / "plane0", redcell=np.array([[1, 0.8], [0, 0.1], [0, 0.2], [1, 0.9]]), Fneu=None
+    )
+    [recording] = read_suite2p(
+        plane, animal_id="a", sampling_rate_hz=RATE, signal="spks", keep=None
+    )
     np.testing.assert_array_equal(recording.traces, fluorescence()[2].T)
-    assert recording.units["is_cell"].tolist() == [True, False, True, True] and recording.units["is_red"].tolist() == [True, False, False, True]
-    [red] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE, signal="spks", keep="is_cell and red_probability > 0.85")
+    assert recording.units["is_cell"].tolist() == [True, False, True, True] and recording.units[
+        "is_red"
+    ].tolist() == [True, False, False, True]
+    [red] = read_suite2p(
+        plane,
+        animal_id="a",
+        sampling_rate_hz=RATE,
+        signal="spks",
+        keep="is_cell and red_probability > 0.85",
+    )
     assert red.units.index.tolist() == [3]
     with pytest.raises(FileNotFoundError, match=r"Fneu\.npy: nothing there"):
         read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
     [one_photon] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE, neuropil_coefficient=0)
-    np.testing.assert_allclose(one_photon.traces, fluorescence()[0][[0, 2, 3]].T / 640 - 1, atol=0.05, rtol=0.05)
+    np.testing.assert_allclose(
+        one_photon.traces, fluorescence()[0][[0, 2, 3]].T / 640 - 1, atol=0.05, rtol=0.05
+    )
 
 
 def test_planes_names_and_combined(tmp_path):
@@ -97,20 +142,35 @@ def test_planes_names_and_combined(tmp_path):
     write_plane(folder / "plane3", F=np.zeros((0, 1000)), iscell=np.zeros((0, 2)))
     with pytest.warns(UserWarning) as notices:
         recordings = read_suite2p(folder, animal_id="a", sampling_rate_hz=RATE)
-    assert [r.recording_id for r in recordings] == ["session 7-plane0", "session 7-plane2", "session 7-plane10"]
-    assert [str(notice.message)[:39] for notice in notices] == ["session 7-plane1: left out, none of its", "session 7-plane3: left out, Suite2p fou"]
+    assert [r.recording_id for r in recordings] == [
+        "session 7-plane0",
+        "session 7-plane2",
+        "session 7-plane10",
+    ]
+    assert [str(notice.message)[:39] for notice in notices] == [
+        "session 7-plane1: left out, none of its",
+        "session 7-plane3: left out, Suite2p fou",
+    ]
     expected = read_suite2p(folder / "plane10", animal_id="a", sampling_rate_hz=RATE)[0]
     np.testing.assert_array_equal(recordings[2].traces, expected.traces)
     assert not np.array_equal(recordings[0].traces, recordings[2].traces)
     with pytest.warns(UserWarning):
         named = read_suite2p(folder.parent, animal_id="a", recording_id="m1", sampling_rate_hz=RATE)
     assert [r.recording_id for r in named] == ["m1-plane0", "m1-plane2", "m1-plane10"]
-    assert read_suite2p(folder / "plane2", animal_id="a", recording_id="m1", sampling_rate_hz=RATE)[0].recording_id == "m1"
+    assert (
+        read_suite2p(folder / "plane2", animal_id="a", recording_id="m1", sampling_rate_hz=RATE)[
+            0
+        ].recording_id
+        == "m1"
+    )
     with pytest.raises(ValueError, match="combined: holds the cells of all planes a second time"):
         read_suite2p(folder / "combined", animal_id="a", sampling_rate_hz=RATE)
     with pytest.raises(FileNotFoundError, match="no F.npy, neither here nor in plane0"):
         read_suite2p(tmp_path, animal_id="a", sampling_rate_hz=RATE)
-    with pytest.warns(UserWarning, match="none of its 2 ROIs is a cell"), pytest.raises(ValueError, match="holds for no ROI"):
+    with (
+        pytest.warns(UserWarning, match="none of its 2 ROIs is a cell"),
+        pytest.raises(ValueError, match="holds for no ROI"),
+    ):
         read_suite2p(folder / "plane1", animal_id="a", sampling_rate_hz=RATE)
 
 
@@ -118,11 +178,22 @@ def test_rate_and_centroids_from_fall_mat(tmp_path):
     pytest.importorskip("scipy", reason="Fall.mat is read with scipy")
     [recording] = read_suite2p(write_plane(tmp_path / "a" / "plane0", rate=7.5), animal_id="a")
     assert recording.sampling_rate_hz == 7.5
-    assert recording.units["centroid_y_px"].tolist() == [0, 20, 30] and recording.units["centroid_x_px"].tolist() == [1, 21, 31]
-    assert read_suite2p(tmp_path / "a" / "plane0", animal_id="a", sampling_rate_hz=30.0)[0].sampling_rate_hz == 30.0
-    [alone] = read_suite2p(write_plane(tmp_path / "b" / "plane0", cells=(1,), rate=RATE), animal_id="a")
+    assert recording.units["centroid_y_px"].tolist() == [0, 20, 30] and recording.units[
+        "centroid_x_px"
+    ].tolist() == [1, 21, 31]
+    assert (
+        read_suite2p(tmp_path / "a" / "plane0", animal_id="a", sampling_rate_hz=30.0)[
+            0
+        ].sampling_rate_hz
+        == 30.0
+    )
+    [alone] = read_suite2p(
+        write_plane(tmp_path / "b" / "plane0", cells=(1,), rate=RATE), animal_id="a"
+    )
     assert alone.units["centroid_x_px"].tolist() == [1]
-    [bare] = read_suite2p(write_plane(tmp_path / "c" / "plane0", rate=RATE, stat=False), animal_id="a")
+    [bare] = read_suite2p(
+        write_plane(tmp_path / "c" / "plane0", rate=RATE, stat=False), animal_id="a"
+    )
     assert "centroid_x_px" not in bare.units
     mat = tmp_path / "a" / "plane0" / "Fall.mat"
     mat.write_bytes(mat.read_bytes()[:300])
@@ -133,12 +204,20 @@ def test_rate_and_centroids_from_fall_mat(tmp_path):
 
 
 def test_no_rate(tmp_path):
-    with pytest.raises(ValueError, match=r"plane0: no frame rate.*give sampling_rate_hz.*'ops\.npy', allow_pickle=True.*\['fs'\].*save_mat"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"plane0: no frame rate.*give sampling_rate_hz.*'ops\.npy',"
+            r" allow_pickle=True.*\['fs'\].*save_mat"
+        ),
+    ):
         read_suite2p(write_plane(tmp_path / "plane0"), animal_id="a")
     for rate in (0.0, -1.0, np.nan):
         for signal in ("dff", "spks"):
             with pytest.raises(ValueError, match=f"sampling_rate_hz is {rate}"):
-                read_suite2p(tmp_path / "plane0", animal_id="a", sampling_rate_hz=rate, signal=signal)
+                read_suite2p(
+                    tmp_path / "plane0", animal_id="a", sampling_rate_hz=rate, signal=signal
+                )
 
 
 def test_pickles_damage_and_misfits(tmp_path):
@@ -149,12 +228,27 @@ def test_pickles_damage_and_misfits(tmp_path):
         return plane
 
     objects = np.array([Attack()] * 4, dtype=object)
-    refused("objects", ValueError, r"F\.npy: can't be read as a plain array .*a pickle, which is not opened", F=objects)
+    refused(
+        "objects",
+        ValueError,
+        r"F\.npy: can't be read as a plain array .*a pickle, which is not opened",
+        F=objects,
+    )
     refused("objects2", ValueError, r"iscell\.npy: can't be read as a plain array", iscell=objects)
-    plane = refused("frames", ValueError, r"Fneu\.npy: is an array \(4, 999\).*not of one run", Fneu=np.zeros((4, 999)))
+    plane = refused(
+        "frames",
+        ValueError,
+        r"Fneu\.npy: is an array \(4, 999\).*not of one run",
+        Fneu=np.zeros((4, 999)),
+    )
     refused("rois", ValueError, r"iscell\.npy: is an array \(3, 2\)", iscell=np.ones((3, 2)))
     refused("flat", ValueError, r"F\.npy: has shape \(1000,\)", F=np.ones(1000))
-    refused("texts", ValueError, r"Fneu\.npy: is an array \(4, 1000\) of <U1", Fneu=np.full((4, 1000), "x"))
+    refused(
+        "texts",
+        ValueError,
+        r"Fneu\.npy: is an array \(4, 1000\) of <U1",
+        Fneu=np.full((4, 1000), "x"),
+    )
     refused("no iscell", ValueError, "no iscell.npy.*keep=None", iscell=None)
     for content in ((plane / "F.npy").read_bytes()[:9000], b"", pickle.dumps(Attack())):
         (plane / "Fneu.npy").write_bytes(content)
@@ -170,14 +264,21 @@ def test_pickles_damage_and_misfits(tmp_path):
 
 
 def test_cells_without_a_baseline(tmp_path):
-    """Where the neuropil is as bright as the cell, F - 0.7 Fneu comes near zero, and dF/F would explode."""
+    """Where the neuropil is as bright as the cell, F - 0.7 Fneu comes near zero, and dF/F would
+    explode.
+    """
     raw, neuropil, _ = fluorescence()
-    neuropil[2] = raw[2] / 0.7 - 5                                                 # 5 is left, of 640
+    neuropil[2] = raw[2] / 0.7 - 5  # 5 is left, of 640
     plane = write_plane(tmp_path / "plane0", Fneu=neuropil)
-    with pytest.warns(UserWarning, match=r"left out 1 of 3 cells whose baseline.*first: ROI 2\); signal='spks' has them all"):
+    with pytest.warns(
+        UserWarning,
+        match=r"left out 1 of 3 cells whose baseline.*first: ROI 2\); signal='spks' has them all",
+    ):
         [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
     assert recording.units.index.tolist() == [0, 3] and np.abs(recording.traces).max() < 10
-    [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE, neuropil_coefficient=0.3)
+    [recording] = read_suite2p(
+        plane, animal_id="a", sampling_rate_hz=RATE, neuropil_coefficient=0.3
+    )
     assert recording.n_units == 3
     np.save(plane / "F.npy", raw - 1000)
     with pytest.raises(ValueError, match="no cell has a baseline well above zero.*signal='spks'"):
@@ -185,39 +286,58 @@ def test_cells_without_a_baseline(tmp_path):
 
 
 def test_baseline_follows_drift_not_transients():
-    time = np.arange(6000) / 10                                                     # 600 s
+    time = np.arange(6000) / 10  # 600 s
     bleaching = 100 * np.exp(-time / 400)
     transients = np.zeros(6000)
     transients[::150] = 1
     transients = np.convolve(transients, np.exp(-np.arange(60) / 15))[:6000]
     traces = (bleaching * (1 + transients))[:, None].repeat(2, axis=1) * [1, 3]
     baseline = running_baseline(traces.astype(np.float32), 10.0)
-    inner = slice(300, -300)                                                        # within 30 s of an end it stays level
+    inner = slice(300, -300)  # within 30 s of an end it stays level
     np.testing.assert_allclose(baseline[inner], bleaching[inner, None] * [1, 3], rtol=0.08)
-    constant = running_baseline(np.full((7, 2), 5.0), 10.0)                         # shorter than a window
+    constant = running_baseline(np.full((7, 2), 5.0), 10.0)  # shorter than a window
     np.testing.assert_array_equal(constant, 5.0)
     # The definition, at the middle of a window.
-    np.testing.assert_allclose(baseline[900 + 299], (np.percentile(traces[900:1500], 8, axis=0)), rtol=1e-3)
+    np.testing.assert_allclose(
+        baseline[900 + 299], (np.percentile(traces[900:1500], 8, axis=0)), rtol=1e-3
+    )
 
 
 # CaImAn
+
 
 def write_caiman(path: Path, estimates: dict | None = None, rate=RATE) -> Path:
     """What cnm.save writes of four components in a 6 x 5 image; None as the text 'NoneType'."""
     h5py = pytest.importorskip("h5py", reason="CaImAn files are HDF5")
     spks = fluorescence()[2]
     # Component i covers the pixels (i, 1) and, three times as bright, (i, 2): row + 6 column.
-    footprints = {"data": np.tile([1.0, 3.0], 4), "indices": np.ravel([[i + 6, i + 12] for i in range(4)]).astype(np.int32),
-                  "indptr": np.arange(0, 9, 2, dtype=np.int32), "shape": np.array([30, 4])}
-    all_estimates = {"A": footprints, "C": 100 * spks + 1, "S": spks, "F_dff": spks - 0.1, "YrA": spks, "b": None, "dims": np.array([6, 5]),
-                     "idx_components": np.array([0, 2, 3]), "idx_components_bad": np.array([1]), "SNR_comp": np.array([5.0, 1.0, 6.0, 7.0]),
-                     "r_values": np.array([0.9, 0.1, 0.8, 0.7]), "cnn_preds": None} | (estimates or {})
+    footprints = {
+        "data": np.tile([1.0, 3.0], 4),
+        "indices": np.ravel([[i + 6, i + 12] for i in range(4)]).astype(np.int32),
+        "indptr": np.arange(0, 9, 2, dtype=np.int32),
+        "shape": np.array([30, 4]),
+    }
+    all_estimates = {
+        "A": footprints,
+        "C": 100 * spks + 1,
+        "S": spks,
+        "F_dff": spks - 0.1,
+        "YrA": spks,
+        "b": None,
+        "dims": np.array([6, 5]),
+        "idx_components": np.array([0, 2, 3]),
+        "idx_components_bad": np.array([1]),
+        "SNR_comp": np.array([5.0, 1.0, 6.0, 7.0]),
+        "r_values": np.array([0.9, 0.1, 0.8, 0.7]),
+        "cnn_preds": None,
+    } | (estimates or {})
     with h5py.File(path, "w") as file:
+
         def store(group, name, value):
             if isinstance(value, dict):
                 for key, item in value.items():
                     store(group.require_group(name), key, item)
-            elif not isinstance(value, str):                                         # 'absent'
+            elif not isinstance(value, str):  # 'absent'
                 group[name] = "NoneType" if value is None else value
 
         store(file, "estimates", all_estimates)
@@ -229,25 +349,56 @@ def write_caiman(path: Path, estimates: dict | None = None, rate=RATE) -> Path:
 def test_caiman(tmp_path):
     path = write_caiman(tmp_path / "session.hdf5")
     [recording] = read_caiman(path, animal_id="mouse1")
-    assert (recording.modality, recording.recording_id, recording.animal_id, recording.sampling_rate_hz) == ("calcium", "session", "mouse1", RATE)
-    np.testing.assert_array_equal(recording.traces, (fluorescence()[2] - 0.1).astype(np.float32)[[0, 2, 3]].T)
+    assert (
+        recording.modality,
+        recording.recording_id,
+        recording.animal_id,
+        recording.sampling_rate_hz,
+    ) == ("calcium", "session", "mouse1", RATE)
+    np.testing.assert_array_equal(
+        recording.traces, (fluorescence()[2] - 0.1).astype(np.float32)[[0, 2, 3]].T
+    )
     assert recording.units.index.tolist() == [0, 2, 3] and recording.units["accepted"].all()
-    assert list(recording.units) == ["accepted", "SNR_comp", "r_values", "centroid_y_px", "centroid_x_px"]
+    assert list(recording.units) == [
+        "accepted",
+        "SNR_comp",
+        "r_values",
+        "centroid_y_px",
+        "centroid_x_px",
+    ]
     assert recording.units["SNR_comp"].tolist() == [5, 6, 7]
-    assert recording.units["centroid_y_px"].tolist() == [0, 2, 3] and recording.units["centroid_x_px"].tolist() == [1.75] * 3
-    assert recording.provenance == {"source": "caiman", "file": "session.hdf5", "signal": "F_dff", "keep": "accepted"}
+    assert (
+        recording.units["centroid_y_px"].tolist() == [0, 2, 3]
+        and recording.units["centroid_x_px"].tolist() == [1.75] * 3
+    )
+    assert recording.provenance == {
+        "source": "caiman",
+        "file": "session.hdf5",
+        "signal": "F_dff",
+        "keep": "accepted",
+    }
     for signal, expected in (("C", 100 * fluorescence()[2] + 1), ("S", fluorescence()[2])):
-        [other] = read_caiman(path, animal_id="a", signal=signal, keep=None, sampling_rate_hz=30, recording_id="x")
+        [other] = read_caiman(
+            path, animal_id="a", signal=signal, keep=None, sampling_rate_hz=30, recording_id="x"
+        )
         np.testing.assert_array_equal(other.traces, expected.T)
         assert (other.n_units, other.sampling_rate_hz, other.recording_id) == (4, 30.0, "x")
-    assert read_caiman(path, animal_id="a", keep="accepted and SNR_comp > 5.5")[0].units.index.tolist() == [2, 3]
+    assert read_caiman(path, animal_id="a", keep="accepted and SNR_comp > 5.5")[
+        0
+    ].units.index.tolist() == [2, 3]
     nl.Recording.load(recording.save(tmp_path / "saved"))
 
 
 def test_caiman_without_dff(tmp_path):
     for number, absent in enumerate([None, "absent", np.bytes_("NoneType")]):
         path = write_caiman(tmp_path / f"{number}.hdf5", {"F_dff": absent})
-        with pytest.raises(ValueError, match=rf"{number}\.hdf5: estimates/F_dff \(dF/F\) was not computed; run .*detrend_df_f\(\).*\['C', 'S'\]"):
+        with pytest.raises(
+            ValueError,
+            match=(
+                rf"{number}\.hdf5: estimates/F_dff \(dF/F\) was not computed; run"
+                r" .*detrend_df_f\(\).*\['C', 'S'\]"
+            ),
+        ):
             read_caiman(path, animal_id="a")
         assert read_caiman(path, animal_id="a", signal="C")[0].n_units == 3
 
@@ -255,15 +406,23 @@ def test_caiman_without_dff(tmp_path):
 @pytest.mark.parametrize("absent", [None, "absent"])
 def test_caiman_after_select_components(tmp_path, absent):
     """select_components() keeps the good ones and empties idx_components."""
-    path = write_caiman(tmp_path / "a.hdf5", {"idx_components": absent, "SNR_comp": absent, "A": absent})
-    with pytest.warns(UserWarning, match=r"a\.hdf5: has no idx_components, so all 4 components count as accepted"):
+    path = write_caiman(
+        tmp_path / "a.hdf5", {"idx_components": absent, "SNR_comp": absent, "A": absent}
+    )
+    with pytest.warns(
+        UserWarning, match=r"a\.hdf5: has no idx_components, so all 4 components count as accepted"
+    ):
         [recording] = read_caiman(path, animal_id="a")
     assert recording.n_units == 4 and list(recording.units) == ["accepted", "r_values"]
 
 
 def test_caiman_that_does_not_fit(tmp_path):
     def refused(match, estimates=None, **options):
-        path = write_caiman(tmp_path / "a.hdf5", estimates, **{name: value for name, value in options.items() if name == "rate"})
+        path = write_caiman(
+            tmp_path / "a.hdf5",
+            estimates,
+            **{name: value for name, value in options.items() if name == "rate"},
+        )
         with pytest.raises(ValueError, match=match):
             read_caiman(path, animal_id="a")
         return path
@@ -271,14 +430,38 @@ def test_caiman_that_does_not_fit(tmp_path):
     refused(r"a\.hdf5: has no frame rate \(params/data/fr\); give sampling_rate_hz", rate=None)
     refused(r"a\.hdf5: has no frame rate", rate=np.array([1.0, 2.0]))
     refused("sampling_rate_hz is 0.0", rate=0.0)
-    refused(r"idx_components names component 7, and there are 4", {"idx_components": np.array([0, 7])})
+    refused(
+        r"idx_components names component 7, and there are 4", {"idx_components": np.array([0, 7])}
+    )
     refused("keep='accepted' holds for none of its 4 units", {"idx_components": np.array([])})
-    refused(r"shapes \{'F_dff': \(3, 1000\), 'C': \(4, 1000\).*the same for all", {"F_dff": np.ones((3, 1000))})
+    refused(
+        r"shapes \{'F_dff': \(3, 1000\), 'C': \(4, 1000\).*the same for all",
+        {"F_dff": np.ones((3, 1000))},
+    )
     refused(r"shapes \{'F_dff': \(4000,\)", {"F_dff": np.ones(4000), "C": None, "S": None})
-    for dims, footprints in [(np.array([6, 5, 2]), {}), (np.array([5, 5]), {}), (None, {}), (np.array([6, 5]), {"indptr": np.array([0, 2])})]:
-        path = write_caiman(tmp_path / "b.hdf5", {"dims": dims, "A": {"data": np.ones(8), "indices": np.arange(8), "indptr": np.arange(0, 9, 2),
-                                                                      "shape": np.array([30, 4])} | footprints})
-        assert "centroid_x_px" not in read_caiman(path, animal_id="a")[0].units       # a volume, or no image of that size
+    for dims, footprints in [
+        (np.array([6, 5, 2]), {}),
+        (np.array([5, 5]), {}),
+        (None, {}),
+        (np.array([6, 5]), {"indptr": np.array([0, 2])}),
+    ]:
+        path = write_caiman(
+            tmp_path / "b.hdf5",
+            {
+                "dims": dims,
+                "A": (
+                    {
+                        "data": np.ones(8),
+                        "indices": np.arange(8),
+                        "indptr": np.arange(0, 9, 2),
+                        "shape": np.array([30, 4]),
+                    }
+                    | footprints
+                ),
+            },
+        )
+        # a volume, or no image of that size
+        assert "centroid_x_px" not in read_caiman(path, animal_id="a")[0].units
     with pytest.raises(ValueError, match="signal is 'dff'; use one of"):
         read_caiman(path, animal_id="a", signal="dff")
 
@@ -303,7 +486,9 @@ def test_packages_missing(tmp_path, monkeypatch):
     plane, path = write_plane(tmp_path / "plane0", rate=RATE), write_caiman(tmp_path / "a.hdf5")
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"Fall\.mat needs scipy: pip install scipy; or give sampling_rate_hz"):
+    with pytest.raises(
+        ImportError, match=r"Fall\.mat needs scipy: pip install scipy; or give sampling_rate_hz"
+    ):
         read_suite2p(plane, animal_id="a")
     assert read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)[0].n_units == 3
     with pytest.raises(ImportError, match="pip install h5py"):

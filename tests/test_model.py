@@ -1,4 +1,7 @@
-"""The encoder: the same as the official one, as its mathematics written out, and blind to what it must not see."""
+"""The encoder: the same as the official one, as its mathematics written out, and blind to what it
+must not see.
+"""
+
 import json
 import math
 from pathlib import Path
@@ -16,7 +19,9 @@ import nuclr_lite as nl
 from helpers import randomise, relative_error, shared
 from nuclr_lite.model import RotaryPosition, TemporalAttention
 
-CONFIG = nl.ModelConfig(samples_per_token=5, tokens_per_window=6, dim=12, heads=2, head_dim=8, temporal_layers=1)
+CONFIG = nl.ModelConfig(
+    samples_per_token=5, tokens_per_window=6, dim=12, heads=2, head_dim=8, temporal_layers=1
+)
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 
 
@@ -43,18 +48,27 @@ def several_sizes(test):
 
 # ---- what it computes
 
+
 @pytest.mark.parametrize("modality", ["spikes", "calcium"])
 def test_the_official_modules_give_the_same(modality):
     case = np.load(shared("reference", f"official_encoder_{modality}.npz"))
     config = json.loads(str(case["config"]))
-    state = {name.removeprefix("state/"): torch.from_numpy(case[name]) for name in case.files if name.startswith("state/")}
+    state = {
+        name.removeprefix("state/"): torch.from_numpy(case[name])
+        for name in case.files
+        if name.startswith("state/")
+    }
     model = nl.load_official_weights(state)
-    embedding = model(torch.from_numpy(case["tokens"]), torch.from_numpy(case["units_per_population"]))
+    embedding = model(
+        torch.from_numpy(case["tokens"]), torch.from_numpy(case["units_per_population"])
+    )
     (embedding * torch.linspace(-1, 1, config["dim"])).sum().backward()
     assert relative_error(embedding, case["embedding"]) <= 1e-5
     assert relative_error(model.read_in.weight.grad, case["read_in_weight_grad"]) <= 1e-4
     read = vars(model.config)
-    assert {name: read[name] for name in read.keys() & config.keys()} == {name: config[name] for name in read.keys() & config.keys()}
+    assert {name: read[name] for name in read.keys() & config.keys()} == {
+        name: config[name] for name in read.keys() & config.keys()
+    }
 
 
 def naive_encoder(model: nl.NuCLR, tokens, sizes) -> np.ndarray:
@@ -62,7 +76,7 @@ def naive_encoder(model: nl.NuCLR, tokens, sizes) -> np.ndarray:
     config = model.config
     L, C = config.tokens_per_window, config.head_dim
     turning = round(C * config.rotary_fraction / 2)
-    periods = [(8 * L) ** (i / (turning - 1)) for i in range(turning)]          # log-spaced from 1 to 8 L
+    periods = [(8 * L) ** (i / (turning - 1)) for i in range(turning)]  # log-spaced from 1 to 8 L
 
     def linear(layer, x):
         return x @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
@@ -73,7 +87,9 @@ def naive_encoder(model: nl.NuCLR, tokens, sizes) -> np.ndarray:
 
     def feed_forward(layer, x):
         value, gate = np.split(linear(layer.widen, norm(layer.norm, x)), 2, axis=-1)
-        return linear(layer.narrow, value * gate * (1 + np.vectorize(math.erf)(gate / math.sqrt(2))) / 2)
+        return linear(
+            layer.narrow, value * gate * (1 + np.vectorize(math.erf)(gate / math.sqrt(2))) / 2
+        )
 
     def turn(vectors, direction=1):
         """(L, C): token t turns pair i by 2 pi t / period_i."""
@@ -82,8 +98,10 @@ def naive_encoder(model: nl.NuCLR, tokens, sizes) -> np.ndarray:
             for i, period in enumerate(periods):
                 angle = direction * 2 * math.pi * t / period
                 a, b = vectors[t, 2 * i], vectors[t, 2 * i + 1]
-                vectors[t, 2 * i], vectors[t, 2 * i + 1] = (a * math.cos(angle) - b * math.sin(angle),
-                                                            a * math.sin(angle) + b * math.cos(angle))
+                vectors[t, 2 * i], vectors[t, 2 * i + 1] = (
+                    a * math.cos(angle) - b * math.sin(angle),
+                    a * math.sin(angle) + b * math.cos(angle),
+                )
         return vectors
 
     def attend(layer, x, position):
@@ -103,7 +121,9 @@ def naive_encoder(model: nl.NuCLR, tokens, sizes) -> np.ndarray:
         return x + feed_forward(block.feed_forward, x)
 
     def spatial(block, x):
-        x = np.stack([x[:, t] + attend(block.attention, x[:, t], position=False) for t in range(L)], axis=1)
+        x = np.stack(
+            [x[:, t] + attend(block.attention, x[:, t], position=False) for t in range(L)], axis=1
+        )
         return x + feed_forward(block.feed_forward, x)
 
     out = []
@@ -128,7 +148,7 @@ def test_published_sizes():
         return sum(p.numel() for p in nl.NuCLR(nl.ModelConfig(**changes)).parameters())
 
     assert parameters() == 6_330_624
-    assert round(parameters(spatiotemporal_layers=4) / 1e6, 2) == 10.54         # BrainWideBench's
+    assert round(parameters(spatiotemporal_layers=4) / 1e6, 2) == 10.54  # BrainWideBench's
 
 
 def test_spatial_attention_gets_four_dimensions(monkeypatch):
@@ -139,7 +159,7 @@ def test_spatial_attention_gets_four_dimensions(monkeypatch):
         return attention(q, k, v, attn_mask=attn_mask, **options)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
-    for sizes in ([3, 3], [1, 4]):                     # without and with a mask
+    for sizes in ([3, 3], [1, 4]):  # without and with a mask
         shapes.clear()
         embedded(tokens_for(sizes), sizes)
         assert shapes == 2 * [((len(sizes) * 6, 2, max(sizes), 8),) * 3]
@@ -147,12 +167,15 @@ def test_spatial_attention_gets_four_dimensions(monkeypatch):
 
 # ---- what it must not see
 
+
 @several_sizes
 def test_permuting_units_permutes_embeddings(sizes):
     tokens = tokens_for(sizes)
     generator = torch.Generator().manual_seed(len(sizes))
     starts = np.cumsum([0, *sizes[:-1]])
-    order = torch.cat([start + torch.randperm(size, generator=generator) for start, size in zip(starts, sizes)])
+    order = torch.cat(
+        [start + torch.randperm(size, generator=generator) for start, size in zip(starts, sizes)]
+    )
     assert relative_error(embedded(tokens[order], sizes), embedded(tokens, sizes)[order]) <= 1e-5
 
 
@@ -163,12 +186,16 @@ def test_packed_is_one_population_at_a_time(sizes):
     assert relative_error(embedded(tokens, sizes), apart) <= 1e-5
 
 
-@given(SIZES.filter(lambda sizes: len(sizes) > 1), st.sampled_from([1e3, float("nan"), float("inf")]), st.data())
+@given(
+    SIZES.filter(lambda sizes: len(sizes) > 1),
+    st.sampled_from([1e3, float("nan"), float("inf")]),
+    st.data(),
+)
 def test_nothing_leaks_between_populations(sizes, disturbance, data):
     changed = data.draw(st.integers(0, len(sizes) - 1))
     tokens = tokens_for(sizes)
     before = embedded(tokens, sizes).split(sizes)
-    tokens.split(sizes)[changed].add_(disturbance)                  # split gives views of `tokens`
+    tokens.split(sizes)[changed].add_(disturbance)  # split gives views of `tokens`
     after = embedded(tokens, sizes).split(sizes)
     for population, (was, now) in enumerate(zip(before, after)):
         assert torch.equal(was, now) == (population != changed)
@@ -181,7 +208,10 @@ def test_empty_populations_change_nothing(sizes, data):
     for given_sizes in (sizes, with_empty):
         tokens = tokens_for(sizes).requires_grad_()
         embedding = encoder()(tokens, torch.tensor(given_sizes))
-        results += [embedding, *torch.autograd.grad(embedding.square().sum(), [tokens, encoder().read_in.weight])]
+        results += [
+            embedding,
+            *torch.autograd.grad(embedding.square().sum(), [tokens, encoder().read_in.weight]),
+        ]
     assert all(torch.equal(one, other) for one, other in zip(results[:3], results[3:]))
 
 
@@ -209,12 +239,13 @@ def test_temporal_attention_sees_only_time_differences():
     x = torch.randn(3, 6, 12, generator=torch.Generator().manual_seed(1))
     from_zero = attention(x)
     later = RotaryPosition(CONFIG.head_dim, 6, CONFIG.rotary_fraction)
-    omega = 2 * math.pi / torch.tensor([1.0, 48.0, math.inf, math.inf], dtype=torch.float64)      # periods 1 to 8 L; half stand still
+    # periods 1 to 8 L; half stand still
+    omega = 2 * math.pi / torch.tensor([1.0, 48.0, math.inf, math.inf], dtype=torch.float64)
     later.set_omega(omega, 6 + 17)
     torch.testing.assert_close(later.turn[:6], attention.rotary.turn)
-    attention.rotary.turn = later.turn[17:]                                                       # the clock starts at token 17
+    attention.rotary.turn = later.turn[17:]  # the clock starts at token 17
     torch.testing.assert_close(attention(x), from_zero)
-    assert relative_error(attention(x.flip(1)).flip(1), from_zero) > 0.01                         # but order does matter
+    assert relative_error(attention(x.flip(1)).flip(1), from_zero) > 0.01  # but order does matter
 
 
 def test_rotary_turns_back_and_leaves_the_rest():
@@ -222,7 +253,9 @@ def test_rotary_turns_back_and_leaves_the_rest():
     x = torch.randn(2, 6, 16, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(rotary(rotary(x), back=True), x)
     torch.testing.assert_close(rotary(x).norm(dim=-1), x.norm(dim=-1))
-    assert torch.equal(rotary(x)[..., 8:], x[..., 8:]) and not torch.allclose(rotary(x)[:, 1:, :8], x[:, 1:, :8])
+    assert torch.equal(rotary(x)[..., 8:], x[..., 8:]) and not torch.allclose(
+        rotary(x)[:, 1:, :8], x[:, 1:, :8]
+    )
 
 
 def test_dropout_only_in_training():
@@ -233,6 +266,7 @@ def test_dropout_only_in_training():
 
 
 # ---- errors and configs
+
 
 @pytest.mark.parametrize("shape", [(4, 30), (4, 5, 6), (4, 6, 4), (4, 7, 5), (1, 4, 6, 5)])
 def test_tokens_of_another_shape(shape):
@@ -246,10 +280,27 @@ def test_sizes_that_do_not_add_up(sizes):
         encoder()(torch.zeros(4, 6, 5), torch.tensor(sizes, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("field, value", [
-    ("modality", "eeg"), ("sample_s", 0.0), ("sample_s", -1.0), ("sample_s", math.nan), ("samples_per_token", 0), ("tokens_per_window", 0),
-    ("dim", 0), ("heads", 0), ("head_dim", 0), ("head_dim", 7), ("temporal_layers", -1), ("spatiotemporal_layers", -1),
-    ("rotary_fraction", 1.1), ("rotary_fraction", -0.1), ("dropout", 1.0), ("dropout", -0.1)])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("modality", "eeg"),
+        ("sample_s", 0.0),
+        ("sample_s", -1.0),
+        ("sample_s", math.nan),
+        ("samples_per_token", 0),
+        ("tokens_per_window", 0),
+        ("dim", 0),
+        ("heads", 0),
+        ("head_dim", 0),
+        ("head_dim", 7),
+        ("temporal_layers", -1),
+        ("spatiotemporal_layers", -1),
+        ("rotary_fraction", 1.1),
+        ("rotary_fraction", -0.1),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+    ],
+)
 def test_impossible_configs(field, value):
     with pytest.raises(ValueError, match=field):
         nl.ModelConfig(**{field: value})
@@ -275,5 +326,12 @@ def test_the_benchmarks_plain_encoder_is_the_same(monkeypatch):
     from plain import plain_forward
 
     model, sizes = randomise(nl.NuCLR(CONFIG)).eval(), torch.tensor([3, 1, 4])
-    tokens = torch.randn(8, CONFIG.tokens_per_window, CONFIG.samples_per_token, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(plain_forward(model, tokens, sizes), model(tokens, sizes), rtol=1e-4, atol=1e-5)
+    tokens = torch.randn(
+        8,
+        CONFIG.tokens_per_window,
+        CONFIG.samples_per_token,
+        generator=torch.Generator().manual_seed(0),
+    )
+    torch.testing.assert_close(
+        plain_forward(model, tokens, sizes), model(tokens, sizes), rtol=1e-4, atol=1e-5
+    )

@@ -1,4 +1,7 @@
-"""Every notebook runs, at the smoke profile; each pair is in step; a misspelt parameter is an error."""
+"""Every notebook runs, at the smoke profile; each pair is in step; a misspelt parameter is an
+error.
+"""
+
 import re
 import shutil
 import subprocess
@@ -15,8 +18,16 @@ NOTEBOOKS, SOURCES = course.HERE, course.sources()
 assert SOURCES, "no notebook was found: this test would check nothing"
 
 
-# Where tests are shared out to several processes (make test), those that use the encoders of 06 stay together.
-WITH_ENCODERS = [pytest.param(path, marks=pytest.mark.xdist_group("encoders")) if path.stem.startswith(("06", "07", "09", "12")) else path for path in SOURCES]
+# Where tests are shared out to several processes (make test), those that use the encoders of 06
+# stay together.
+WITH_ENCODERS = [
+    (
+        pytest.param(path, marks=pytest.mark.xdist_group("encoders"))
+        if path.stem.startswith(("06", "07", "09", "12"))
+        else path
+    )
+    for path in SOURCES
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +42,38 @@ def test_runs_at_smoke(source, tmp_path, runs_dir):
     # On the way every exercise is tried: its solution must pass its check, and its stub must not.
     executed = course.try_out(source, tmp_path, runs_dir)
     if before and source.stem.startswith(("07", "09")):
-        assert set(runs_dir.glob("encoders/*")) == before, "expected the encoders of 06_decoding to serve this notebook: the experiments differ"
+        assert set(runs_dir.glob("encoders/*")) == before, (
+            "expected the encoders of 06_decoding to serve this notebook: the experiments differ"
+        )
     cells = nbformat.read(executed, as_version=4).cells
-    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+    assert any(
+        "image/png" in output.get("data", {})
+        for cell in cells
+        for output in cell.get("outputs", [])
+    )
     run.write_index(tmp_path)
     page = (tmp_path / "index.html").read_text()
-    assert f'href="{source.stem}.ipynb"' in page and "data:image/png" in page and "profile = &#x27;smoke&#x27;" in page
+    assert (
+        f'href="{source.stem}.ipynb"' in page
+        and "data:image/png" in page
+        and "profile = &#x27;smoke&#x27;" in page
+    )
 
 
 @pytest.mark.slow
 def test_the_quickstart_trains_where_it_is_asked_to(tmp_path):
-    executed = run.execute(NOTEBOOKS / "00_quickstart.py", {"profile": "smoke", "encoder_from": "training"}, tmp_path)
-    said = "".join(output.get("text", "") for cell in nbformat.read(executed, as_version=4).cells for output in cell.get("outputs", []))
-    assert re.search(r"40 steps on 5 recordings \(\d+ s\)", said) and "never seen by the encoder: animal0-005" in said
+    executed = run.execute(
+        NOTEBOOKS / "00_quickstart.py", {"profile": "smoke", "encoder_from": "training"}, tmp_path
+    )
+    said = "".join(
+        output.get("text", "")
+        for cell in nbformat.read(executed, as_version=4).cells
+        for output in cell.get("outputs", [])
+    )
+    assert (
+        re.search(r"40 steps on 5 recordings \(\d+ s\)", said)
+        and "never seen by the encoder: animal0-005" in said
+    )
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -54,8 +84,17 @@ def test_unknown_parameter_fails_loudly(source, tmp_path):
 
 
 def test_the_command_fails_loudly_too(tmp_path):
-    command = [sys.executable, str(NOTEBOOKS / "run.py"), "--profile", "smoke", "--out", str(tmp_path)]
-    wrong_parameter = subprocess.run([*command, "-p", "stepps", "3"], capture_output=True, text=True)
+    command = [
+        sys.executable,
+        str(NOTEBOOKS / "run.py"),
+        "--profile",
+        "smoke",
+        "--out",
+        str(tmp_path),
+    ]
+    wrong_parameter = subprocess.run(
+        [*command, "-p", "stepps", "3"], capture_output=True, text=True
+    )
     wrong_notebook = subprocess.run([*command, "--only", "99"], capture_output=True, text=True)
     assert wrong_parameter.returncode and "has no parameter stepps" in wrong_parameter.stderr
     assert wrong_notebook.returncode and "no notebook begins with 99" in wrong_notebook.stderr
@@ -66,30 +105,54 @@ def test_pairs_are_in_step(tmp_path):
     for path in NOTEBOOKS.iterdir():
         if path.suffix in (".py", ".ipynb", ".toml"):
             shutil.copy(path, tmp_path)
-    subprocess.run([sys.executable, "-m", "jupytext", "--to", "ipynb", "--update", *[path.name for path in SOURCES]],
-                   cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "jupytext",
+            "--to",
+            "ipynb",
+            "--update",
+            *[path.name for path in SOURCES],
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
     for source in SOURCES:
         pair = source.with_suffix(".ipynb")
         assert pair.is_file(), f"{pair.name} is missing: run make notebooks"
-        assert (tmp_path / pair.name).read_bytes() == pair.read_bytes(), f"{pair.name} is out of step with {source.name}: run make notebooks"
+        assert (tmp_path / pair.name).read_bytes() == pair.read_bytes(), (
+            f"{pair.name} is out of step with {source.name}: run make notebooks"
+        )
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_committed_outputs_are_clean(source):
     text = source.with_suffix(".ipynb").read_text(encoding="utf-8")
     assert len(text) < 300_000
-    assert not re.search(r'(?:/tmp|/root|/home|/work|/Users)/', text), "a path of somebody's machine"
+    assert not re.search(r"(?:/tmp|/root|/home|/work|/Users)/", text), (
+        "a path of somebody's machine"
+    )
     cells = nbformat.reads(text, as_version=4).cells
     assert not any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
-    assert all(cell.execution_count for cell in cells if cell.cell_type == "code"), "not executed: run make notebooks"
-    assert not any(output.output_type == "error" for cell in cells for output in cell.get("outputs", []))
+    assert all(cell.execution_count for cell in cells if cell.cell_type == "code"), (
+        "not executed: run make notebooks"
+    )
+    assert not any(
+        output.output_type == "error" for cell in cells for output in cell.get("outputs", [])
+    )
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_parameters_cell_holds_literals_only(source):
     import ast
 
-    cell = next(cell for cell in run.jupytext.read(source).cells if "parameters" in cell.metadata.get("tags", []))
+    cell = next(
+        cell
+        for cell in run.jupytext.read(source).cells
+        if "parameters" in cell.metadata.get("tags", [])
+    )
     names = []
     for line in ast.parse(cell.source).body:
         assert isinstance(line, ast.Assign), ast.unparse(line)
@@ -100,7 +163,11 @@ def test_parameters_cell_holds_literals_only(source):
 
 def test_what_failed_or_changed_is_run_again(tmp_path):
     source = tmp_path / "00_tiny.py"
-    header = "# ---\n# jupyter:\n#   kernelspec:\n#     display_name: Python 3\n#     language: python\n#     name: python3\n# ---\n\n# %% tags=[\"parameters\"]\nprofile = 'laptop'\n\n# %%\n"
+    header = (
+        "# ---\n# jupyter:\n#   kernelspec:\n#     display_name: Python 3\n#     language:"
+        " python\n#     name: python3\n# ---\n\n# %% tags=[\"parameters\"]\nprofile = 'laptop'\n\n#"
+        " %%\n"
+    )
     source.write_text(header + "1 / 0\n")
     with pytest.raises(run.papermill.PapermillExecutionError):
         run.execute(source, {"profile": "smoke"}, tmp_path)
@@ -109,6 +176,8 @@ def test_what_failed_or_changed_is_run_again(tmp_path):
     assert "<b>failed</b>" in (tmp_path / "index.html").read_text()
     source.write_text(header + "1 / 1\n")
     run.execute(source, {"profile": "smoke"}, tmp_path)
-    assert run.is_done(source, {"profile": "smoke"}, tmp_path) and not run.is_done(source, {"profile": "laptop"}, tmp_path)
+    assert run.is_done(source, {"profile": "smoke"}, tmp_path) and not run.is_done(
+        source, {"profile": "laptop"}, tmp_path
+    )
     source.write_text(header + "2 / 1\n")
     assert not run.is_done(source, {"profile": "smoke"}, tmp_path)

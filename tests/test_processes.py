@@ -1,4 +1,7 @@
-"""Pretraining in two processes on the CPU: the gradients and the weights of one process with the same batches."""
+"""Pretraining in two processes on the CPU: the gradients and the weights of one process with the
+same batches.
+"""
+
 import json
 import os
 import shutil
@@ -35,17 +38,47 @@ main(["pretrain", *sys.argv[2:]])
 
 
 def launch(folder, saved, preset, *arguments):
-    """The script in two processes, with the command line's options for this preset; fails with what they said."""
+    """The script in two processes, with the command line's options for this preset; fails with what
+    they said.
+    """
     (folder / "script.py").write_text(SCRIPT)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     quick = asdict(nl.PRESETS["quick"])
-    changed = [(name, value) for part, values in asdict(preset).items() for name, value in values.items() if value != quick[part][name]]
+    changed = [
+        (name, value)
+        for part, values in asdict(preset).items()
+        for name, value in values.items()
+        if value != quick[part][name]
+    ]
     options = [option for name, value in changed for option in ("--set", name, json.dumps(value))]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}", str(folder / "script.py"), str(folder / "gradients"),
-                           str(saved), "--out", str(folder / "run"), "--cpu", *options, *arguments], env=environment, capture_output=True, text=True, timeout=240)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc_per_node=2",
+            f"--master_port={port}",
+            str(folder / "script.py"),
+            str(folder / "gradients"),
+            str(saved),
+            "--out",
+            str(folder / "run"),
+            "--cpu",
+            *options,
+            *arguments,
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return nl.Pretrained.load(folder / "run")
 
@@ -58,7 +91,8 @@ def saved(recordings, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("batch_size", [4, pytest.param(1, marks=pytest.mark.slow)])             # of a batch of one pair the second process gets nothing
+# of a batch of one pair the second process gets nothing
+@pytest.mark.parametrize("batch_size", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_two_processes_equal_one(batch_size, recordings, saved, tmp_path):
     preset, gradients = PRESET.with_(batch_size=batch_size), {}
 
@@ -74,10 +108,13 @@ def test_two_processes_equal_one(batch_size, recordings, saved, tmp_path):
     two = launch(tmp_path, saved, preset)
     theirs = load_file(tmp_path / "gradients")
     assert theirs.keys() == gradients.keys()
-    scale = max(float(gradient.norm()) for gradient in gradients.values())            # keys' biases have no gradient but rounding
+    # keys' biases have no gradient but rounding
+    scale = max(float(gradient.norm()) for gradient in gradients.values())
     assert max(float((theirs[name] - gradients[name]).norm()) for name in gradients) <= 1e-6 * scale
     # Not the weights: AdamW makes steps of full size out of gradients that are rounding alone.
-    assert relative_error(nl.embed(two.encoder, recordings), nl.embed(one.encoder, recordings)) <= 1e-4
+    assert (
+        relative_error(nl.embed(two.encoder, recordings), nl.embed(one.encoder, recordings)) <= 1e-4
+    )
     for column in ("step", "epoch", "loss", "attraction", "repulsion", "learning_rate"):
         np.testing.assert_allclose(two.history[column], one.history[column], rtol=1e-5, atol=1e-6)
 

@@ -1,4 +1,7 @@
-"""Views, against the method: tiling, second views, unit dropout, counts, resampling; and the same whoever cuts them."""
+"""Views, against the method: tiling, second views, unit dropout, counts, resampling; and the same
+whoever cuts them.
+"""
+
 from dataclasses import replace
 
 import numpy as np
@@ -13,23 +16,29 @@ import nuclr_lite as nl
 from helpers import TINY, TINY_CALCIUM, clock, spikes
 from nuclr_lite.views import match_sampling
 
-SPIKES, CALCIUM = TINY.model, TINY_CALCIUM.model                # windows of 2 s: 20 bins of 0.1 s, 8 frames of 0.25 s
+# windows of 2 s: 20 bins of 0.1 s, 8 frames of 0.25 s
+SPIKES, CALCIUM = TINY.model, TINY_CALCIUM.model
 ALL_UNITS = nl.ViewConfig(kept_share=(1.0, 1.0))
-P_VALUE = 1e-3                                                  # seeds are fixed: this passes always or never
+P_VALUE = 1e-3  # seeds are fixed: this passes always or never
 
 
 def pairs(recording, views=ALL_UNITS, epochs=1, seed=0, others=()) -> np.ndarray:
-    """(pairs, 2) first frames of both views of a `clock` recording, over epochs, read from the tokens themselves."""
+    """(pairs, 2) first frames of both views of a `clock` recording, over epochs, read from the
+    tokens themselves.
+    """
     model = replace(CALCIUM, sample_s=1 / recording.sampling_rate_hz)
     data = nl.PairedViews([*others, recording], model, views, batch_size=1, seed=seed)
     frames = []
     for epoch in range(epochs):
         data.set_epoch(epoch)
         for batch in (data[i] for i in range(len(data))):
-            if len(batch.sizes_1) and len(batch.tokens_1) >= recording.n_units:                 # `others` are smaller
+            # `others` are smaller
+            if len(batch.sizes_1) and len(batch.tokens_1) >= recording.n_units:
                 cut = [tokens.flatten(1).numpy() * recording.trace_scale for tokens in batch[:2]]
                 for frame in cut:
-                    np.testing.assert_allclose(frame, frame[:1, :1] + np.arange(8) + 0 * frame, atol=1e-3)
+                    np.testing.assert_allclose(
+                        frame, frame[:1, :1] + np.arange(8) + 0 * frame, atol=1e-3
+                    )
                 frames.append([round(float(frame[0, 0])) for frame in cut])
     return np.array(frames)
 
@@ -42,7 +51,8 @@ def first_starts(recording, epoch=0, views=ALL_UNITS, model=SPIKES) -> np.ndarra
 
 # ---- first views
 
-INTERVALS = [[0.0, 11.0], [12.0, 15.9], [20.0, 24.0], [30.0, 47.3]]          # the second is shorter than two windows
+# the second is shorter than two windows
+INTERVALS = [[0.0, 11.0], [12.0, 15.9], [20.0, 24.0], [30.0, 47.3]]
 
 
 def test_first_views_tile_every_long_interval():
@@ -56,13 +66,15 @@ def test_first_views_tile_every_long_interval():
             if high - low < 4.0:
                 assert not len(own)
                 continue
-            assert own[0] - low < 2.0 and own[-1] + 2.0 <= high + 1e-9 < own[-1] + 4.0 + 2e-9    # no room for another
-            np.testing.assert_allclose(np.diff(own), 2.0)                                        # end to end
+            # no room for another
+            assert own[0] - low < 2.0 and own[-1] + 2.0 <= high + 1e-9 < own[-1] + 4.0 + 2e-9
+            np.testing.assert_allclose(np.diff(own), 2.0)  # end to end
             offsets.append(own[0] - low)
         assert used == len(starts)
     offsets = np.reshape(offsets, (200, 3))
     assert kstest(offsets.ravel() / 2.0, "uniform").pvalue > P_VALUE
-    assert np.abs(np.corrcoef(offsets.T)[np.triu_indices(3, 1)]).max() < 0.25                    # every interval has its own
+    # every interval has its own
+    assert np.abs(np.corrcoef(offsets.T)[np.triu_indices(3, 1)]).max() < 0.25
 
 
 def test_frames_tile_too():
@@ -71,7 +83,11 @@ def test_frames_tile_too():
         starts = first_starts(recording, epoch, model=CALCIUM)
         frames = starts * 4
         np.testing.assert_allclose(frames, frames.round(), atol=1e-6)
-        assert 2 <= frames[0] < 2 + 8 and 112 - 8 < frames[-1].round() <= 112 and set(np.diff(frames.round())) == {8}
+        assert (
+            2 <= frames[0] < 2 + 8
+            and 112 - 8 < frames[-1].round() <= 112
+            and set(np.diff(frames.round())) == {8}
+        )
 
 
 @pytest.mark.parametrize("grid_s", [0.5, 1.5, 2.0, 3.0, 5.0])
@@ -82,43 +98,53 @@ def test_on_a_grid_first_views_neither_overlap_nor_repeat(grid_s):
         np.testing.assert_allclose(starts / grid_s, (starts / grid_s).round(), atol=1e-6)
         assert np.diff(starts).min() >= 2.0 - 1e-9
         every |= set((starts / grid_s).round().astype(int))
-    assert every == set(range(int(58 / grid_s + 1e-9) + 1))                                      # every place gets its turn
+    assert every == set(range(int(58 / grid_s + 1e-9) + 1))  # every place gets its turn
 
 
 # ---- second views
 
+
 def test_second_views_lie_in_reach_and_in_one_interval():
-    intervals = np.array([[2.0, 20.0], [20.0, 24.5], [26.0, 29.0], [40.0, 90.0]])                # frames of 0.25 s; the third is too short
-    found = pairs(clock(intervals=intervals), nl.ViewConfig(max_distance_s=7.5, kept_share=(1, 1)), epochs=60)
-    allowed = np.concatenate([np.arange(low * 4, high * 4 - 8 + 1) for low, high in intervals[[0, 1, 3]]])
+    # frames of 0.25 s; the third is too short
+    intervals = np.array([[2.0, 20.0], [20.0, 24.5], [26.0, 29.0], [40.0, 90.0]])
+    found = pairs(
+        clock(intervals=intervals), nl.ViewConfig(max_distance_s=7.5, kept_share=(1, 1)), epochs=60
+    )
+    allowed = np.concatenate(
+        [np.arange(low * 4, high * 4 - 8 + 1) for low, high in intervals[[0, 1, 3]]]
+    )
     assert np.isin(found, allowed).all()
     assert np.abs(found[:, 1] - found[:, 0]).max() == 30
-    # Each second view's place among those allowed to it: uniform, with a random place within its own frame.
+    # Each second view's place among those allowed to it: uniform, with a random place within its
+    # own frame.
     rng = np.random.default_rng(0)
     place = []
     for first, second in found:
         reachable = allowed[np.abs(allowed - first) <= 30]
         place.append((np.flatnonzero(reachable == second)[0] + rng.random()) / len(reachable))
     assert kstest(place, "uniform").pvalue > P_VALUE
-    assert (found[:, 0] == found[:, 1]).any()                                                    # it may even be the same
+    assert (found[:, 0] == found[:, 1]).any()  # it may even be the same
 
 
 def test_second_views_of_spikes_are_uniform_over_the_union():
     windows = nl.Windows(spikes(), SPIKES)
-    low, high = np.array([0.0, 10.0, 20.0, 30.0]), np.array([5.0, 9.0, 20.0, 33.0])              # the second is empty, the third a point
+    # the second is empty, the third a point
+    low, high = np.array([0.0, 10.0, 20.0, 30.0]), np.array([5.0, 9.0, 20.0, 33.0])
     rng = np.random.default_rng(0)
     starts = np.array([windows.starts_between(low, high, rng) for _ in range(2000)])
-    flat = np.where(starts < 10, starts, starts - 25)                                            # 0 to 5 and 30 to 33, put together
+    flat = np.where(starts < 10, starts, starts - 25)  # 0 to 5 and 30 to 33, put together
     assert ((flat >= 0) & (flat <= 8)).all() and kstest(flat / 8, "uniform").pvalue > P_VALUE
     assert windows.starts_between(low[1:2], high[1:2], rng) is None
-    assert windows.starts_between(low[2:3], high[2:3], rng) == 20.0                              # a point still counts
+    assert windows.starts_between(low[2:3], high[2:3], rng) == 20.0  # a point still counts
 
 
 @pytest.mark.parametrize("grid_s", [0.5, 2.0, 3.0])
 def test_on_a_grid_every_start_is_as_likely(grid_s):
     windows, rng = nl.Windows(spikes(), SPIKES, grid_s), np.random.default_rng(0)
     low, high = np.array([-3.2, 12.0]), np.array([7.0, 18.0])
-    allowed = [k * grid_s for k in range(-20, 40) if any(a <= k * grid_s <= b for a, b in zip(low, high))]
+    allowed = [
+        k * grid_s for k in range(-20, 40) if any(a <= k * grid_s <= b for a, b in zip(low, high))
+    ]
     starts = np.array([windows.starts_between(low, high, rng) for _ in range(2000)])
     counts = [np.isclose(starts, at).sum() for at in allowed]
     assert sum(counts) == 2000 and chisquare(counts).pvalue > P_VALUE
@@ -126,10 +152,21 @@ def test_on_a_grid_every_start_is_as_likely(grid_s):
 
 # ---- which units
 
-@pytest.mark.parametrize("share, sizes", [((0.5, 1.0), range(10, 21)), ((0.2, 0.5), range(4, 11)), ((1.0, 1.0), [20]), ((0.33, 0.33), [7])])
+
+@pytest.mark.parametrize(
+    "share, sizes",
+    [
+        ((0.5, 1.0), range(10, 21)),
+        ((0.2, 0.5), range(4, 11)),
+        ((1.0, 1.0), [20]),
+        ((0.33, 0.33), [7]),
+    ],
+)
 def test_unit_dropout_keeps_a_random_share(share, sizes):
     recording = clock(n_units=20)
-    data = nl.PairedViews([recording], CALCIUM, nl.ViewConfig(kept_share=share, max_distance_s=60), batch_size=49)
+    data = nl.PairedViews(
+        [recording], CALCIUM, nl.ViewConfig(kept_share=share, max_distance_s=60), batch_size=49
+    )
     kept, how_often, same = [], np.zeros(20), 0
     for epoch in range(6):
         data.set_epoch(epoch)
@@ -138,51 +175,90 @@ def test_unit_dropout_keeps_a_random_share(share, sizes):
             kept += view_sizes.tolist()
             how_often += np.bincount(ids, minlength=20)
             for one in ids.split(view_sizes.tolist()):
-                assert (one.diff() > 0).all()                                                    # ascending: none twice
-        same += sum(torch.equal(one, two) for one, two in zip(batch.ids_1.split(batch.sizes_1.tolist()),
-                                                              batch.ids_2.split(batch.sizes_2.tolist())))
+                assert (one.diff() > 0).all()  # ascending: none twice
+        same += sum(
+            torch.equal(one, two)
+            for one, two in zip(
+                batch.ids_1.split(batch.sizes_1.tolist()), batch.ids_2.split(batch.sizes_2.tolist())
+            )
+        )
     assert set(kept) == set(sizes)
-    assert len(sizes) == 1 or chisquare(np.bincount(kept)[min(sizes):]).pvalue > P_VALUE
-    mean = how_often.mean()                                                                      # no unit is preferred:
-    assert (np.abs(how_often - mean) <= 4 * np.sqrt(mean * (1 - mean / len(kept)))).all()        # within 4 standard deviations
-    assert same < 0.1 * len(kept) or share == (1.0, 1.0)                                         # each view draws its own
+    assert len(sizes) == 1 or chisquare(np.bincount(kept)[min(sizes) :]).pvalue > P_VALUE
+    mean = how_often.mean()  # no unit is preferred:
+    # within 4 standard deviations
+    assert (np.abs(how_often - mean) <= 4 * np.sqrt(mean * (1 - mean / len(kept)))).all()
+    assert same < 0.1 * len(kept) or share == (1.0, 1.0)  # each view draws its own
 
 
 def test_silent_units_are_absent():
     trains = [np.arange(0, 60, 0.05), np.arange(0, 30, 0.05), [], np.arange(0, 60, 0.05)]
-    recording = nl.Recording.from_spike_trains(trains, intervals=[[0, 60]], recording_id="r", animal_id="a")
+    recording = nl.Recording.from_spike_trains(
+        trains, intervals=[[0, 60]], recording_id="r", animal_id="a"
+    )
     windows = nl.Windows(recording, SPIKES)
-    assert windows.samples(10.0)[1].tolist() == [0, 1, 3] and windows.samples(40.0)[1].tolist() == [0, 3]
+    assert windows.samples(10.0)[1].tolist() == [0, 1, 3] and windows.samples(40.0)[1].tolist() == [
+        0,
+        3,
+    ]
     assert windows.samples(40.0, np.array([1, 2, 3]))[1].tolist() == [3]
     tokens, rows = windows.samples(70.0)
     assert tokens.shape == (0, 4, 5) and len(rows) == 0
     batch = nl.PairedViews([recording], SPIKES, ALL_UNITS, batch_size=29)[0]
-    for tokens, ids, sizes in ((batch.tokens_1, batch.ids_1, batch.sizes_1), (batch.tokens_2, batch.ids_2, batch.sizes_2)):
-        assert set(sizes.tolist()) == {2, 3} and set(ids.tolist()) == {0, 1, 3} and len(ids) == len(tokens) == sizes.sum()
+    for tokens, ids, sizes in (
+        (batch.tokens_1, batch.ids_1, batch.sizes_1),
+        (batch.tokens_2, batch.ids_2, batch.sizes_2),
+    ):
+        assert (
+            set(sizes.tolist()) == {2, 3}
+            and set(ids.tolist()) == {0, 1, 3}
+            and len(ids) == len(tokens) == sizes.sum()
+        )
         assert (tokens.sum((1, 2)) > 0).all()
 
 
 def test_pairs_with_too_few_units_are_dropped():
     trains = [np.arange(0, 60, 0.05), np.arange(0, 30, 0.05)]
-    recording = nl.Recording.from_spike_trains(trains, intervals=[[0, 60]], recording_id="r", animal_id="a")
+    recording = nl.Recording.from_spike_trains(
+        trains, intervals=[[0, 60]], recording_id="r", animal_id="a"
+    )
     for min_units, expected in ((1, range(28, 30)), (2, range(8, 16)), (3, [0])):
-        batch = nl.PairedViews([recording], SPIKES, nl.ViewConfig(5.0, (1, 1), min_units), batch_size=29)[0]
+        batch = nl.PairedViews(
+            [recording], SPIKES, nl.ViewConfig(5.0, (1, 1), min_units), batch_size=29
+        )[0]
         assert len(batch.sizes_1) == len(batch.sizes_2) and len(batch.sizes_1) in expected
         assert all((sizes >= min_units).all() for sizes in (batch.sizes_1, batch.sizes_2))
 
 
 # ---- tokens
 
-@given(st.lists(st.lists(st.integers(-100, 500), max_size=30), min_size=1, max_size=4), st.integers(-50, 300), st.sampled_from([10, 20, 7]),
-       st.sampled_from([0, 3_600_000]), st.data())
-@example([[0, 10, 20, 190, 200], [10, 10, 10]], 0, 10, 3_600_000, None)                         # every spike on an edge of a bin
+
+@given(
+    st.lists(st.lists(st.integers(-100, 500), max_size=30), min_size=1, max_size=4),
+    st.integers(-50, 300),
+    st.sampled_from([10, 20, 7]),
+    st.sampled_from([0, 3_600_000]),
+    st.data(),
+)
+# every spike on an edge of a bin
+@example([[0, 10, 20, 190, 200], [10, 10, 10]], 0, 10, 3_600_000, None)
 def test_counts_are_those_of_a_loop_over_spikes(trains_ms, start_ms, bin_ms, shift_ms, data):
     """Times and bins in whole milliseconds, so that the naive count is exact, on edges too."""
-    trains_ms = [sorted(train) for train in trains_ms] + [[-1000, 1000]]                          # the last is always outside
-    recording = nl.Recording.from_spike_trains([(np.array(train) + shift_ms) / 1000 for train in trains_ms], recording_id="r", animal_id="a")
+    # the last is always outside
+    trains_ms = [sorted(train) for train in trains_ms] + [[-1000, 1000]]
+    recording = nl.Recording.from_spike_trains(
+        [(np.array(train) + shift_ms) / 1000 for train in trains_ms],
+        recording_id="r",
+        animal_id="a",
+    )
     model = nl.ModelConfig(sample_s=bin_ms / 1000, samples_per_token=5, tokens_per_window=4)
-    rows = list(range(len(trains_ms))) if data is None else sorted(data.draw(st.sets(st.integers(0, len(trains_ms) - 1))))
-    tokens, present = nl.Windows(recording, model).samples((start_ms + shift_ms) / 1000, np.array(rows, dtype=int))
+    rows = (
+        list(range(len(trains_ms)))
+        if data is None
+        else sorted(data.draw(st.sets(st.integers(0, len(trains_ms) - 1))))
+    )
+    tokens, present = nl.Windows(recording, model).samples(
+        (start_ms + shift_ms) / 1000, np.array(rows, dtype=int)
+    )
     expected = {}
     for row in rows:
         counts = np.zeros(20)
@@ -197,8 +273,12 @@ def test_counts_are_those_of_a_loop_over_spikes(trains_ms, start_ms, bin_ms, shi
 
 @pytest.mark.parametrize("origin_s", [0.0, 1e4])
 def test_times_on_a_grid_never_fall_beside_their_bin(origin_s):
-    """Times rounded to 10 ms (as some files have them), bins of 20 ms: two spikes in every bin, however a start was computed."""
-    recording = nl.Recording.from_spike_trains([np.round(origin_s + np.arange(6000) * 0.01, 2)], recording_id="r", animal_id="a")
+    """Times rounded to 10 ms (as some files have them), bins of 20 ms: two spikes in every bin,
+    however a start was computed.
+    """
+    recording = nl.Recording.from_spike_trains(
+        [np.round(origin_s + np.arange(6000) * 0.01, 2)], recording_id="r", animal_id="a"
+    )
     windows = nl.Windows(recording, nl.ModelConfig(samples_per_token=50, tokens_per_window=2))
     for step in (0.06, 0.14, 0.7):
         for start in origin_s + step * np.arange(int(57 / step)):
@@ -207,30 +287,54 @@ def test_times_on_a_grid_never_fall_beside_their_bin(origin_s):
 
 def test_traces_are_divided_by_the_recordings_scale():
     traces = np.random.default_rng(0).normal(1, 1, (400, 3))
-    recording = nl.Recording.from_traces(traces, 4.0, recording_id="r", animal_id="a", start_s=100.0)
+    recording = nl.Recording.from_traces(
+        traces, 4.0, recording_id="r", animal_id="a", start_s=100.0
+    )
     tokens, rows = nl.Windows(recording, CALCIUM).samples(105.0, np.array([0, 2]))
     assert rows.tolist() == [0, 2] and tokens.dtype == np.float32
-    np.testing.assert_allclose(tokens.reshape(2, 8), traces[20:28, [0, 2]].T / np.percentile(traces, 99), rtol=1e-5)
+    np.testing.assert_allclose(
+        tokens.reshape(2, 8), traces[20:28, [0, 2]].T / np.percentile(traces, 99), rtol=1e-5
+    )
 
 
 # ---- resampling
 
-@given(st.sampled_from([1.0, 3.7, 10.0, 30.0]), st.sampled_from([0.05, 0.1, 0.23344, 1.0]), st.integers(50, 120))
+
+@given(
+    st.sampled_from([1.0, 3.7, 10.0, 30.0]),
+    st.sampled_from([0.05, 0.1, 0.23344, 1.0]),
+    st.integers(50, 120),
+)
 def test_resampling_takes_the_mean(old_hz, sample_s, n_frames):
     assume(abs(old_hz * sample_s - 1) > 0.01)
     traces = np.random.default_rng(n_frames).uniform(0, 1, (n_frames, 2))
-    recording = nl.Recording.from_traces(traces, old_hz, recording_id="r", animal_id="a", start_s=-7.0)
-    with pytest.warns(UserWarning, match=f"r: traces resampled from {old_hz:.4g} to {1 / sample_s:.4g} Hz"):
+    recording = nl.Recording.from_traces(
+        traces, old_hz, recording_id="r", animal_id="a", start_s=-7.0
+    )
+    with pytest.warns(
+        UserWarning, match=f"r: traces resampled from {old_hz:.4g} to {1 / sample_s:.4g} Hz"
+    ):
         new = match_sampling(recording, sample_s)
     assert new.sampling_rate_hz == pytest.approx(1 / sample_s) and new.start_s == -7.0
     assert len(new.traces) == int(n_frames / old_hz / sample_s + 1e-6)
     edges = np.arange(n_frames + 1) / old_hz
-    for frame in {0, min(1, len(new.traces) - 1), len(new.traces) // 2, len(new.traces) - 1}:     # mean over time, one overlap at a time
+    # mean over time, one overlap at a time
+    for frame in {0, min(1, len(new.traces) - 1), len(new.traces) // 2, len(new.traces) - 1}:
         low, high = frame * sample_s, (frame + 1) * sample_s
-        overlap = [max(0.0, min(high, stop) - max(low, start)) for start, stop in zip(edges, edges[1:])]
-        np.testing.assert_allclose(new.traces[frame], np.array(overlap) @ traces / sample_s, rtol=1e-4)
-    assert new.intervals.tolist() == pytest.approx(np.array([[-7.0, -7.0 + len(new.traces) * sample_s]]))
-    assert new.units.equals(recording.units) and new.animal_id == "a" and new.provenance["resampled_from_hz"] == old_hz
+        overlap = [
+            max(0.0, min(high, stop) - max(low, start)) for start, stop in zip(edges, edges[1:])
+        ]
+        np.testing.assert_allclose(
+            new.traces[frame], np.array(overlap) @ traces / sample_s, rtol=1e-4
+        )
+    assert new.intervals.tolist() == pytest.approx(
+        np.array([[-7.0, -7.0 + len(new.traces) * sample_s]])
+    )
+    assert (
+        new.units.equals(recording.units)
+        and new.animal_id == "a"
+        and new.provenance["resampled_from_hz"] == old_hz
+    )
 
 
 @pytest.mark.parametrize("sample_s", [0.25, 0.4, 1.5])
@@ -238,7 +342,13 @@ def test_resampled_valid_time_holds_only_valid_frames(sample_s):
     """Frames of 1 s. The interval begins and ends within one, which may therefore be NaN."""
     traces = np.ones((40, 2))
     traces[[0, 20, 21, 30]] = np.nan
-    recording = nl.Recording.from_traces(traces, 1.0, intervals=[[0.5, 20.5], [21.5, 30.2], [31.0, 40.0]], recording_id="r", animal_id="a")
+    recording = nl.Recording.from_traces(
+        traces,
+        1.0,
+        intervals=[[0.5, 20.5], [21.5, 30.2], [31.0, 40.0]],
+        recording_id="r",
+        animal_id="a",
+    )
     with pytest.warns(UserWarning, match="resampled"):
         windows = nl.Windows(recording, replace(CALCIUM, sample_s=sample_s))
     for start in windows.tile():
@@ -250,7 +360,7 @@ def test_a_rate_within_a_hundredth_is_left_alone(recwarn):
     recording = clock(rate_hz=4.03)
     assert match_sampling(recording, 0.25) is recording and not recwarn.list
     assert nl.Windows(recording, CALCIUM).window_s == pytest.approx(8 / 4.03)
-    found = pairs(recording, epochs=5)                                                           # and frames are still whole
+    found = pairs(recording, epochs=5)  # and frames are still whole
     assert found.min() >= 0 and found.max() <= 400 - 8
     with pytest.warns(UserWarning, match="resampled"):
         match_sampling(clock(rate_hz=4.05), 0.25)
@@ -258,18 +368,31 @@ def test_a_rate_within_a_hundredth_is_left_alone(recwarn):
 
 # ---- windows for embedding
 
-@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0.01, 15)), min_size=1, max_size=4), st.sampled_from(["spikes", "calcium"]))
-@example([(0.0, 2.0), (1.0, 4.0), (1.0, 1.99)], "spikes")                                        # one window, two windows, almost one
+
+@given(
+    st.lists(st.tuples(st.floats(0, 3), st.floats(0.01, 15)), min_size=1, max_size=4),
+    st.sampled_from(["spikes", "calcium"]),
+)
+@example([(0.0, 2.0), (1.0, 4.0), (1.0, 1.99)], "spikes")  # one window, two windows, almost one
 @example([(0.0, 2.0), (1.0, 4.0), (1.0, 1.99)], "calcium")
 def test_windows_cover_valid_time_to_its_end(gaps_and_lengths, modality):
     ends = np.cumsum(np.ravel(gaps_and_lengths))
     intervals = np.stack([ends[::2], ends[1::2]], axis=1)
     if modality == "spikes":
-        windows = nl.Windows(spikes(duration_s=80, intervals=intervals, rate_hz=2000, n_units=1), SPIKES)
+        windows = nl.Windows(
+            spikes(duration_s=80, intervals=intervals, rate_hz=2000, n_units=1), SPIKES
+        )
     else:
-        assume((np.floor(intervals[:, 1] * 4 + 1e-6) > np.ceil(intervals[:, 0] * 4 - 1e-6)).any())       # some frame
+        # some frame
+        assume((np.floor(intervals[:, 1] * 4 + 1e-6) > np.ceil(intervals[:, 0] * 4 - 1e-6)).any())
         windows = nl.Windows(clock(intervals=intervals), CALCIUM)
-        intervals = np.stack([np.ceil(intervals[:, 0] * 4 - 1e-6), np.floor(intervals[:, 1] * 4 + 1e-6)], axis=1) / 4     # whole frames
+        # whole frames
+        intervals = (
+            np.stack(
+                [np.ceil(intervals[:, 0] * 4 - 1e-6), np.floor(intervals[:, 1] * 4 + 1e-6)], axis=1
+            )
+            / 4
+        )
     starts = windows.tile()
     for low, high in intervals:
         own = starts[(starts >= low - 1e-9) & (starts < high)]
@@ -278,9 +401,9 @@ def test_windows_cover_valid_time_to_its_end(gaps_and_lengths, modality):
             continue
         starts = np.setdiff1d(starts, own)
         regular = low + 2.0 * np.arange(int((high - low) / 2.0 + 1e-6))
-        np.testing.assert_allclose(own[:len(regular)], regular, atol=1e-6)
+        np.testing.assert_allclose(own[: len(regular)], regular, atol=1e-6)
         assert own[-1] + 2.0 == pytest.approx(high, abs=2e-6) and len(own) <= len(regular) + 1
-    assert not len(starts)                                                                       # none anywhere else
+    assert not len(starts)  # none anywhere else
 
 
 @pytest.mark.parametrize("grid_s", [0.5, 1.5, 2.0, 3.0])
@@ -288,12 +411,16 @@ def test_on_a_grid_windows_for_embedding_do_not_repeat(grid_s):
     starts = nl.Windows(spikes(start_s=0.3), SPIKES, grid_s).tile()
     np.testing.assert_allclose(starts / grid_s, (starts / grid_s).round(), atol=1e-6)
     last = np.floor((60.3 - 2.0) / grid_s) * grid_s
-    assert starts[0] == pytest.approx(np.ceil(0.3 / grid_s) * grid_s) and starts[-1] == pytest.approx(last)
-    assert np.diff(starts).min() > 1e-6 and np.diff(starts)[:-1].min() >= 2.0 - 1e-6              # only the last may overlap
-    assert np.diff(starts).max() <= np.ceil(2.0 / grid_s) * grid_s + 1e-6                         # nothing is skipped
+    assert starts[0] == pytest.approx(np.ceil(0.3 / grid_s) * grid_s) and starts[
+        -1
+    ] == pytest.approx(last)
+    # only the last may overlap
+    assert np.diff(starts).min() > 1e-6 and np.diff(starts)[:-1].min() >= 2.0 - 1e-6
+    assert np.diff(starts).max() <= np.ceil(2.0 / grid_s) * grid_s + 1e-6  # nothing is skipped
 
 
 # ---- batches
+
 
 def batches(recordings, preset=TINY, workers=0, epoch=0, seed=0):
     data = nl.PairedViews(recordings, preset.model, preset.views, 8, seed)
@@ -302,7 +429,9 @@ def batches(recordings, preset=TINY, workers=0, epoch=0, seed=0):
 
 
 def equal(one, other) -> bool:
-    return len(one) == len(other) and all(torch.equal(a, b) for x, y in zip(one, other) for a, b in zip(x, y))
+    return len(one) == len(other) and all(
+        torch.equal(a, b) for x, y in zip(one, other) for a, b in zip(x, y)
+    )
 
 
 def test_the_number_of_workers_changes_nothing(recordings):
@@ -314,19 +443,23 @@ def test_draws_depend_on_seed_and_epoch_only(recordings, calcium_recordings):
     for recs, preset in ((recordings, TINY), (calcium_recordings, TINY_CALCIUM)):
         first = batches(recs, preset)
         data = nl.PairedViews(recs, preset.model, preset.views, 8)
-        assert equal(first, [data[i] for i in reversed(range(len(data)))][::-1])                 # in whatever order
+        # in whatever order
+        assert equal(first, [data[i] for i in reversed(range(len(data)))][::-1])
         for other in (batches(recs, preset, epoch=1), batches(recs, preset, seed=1)):
             assert not equal(first[:1], other[:1])
-        np.random.seed(1), torch.manual_seed(1)                                                  # nothing global matters
+        np.random.seed(1), torch.manual_seed(1)  # nothing global matters
         assert equal(first, batches(recs, preset))
 
 
 def test_a_recordings_pairs_do_not_depend_on_the_others():
     recording, other = clock(n_units=5), clock(n_units=2, name="other", n_frames=250)
     alone, together = pairs(recording, epochs=3), pairs(recording, epochs=3, others=[other])
-    assert sorted(map(tuple, alone)) == sorted(map(tuple, together)) and alone.tolist() != together.tolist()
+    assert (
+        sorted(map(tuple, alone)) == sorted(map(tuple, together))
+        and alone.tolist() != together.tolist()
+    )
     renamed = pairs(clock(n_units=5, name="renamed"), epochs=3)
-    assert set(map(tuple, renamed)) != set(map(tuple, alone))                                    # each has draws of its own
+    assert set(map(tuple, renamed)) != set(map(tuple, alone))  # each has draws of its own
 
 
 def test_batches_are_whole(recordings):
@@ -338,9 +471,10 @@ def test_batches_are_whole(recordings):
         assert set(sizes) == {8}
     with pytest.raises(IndexError):
         data[len(data)]
-    assert len(set(zip(*(column.tolist() for column in data.plan)))) == data.n_pairs              # all of them, once
+    # all of them, once
+    assert len(set(zip(*(column.tolist() for column in data.plan)))) == data.n_pairs
     few = nl.PairedViews(recordings, SPIKES, ALL_UNITS, batch_size=1000)
-    assert len(few) == 1 and len(few[0].sizes_1) == few.n_pairs                                  # unless there is only one
+    assert len(few) == 1 and len(few[0].sizes_1) == few.n_pairs  # unless there is only one
 
 
 def test_an_epoch_is_shuffled(recordings):
@@ -355,32 +489,59 @@ def test_an_epoch_is_shuffled(recordings):
 
 # ---- what is refused
 
+
 def test_no_interval_holds_two_windows(recordings):
-    with pytest.raises(ValueError, match=r"no valid interval is as long as two windows \(4 s; the longest has 3.9 s\); use a shorter window .* or longer recordings"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"no valid interval is as long as two windows \(4 s; the longest has 3.9 s\); use a"
+            r" shorter window .* or longer recordings"
+        ),
+    ):
         nl.PairedViews([spikes(intervals=[[0, 3.9], [10, 13.5]])], SPIKES, ALL_UNITS, 1)
-    with pytest.warns(UserWarning, match=r"1 recordings have no valid interval of two windows \(4 s\) and are not used \(first: rec\)"):
+    with pytest.warns(
+        UserWarning,
+        match=(
+            r"1 recordings have no valid interval of two windows \(4 s\) and are not used \(first:"
+            r" rec\)"
+        ),
+    ):
         data = nl.PairedViews([spikes(intervals=[[0, 3.9]]), *recordings], SPIKES, ALL_UNITS, 1)
     assert 0 not in data.plan[0]
 
 
 def test_grids_that_can_not_be_kept():
-    with pytest.raises(ValueError, match="grid_s"):                                              # no multiple of 10 s lies inside
+    with pytest.raises(ValueError, match="grid_s"):  # no multiple of 10 s lies inside
         nl.PairedViews([spikes(intervals=[[1.0, 9.0]])], SPIKES, nl.ViewConfig(grid_s=10.0), 1)
-    with pytest.raises(ValueError, match="grid_s"):                                              # traces have a grid already: their frames
+    with pytest.raises(ValueError, match="grid_s"):  # traces have a grid already: their frames
         nl.Windows(clock(), CALCIUM, grid_s=0.3)
 
 
 def test_another_modality_and_double_ids(recordings):
-    with pytest.raises(ValueError, match="clock holds calcium, the encoder reads spikes; use an encoder for calcium"):
+    with pytest.raises(
+        ValueError,
+        match="clock holds calcium, the encoder reads spikes; use an encoder for calcium",
+    ):
         nl.PairedViews([clock()], SPIKES, ALL_UNITS, 1)
-    with pytest.raises(ValueError, match=r"recording ids occur twice: \['rec'\]; give every recording its own"):
+    with pytest.raises(
+        ValueError, match=r"recording ids occur twice: \['rec'\]; give every recording its own"
+    ):
         nl.PairedViews([spikes(), spikes(seed=1)], SPIKES, ALL_UNITS, 1)
     with pytest.raises(ValueError):
         nl.PairedViews([], SPIKES, ALL_UNITS, 1)
 
 
-@pytest.mark.parametrize("field, value", [("kept_share", (0.0, 1.0)), ("kept_share", (0.6, 0.5)), ("kept_share", (0.5, 1.1)), ("max_distance_s", -1.0),
-                                          ("min_units", 0), ("grid_s", 0.0)])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("kept_share", (0.0, 1.0)),
+        ("kept_share", (0.6, 0.5)),
+        ("kept_share", (0.5, 1.1)),
+        ("max_distance_s", -1.0),
+        ("min_units", 0),
+        ("grid_s", 0.0),
+    ],
+)
 def test_impossible_configs(field, value):
     with pytest.raises(ValueError, match=field):
         nl.ViewConfig(**{field: value})

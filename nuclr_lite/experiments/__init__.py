@@ -1,8 +1,10 @@
-"""Comparisons that can be left, gone on with and read: `Experiment` says what is compared, `run` computes it.
+"""Comparisons that can be left, gone on with and read: `Experiment` says what is compared, `run`
+computes it.
 
-Lives here: experiments, their methods (baselines among them), their data, what follows from their results.
-May import everything but `plots/`; nothing but `plots/` and the command line imports it.
+Lives here: experiments, their methods (baselines among them), their data, what follows from their
+results. May import everything but `plots/`; nothing but `plots/` and the command line imports it.
 """
+
 from .experiment import Experiment
 from .methods import Method
 from .running import cell_folder, predictions, recordings, run, trained

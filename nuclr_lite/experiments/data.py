@@ -1,4 +1,7 @@
-"""What an experiment runs on: recordings on disk, who is learned from and who is held out; and the record of how results were made."""
+"""What an experiment runs on: recordings on disk, who is learned from and who is held out; and the
+record of how results were made.
+"""
+
 from __future__ import annotations
 
 import hashlib
@@ -19,15 +22,26 @@ from ..files.storage import atomic_directory, file_name
 
 
 def prepare(experiment, out_dir: Path) -> dict:
-    """Recordings on disk, which processes open as memory maps, with their fingerprint; who is trained on and who is held out."""
+    """Recordings on disk, which processes open as memory maps, with their fingerprint; who is
+    trained on and who is held out.
+    """
     if experiment.source == "simulated":
         from ..sources.simulated import simulate_recordings
 
-        dataset = f"simulated {experiment.modality}, {experiment.n_animals} animals, seed {experiment.data_seed}"
-        folder = out_dir / "recordings" / f"simulated-{experiment.modality}-{experiment.n_animals}-{experiment.data_seed}"
+        dataset = (
+            f"simulated {experiment.modality}, {experiment.n_animals} animals, seed"
+            f" {experiment.data_seed}"
+        )
+        folder = (
+            out_dir
+            / "recordings"
+            / f"simulated-{experiment.modality}-{experiment.n_animals}-{experiment.data_seed}"
+        )
         if not folder.exists():
             with atomic_directory(folder) as partial:
-                for recording in simulate_recordings(experiment.n_animals, experiment.modality, experiment.data_seed):
+                for recording in simulate_recordings(
+                    experiment.n_animals, experiment.modality, experiment.data_seed
+                ):
                     recording.save(partial / file_name(recording.recording_id))
     else:
         folder = Path(experiment.source)
@@ -36,31 +50,75 @@ def prepare(experiment, out_dir: Path) -> dict:
             folder = _converted(folder, out_dir)
     paths = saved_in(folder)
     if not paths:
-        raise ValueError(f"{experiment.name}: there is no saved recording and no NWB file in {folder}; save some with Recording.save(folder / name).")
+        raise ValueError(
+            f"{experiment.name}: there is no saved recording and no NWB file in {folder}; save some"
+            " with Recording.save(folder / name)."
+        )
     headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
     animals = list(dict.fromkeys(header["animal_id"] for header in headers))
     if experiment.held_out == ("labelled",):
-        tables = [(header["animal_id"], Recording.load(path, verify=False).units) for path, header in zip(paths, headers)]
-        held_out = list(dict.fromkeys(animal for animal, units in tables if experiment.label in units and units[experiment.label].notna().any()))
+        tables = [
+            (header["animal_id"], Recording.load(path, verify=False).units)
+            for path, header in zip(paths, headers)
+        ]
+        held_out = list(
+            dict.fromkeys(
+                animal
+                for animal, units in tables
+                if experiment.label in units and units[experiment.label].notna().any()
+            )
+        )
     else:
-        held_out = list(experiment.held_out) or animals[max(len(animals) - experiment.n_held_out, 0) :]
+        held_out = (
+            list(experiment.held_out) or animals[max(len(animals) - experiment.n_held_out, 0) :]
+        )
     if set(held_out) - set(animals):
-        raise ValueError(f"{experiment.name}: held_out names {sorted(set(held_out) - set(animals))}, but the animals are {', '.join(animals)}.")
+        raise ValueError(
+            f"{experiment.name}: held_out names {sorted(set(held_out) - set(animals))}, but the"
+            f" animals are {', '.join(animals)}."
+        )
     learn = [animal for animal in animals if animal not in held_out]
-    most = max((*experiment.pretraining_animals, *experiment.label_animals, 2 if experiment.protocol == "transductive zero-shot" else 1))
+    most = max(
+        (
+            *experiment.pretraining_animals,
+            *experiment.label_animals,
+            2 if experiment.protocol == "transductive zero-shot" else 1,
+        )
+    )
     if len(learn) < most or (experiment.protocol == "inductive zero-shot" and not held_out):
-        raise ValueError(f"{experiment.name}: {len(learn)} animals to learn from and {len(held_out)} held out, of {len(animals)}; too few for "
-                         f"{experiment.protocol} with {most}. Change n_held_out, or give more animals.")
-    contents = {header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()} for header in headers}
-    return {"dataset": dataset, "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)], "learn": learn, "held_out": held_out,
-            "fingerprint": hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]}
+        raise ValueError(
+            f"{experiment.name}: {len(learn)} animals to learn from and {len(held_out)} held out,"
+            f" of {len(animals)}; too few for {experiment.protocol} with {most}. Change n_held_out,"
+            " or give more animals."
+        )
+    contents = {
+        header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()}
+        for header in headers
+    }
+    return {
+        "dataset": dataset,
+        "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)],
+        "learn": learn,
+        "held_out": held_out,
+        "fingerprint": (
+            hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
+        ),
+    }
 
 
 def _converted(folder: Path, out_dir: Path) -> Path:
     """The recordings of a folder of NWB files, saved; read again when a file has changed."""
-    # Not by what is in them: reading gigabytes each time an experiment is looked at would take longer than the looking.
-    files = {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.nwb"))}
-    target = out_dir / "recordings" / f"{folder.name}-{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]}"
+    # Not by what is in them: reading gigabytes each time an experiment is looked at would take
+    # longer than the looking.
+    files = {
+        path.name: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(folder.glob("*.nwb"))
+    }
+    target = (
+        out_dir
+        / "recordings"
+        / f"{folder.name}-{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]}"
+    )
     if not target.exists():
         from ..sources.nwb import read_nwb
 
@@ -71,11 +129,17 @@ def _converted(folder: Path, out_dir: Path) -> Path:
 
 
 def recordings_of(data: dict, animals=None) -> list[Recording]:
-    return [Recording.load(path, verify=False) for path, animal in data["paths"] if animals is None or animal in animals]
+    return [
+        Recording.load(path, verify=False)
+        for path, animal in data["paths"]
+        if animals is None or animal in animals
+    ]
 
 
 def part_of(data: dict, n: float, seed: int) -> list[str]:
-    """n of the animals to learn from, the same for a seed whatever the method, and the fewer among the more; NaN: all."""
+    """n of the animals to learn from, the same for a seed whatever the method, and the fewer among
+    the more; NaN: all.
+    """
     order = np.random.default_rng([seed, 7]).permutation(len(data["learn"]))
     return [data["learn"][i] for i in (order if np.isnan(n) else order[: int(n)])]
 
@@ -84,11 +148,34 @@ def provenance(experiment, data: dict) -> dict:
     import sklearn
 
     from .. import __version__
+
     try:
-        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent,
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
-    return {"experiment": asdict(experiment), "dataset": data["dataset"], "data_fingerprint": data["fingerprint"], "learn": data["learn"], "held_out": data["held_out"],
-            "versions": {"nuclr_lite": __version__, "torch": torch.__version__, "numpy": np.__version__, "pandas": pd.__version__,
-                         "scikit-learn": sklearn.__version__, "python": platform.python_version()},
-            "git": commit, "machine": f"{os.cpu_count()} x {platform.machine()}, {'CUDA: ' + torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}"}
+    return {
+        "experiment": asdict(experiment),
+        "dataset": data["dataset"],
+        "data_fingerprint": data["fingerprint"],
+        "learn": data["learn"],
+        "held_out": data["held_out"],
+        "versions": {
+            "nuclr_lite": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "pandas": pd.__version__,
+            "scikit-learn": sklearn.__version__,
+            "python": platform.python_version(),
+        },
+        "git": commit,
+        "machine": (
+            f"{os.cpu_count()} x {platform.machine()},"
+            f" {'CUDA: ' + torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}"
+        ),
+    }

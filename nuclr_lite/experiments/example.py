@@ -1,9 +1,12 @@
-"""The small encoder that comes with the repository, so that what follows pretraining can be tried without it.
+"""The small encoder that comes with the repository, so that what follows pretraining can be tried
+without it.
 
-It is the preset `quick`, trained on the fourteen simulated animals that `nl.simulate_recordings(14, seed=0)` returns. To make it again, in some minutes:
+It is the preset `quick`, trained on the fourteen simulated animals that `nl.simulate_recordings(14,
+seed=0)` returns. To make it again, in some minutes:
 
     python -m nuclr_lite.experiments.example
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,13 +22,16 @@ from ..sources.simulated import simulate_recordings
 from ..files.storage import sha256
 
 NAME = "example_encoder"
-PLACES = tuple(folder / "data" / NAME for folder in Path(__file__).parents[1:3])     # installed; in a checkout
+# installed; in a checkout
+PLACES = tuple(folder / "data" / NAME for folder in Path(__file__).parents[1:3])
 
 
 def example_encoder(device: str = "cpu") -> Pretrained:
-    """The encoder, its recipe, the history of its training and the animals that it was trained on (`.trained_on`).
+    """The encoder, its recipe, the history of its training and the animals that it was trained on
+    (`.trained_on`).
 
-    It reads spikes at 20 ms, ten seconds at a time. It has seen nothing but simulated animals: on real recordings it shows how things are done, not how well they can be.
+    It reads spikes at 20 ms, ten seconds at a time. It has seen nothing but simulated animals: on
+    real recordings it shows how things are done, not how well they can be.
 
     Raises
     ------
@@ -33,23 +39,40 @@ def example_encoder(device: str = "cpu") -> Pretrained:
     """
     place = next((place for place in PLACES if place.is_dir()), None)
     if place is None:
-        raise FileNotFoundError(f"{PLACES[1]} is missing: copy it from the repository, or make it with `python -m nuclr_lite.experiments.example`.")
+        raise FileNotFoundError(
+            f"{PLACES[1]} is missing: copy it from the repository, or make it with `python -m"
+            " nuclr_lite.experiments.example`."
+        )
     return Pretrained.load(place, device)
 
 
 def scores_of(pretrained: Pretrained, recordings: list[Recording]) -> pd.DataFrame:
-    """Cell type, inductive zero-shot: learned from the animals of the training, read in the others."""
+    """Cell type, inductive zero-shot: learned from the animals of the training, read in the
+    others.
+    """
     units = units_table(recordings)
     held_out = sorted(set(units["animal_id"]) - set(pretrained.trained_on["animal_id"]))
-    scores = decode(embed(pretrained.encoder, recordings), units["cell_type"], units["animal_id"], test_groups=held_out).scores
-    return scores.assign(label="cell_type", protocol=f"inductive zero-shot, {len(held_out)} simulated animals")
+    scores = decode(
+        embed(pretrained.encoder, recordings),
+        units["cell_type"],
+        units["animal_id"],
+        test_groups=held_out,
+    ).scores
+    return scores.assign(
+        label="cell_type", protocol=f"inductive zero-shot, {len(held_out)} simulated animals"
+    )
 
 
 def main():
     recordings = simulate_recordings(20, seed=0)
     pretrained = pretrain(recordings[:14], "quick", device="cpu")
-    file = pretrained.save(PLACES[1], overwrite=True, scores=scores_of(pretrained, recordings)) / "encoder.safetensors"
-    print(f"{pretrained.seconds:.0f} s; {file}: {file.stat().st_size} bytes, SHA-256 {sha256(file)}")
+    file = (
+        pretrained.save(PLACES[1], overwrite=True, scores=scores_of(pretrained, recordings))
+        / "encoder.safetensors"
+    )
+    print(
+        f"{pretrained.seconds:.0f} s; {file}: {file.stat().st_size} bytes, SHA-256 {sha256(file)}"
+    )
 
 
 if __name__ == "__main__":

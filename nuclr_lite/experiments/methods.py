@@ -1,4 +1,8 @@
-"""Methods: what an experiment compares. A method is a set of features, and what a label is read from them with."""
+"""Methods: what an experiment compares.
+
+A method is a set of features, and what a label is read from them with.
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -18,8 +22,12 @@ from ..recording import Recording
 
 UNTRAINED, CHANCE, NETWORK = "untrained encoder", "chance", "interval network"
 COUPLING, WAVEFORM = "hand: coupling to the population", "hand: waveform"
-# Sets of `baselines.hand_features`, which look at a unit alone: spikes have the first three, calcium traces the others; both have all.
-ALONE = {f"hand: {name}": name for name in ("rate", "intervals", "autocorrelation", "level", "distribution", "all")}
+# Sets of `baselines.hand_features`, which look at a unit alone: spikes have the first three,
+# calcium traces the others; both have all.
+ALONE = {
+    f"hand: {name}": name
+    for name in ("rate", "intervals", "autocorrelation", "level", "distribution", "all")
+}
 WITHOUT_ENCODER = (UNTRAINED, *ALONE, COUPLING, WAVEFORM, NETWORK, CHANCE)
 TUNED, BOOSTING, MEANS, SHUFFLED = "tuned", "boosting", "recording means", "shuffled labels"
 READOUTS = ("", TUNED, BOOSTING, MEANS, SHUFFLED)
@@ -29,10 +37,13 @@ READOUTS = ("", TUNED, BOOSTING, MEANS, SHUFFLED)
 class Method:
     """Prints as its name: 'hand: all, tuned'.
 
-    features : the name of an encoder of the experiment; or one of `WITHOUT_ENCODER`: 'untrained encoder'; 'hand: <set>' of `baselines.hand_features`;
-        'hand: coupling to the population'; 'hand: waveform'; 'interval network' (supervised); 'chance'.
-    readout : '', logistic regression; 'tuned' or 'boosting', a classifier tuned inside the training animals (`decoding.tuned`); 'recording means', each unit gets the mean of its
-        recording: what telling recordings apart can reach; 'shuffled labels', which must be at chance, or something leaks.
+    features : the name of an encoder of the experiment; or one of `WITHOUT_ENCODER`: 'untrained
+        encoder'; 'hand: <set>' of `baselines.hand_features`; 'hand: coupling to the population';
+        'hand: waveform'; 'interval network' (supervised); 'chance'.
+    readout : '', logistic regression; 'tuned' or 'boosting', a classifier tuned inside the training
+        animals (`decoding.tuned`); 'recording means', each unit gets the mean of its recording:
+        what telling recordings apart can reach; 'shuffled labels', which must be at chance, or
+        something leaks.
     """
 
     features: str
@@ -40,39 +51,73 @@ class Method:
 
     def __post_init__(self):
         if self.readout not in READOUTS:
-            raise ValueError(f"method {self.features!r}: the readout {self.readout!r} is not known; use one of {READOUTS}.")
+            raise ValueError(
+                f"method {self.features!r}: the readout {self.readout!r} is not known; use one of"
+                f" {READOUTS}."
+            )
 
     def __str__(self) -> str:
         return f"{self.features}, {self.readout}" if self.readout else self.features
 
     def draws_nothing(self, encoders) -> bool:
         """Whether it gives the same for every seed: features and classifier without randomness."""
-        return self.features not in (UNTRAINED, CHANCE, NETWORK, *encoders) and self.readout != SHUFFLED
+        return (
+            self.features not in (UNTRAINED, CHANCE, NETWORK, *encoders)
+            and self.readout != SHUFFLED
+        )
 
     @property
     def computed(self) -> str:
-        """The features that have to be computed: the sets that look at a unit alone are columns of one table."""
+        """The features that have to be computed: the sets that look at a unit alone are columns of
+        one table.
+        """
         return "hand: all" if self.features in ALONE else self.features
 
 
 # One of each kind.
-FEW = (Method(UNTRAINED), Method("hand: all"), Method(COUPLING), Method("NuCLR", SHUFFLED), Method(CHANCE))
+FEW = (
+    Method(UNTRAINED),
+    Method("hand: all"),
+    Method(COUPLING),
+    Method("NuCLR", SHUFFLED),
+    Method(CHANCE),
+)
 
 
-def usual_baselines(modality: str, waveforms: bool = False, label_of_recordings: bool = False) -> tuple[Method, ...]:
+def usual_baselines(
+    modality: str, waveforms: bool = False, label_of_recordings: bool = False
+) -> tuple[Method, ...]:
     """Everything that a result on this modality has to beat, then the controls.
 
-    waveforms : the units have waveform columns. label_of_recordings : all units of a recording have one label, so that telling recordings apart may do.
+    waveforms : the units have waveform columns. label_of_recordings : all units of a recording have
+        one label, so that telling recordings apart may do.
     """
-    alone = ("rate", "intervals", "autocorrelation") if modality == "spikes" else ("level", "distribution", "autocorrelation")
-    methods = [Method(UNTRAINED), *(Method(f"hand: {name}") for name in (*alone, "all")), Method("hand: all", TUNED), Method("hand: all", BOOSTING)]
-    methods += [Method(NETWORK)] * (modality == "spikes") + [Method(WAVEFORM)] * waveforms + [Method(COUPLING)]
+    alone = (
+        ("rate", "intervals", "autocorrelation")
+        if modality == "spikes"
+        else ("level", "distribution", "autocorrelation")
+    )
+    methods = [
+        Method(UNTRAINED),
+        *(Method(f"hand: {name}") for name in (*alone, "all")),
+        Method("hand: all", TUNED),
+        Method("hand: all", BOOSTING),
+    ]
+    methods += (
+        [Method(NETWORK)] * (modality == "spikes")
+        + [Method(WAVEFORM)] * waveforms
+        + [Method(COUPLING)]
+    )
     methods += [Method("NuCLR", MEANS), Method("hand: all", MEANS)] * label_of_recordings
     return (*methods, Method("NuCLR", SHUFFLED), Method(CHANCE))
 
 
-def features_without_training(name: str, recordings: list[Recording], recipe: Preset, seed: int) -> pd.DataFrame:
-    """The features `name` of `Method.computed`, (recording_id, unit_id) -> columns; `recipe` and `seed` make the untrained encoder."""
+def features_without_training(
+    name: str, recordings: list[Recording], recipe: Preset, seed: int
+) -> pd.DataFrame:
+    """The features `name` of `Method.computed`, (recording_id, unit_id) -> columns; `recipe` and
+    `seed` make the untrained encoder.
+    """
     if name == UNTRAINED:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -89,12 +134,26 @@ def features_without_training(name: str, recordings: list[Recording], recipe: Pr
     return baselines.hand_features(recordings)["all"]
 
 
-def as_decoded(method: Method, features: pd.DataFrame, labels: pd.Series, animals: pd.Series, seed: int, rng: np.random.Generator):
-    """What `decode` gets for a method: features, labels (NaN: not used), classifier (None: the usual one)."""
+def as_decoded(
+    method: Method,
+    features: pd.DataFrame,
+    labels: pd.Series,
+    animals: pd.Series,
+    seed: int,
+    rng: np.random.Generator,
+):
+    """What `decode` gets for a method: features, labels (NaN: not used), classifier (None: the
+    usual one).
+    """
     if method.features != method.computed:
-        features = features[[column for column in features if column.startswith(f"{ALONE[method.features]}_")]]
+        features = features[
+            [column for column in features if column.startswith(f"{ALONE[method.features]}_")]
+        ]
         if not len(features.columns):
-            raise ValueError(f"recordings of this modality have no features {method.features!r}; leave that method out.")
+            raise ValueError(
+                f"recordings of this modality have no features {method.features!r}; leave that"
+                " method out."
+            )
     if method.readout == MEANS:
         features = baselines.recording_means(features)
     if method.readout == SHUFFLED:

@@ -1,8 +1,11 @@
-"""Running an `Experiment`: a folder is filled that can be left at any moment, gone on with, and read.
+"""Running an `Experiment`: a folder is filled that can be left at any moment, gone on with, and
+read.
 
-Its *cells* are the single results: one method, one seed, one number of animals or labels. `run` computes the cells that its folder lacks, in
-parallel through joblib, and writes one table of all. Encoders are kept beside and shared: cells that need the same one, of any experiment, train it once.
+Its *cells* are the single results: one method, one seed, one number of animals or labels. `run`
+computes the cells that its folder lacks, in parallel through joblib, and writes one table of all.
+Encoders are kept beside and shared: cells that need the same one, of any experiment, train it once.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -34,13 +37,17 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
 
     Parameters
     ----------
-    out_dir : gets `<name>/` with experiment.json, provenance.json, cells/, scores.csv, folds.csv; and, shared by experiments, recordings/, encoders/, features/.
-    n_jobs : processes, as joblib counts them; a backend that the caller chose (`joblib.parallel_config`) is used. Cores are divided among them.
+    out_dir : gets `<name>/` with experiment.json, provenance.json, cells/, scores.csv, folds.csv;
+        and, shared by experiments, recordings/, encoders/, features/.
+    n_jobs : processes, as joblib counts them; a backend that the caller chose
+        (`joblib.parallel_config`) is used. Cores are divided among them.
 
     Returns
     -------
-    DataFrame, a row a cell: experiment, dataset, label, protocol, the columns of `cells`, and macro_f1, balanced_accuracy, each with _low and _high (95 %,
-    animals resampled), n (units scored). Scores are computed once, over the pooled predictions of all folds; those lie in cells/<cell>/predictions.csv.
+    DataFrame, a row a cell: experiment, dataset, label, protocol, the columns of `cells`, and
+    macro_f1, balanced_accuracy, each with _low and _high (95 %, animals resampled), n (units
+    scored). Scores are computed once, over the pooled predictions of all folds; those lie in
+    cells/<cell>/predictions.csv.
 
     Raises
     ------
@@ -54,30 +61,64 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
     _same_or_first(folder / "experiment.json", experiment)
     data = prepare(experiment, out_dir)
     cells = experiment.cells()
-    todo = [row for row in cells.to_dict("records") if not cell_folder(experiment, out_dir, row).exists()]
+    todo = [
+        row
+        for row in cells.to_dict("records")
+        if not cell_folder(experiment, out_dir, row).exists()
+    ]
     threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
-    # Encoders and features that need none, each once; then the encoders' features; then everything that is read off them. Encoders come first, as they take longest.
+    # Encoders and features that need none, each once; then the encoders' features; then everything
+    # that is read off them. Encoders come first, as they take longest.
     vectors = {_feature_id(experiment, row, data): row for row in todo}
-    vectors = {name: row for name, row in vectors.items() if not (out_dir / "features" / name).exists()}
+    vectors = {
+        name: row for name, row in vectors.items() if not (out_dir / "features" / name).exists()
+    }
     from_encoder = [row for row in vectors.values() if experiment.encoder_of(row["method"])]
     without = [row for row in vectors.values() if not experiment.encoder_of(row["method"])]
     encoders = {_encoder_id(experiment, row, data): row for row in from_encoder}
-    encoders = {name: row for name, row in encoders.items() if not (out_dir / "encoders" / name).exists()}
-    for works, what in (([(train_encoder, row) for row in encoders.values()] + [(_describe, row) for row in without], "encoders and features without"),
-                        ([(_describe, row) for row in from_encoder], "features of encoders"), ([(decode_cell, row) for row in todo], "cells")):
+    encoders = {
+        name: row for name, row in encoders.items() if not (out_dir / "encoders" / name).exists()
+    }
+    for works, what in (
+        (
+            [(train_encoder, row) for row in encoders.values()]
+            + [(_describe, row) for row in without],
+            "encoders and features without",
+        ),
+        ([(_describe, row) for row in from_encoder], "features of encoders"),
+        ([(decode_cell, row) for row in todo], "cells"),
+    ):
         if what == "cells" and works:
             data["common"] = _common_units(experiment, cells, data, out_dir)
         tasks = (delayed(work)(experiment, row, data, out_dir, threads) for work, row in works)
-        with warnings.catch_warnings():                        # joblib replaces a worker that has grown or waited long, and says so each time
-            warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
-            for _ in progress(Parallel(n_jobs=n_jobs, return_as="generator")(tasks), total=len(works), desc=f"{experiment.name}: {what}", disable=not works):
+        # joblib replaces a worker that has grown or waited long, and says so each time
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore",
+                message="A worker stopped while some jobs were given",
+                category=UserWarning,
+            )
+            for _ in progress(
+                Parallel(n_jobs=n_jobs, return_as="generator")(tasks),
+                total=len(works),
+                desc=f"{experiment.name}: {what}",
+                disable=not works,
+            ):
                 pass
     _write(folder / "provenance.json", json.dumps(provenance(experiment, data), indent=1))
     scores, folds = [], []
     for row in cells.to_dict("records"):
         check_seal(cell_folder(experiment, out_dir, row), AGAIN)
-        result = json.loads((cell_folder(experiment, out_dir, row) / "result.json").read_text(encoding="utf-8"))
-        common = {"experiment": experiment.name, "dataset": data["dataset"], "label": experiment.label, "protocol": experiment.protocol, **row}
+        result = json.loads(
+            (cell_folder(experiment, out_dir, row) / "result.json").read_text(encoding="utf-8")
+        )
+        common = {
+            "experiment": experiment.name,
+            "dataset": data["dataset"],
+            "label": experiment.label,
+            "protocol": experiment.protocol,
+            **row,
+        }
         scores.append(common | result["scores"])
         folds += [common | fold for fold in result["folds"]]
     for name, rows in (("scores", scores), ("folds", folds)):
@@ -89,7 +130,10 @@ def _same_or_first(path: Path, experiment: Experiment):
     if path.exists():
         # Through from_json: fields that were added since have their defaults.
         if Experiment.from_json(path.read_text(encoding="utf-8")).to_json() != experiment.to_json():
-            raise ValueError(f"{path.parent} holds another experiment of the name {experiment.name!r}; give this one a new name, or remove that folder.")
+            raise ValueError(
+                f"{path.parent} holds another experiment of the name {experiment.name!r}; give this"
+                " one a new name, or remove that folder."
+            )
     else:
         _write(path, experiment.to_json())
 
@@ -100,8 +144,15 @@ def _write(path: Path, text: str):
 
 
 def _cell_id(row: dict) -> str:
-    parts = [row["method"].replace(" ", "-").replace(":", "").replace(",", ""), f"seed{row['seed']}"]
-    parts += [f"{name}{row[name]:.6g}" for name in ("pretraining_animals", "label_animals", "label_share", "draw") if not np.isnan(row[name])]
+    parts = [
+        row["method"].replace(" ", "-").replace(":", "").replace(",", ""),
+        f"seed{row['seed']}",
+    ]
+    parts += [
+        f"{name}{row[name]:.6g}"
+        for name in ("pretraining_animals", "label_animals", "label_share", "draw")
+        if not np.isnan(row[name])
+    ]
     return "_".join(parts)
 
 
@@ -111,17 +162,32 @@ def cell_folder(experiment: Experiment, out_dir: str | Path, row) -> Path:
 
 
 def predictions(experiment: Experiment, out_dir: str | Path, row) -> pd.DataFrame:
-    """Every scored unit of one row: true, predicted, fold, a probability a class, animal_id; indexed by (recording_id, unit_id)."""
+    """Every scored unit of one row: true, predicted, fold, a probability a class, animal_id;
+    indexed by (recording_id, unit_id).
+    """
     folder = cell_folder(experiment, out_dir, row)
     check_seal(folder, AGAIN)
     return pd.read_csv(folder / "predictions.csv", index_col=["recording_id", "unit_id"])
 
 
-def trained(experiment: Experiment, out_dir: str | Path, method: str = "NuCLR", seed: int | None = None) -> Pretrained:
-    """An encoder of an experiment, trained on all animals to learn from; trained now, and kept, if it wasn't yet. seed : None: the first."""
+def trained(
+    experiment: Experiment, out_dir: str | Path, method: str = "NuCLR", seed: int | None = None
+) -> Pretrained:
+    """An encoder of an experiment, trained on all animals to learn from; trained now, and kept, if
+    it wasn't yet. seed : None: the first.
+    """
     if method not in experiment.encoders:
-        raise ValueError(f"{experiment.name} has no encoder {method!r}; it has {', '.join(experiment.encoders)}.")
-    data, row = prepare(experiment, Path(out_dir)), {"method": method, "seed": experiment.seeds[0] if seed is None else seed, "pretraining_animals": float("nan")}
+        raise ValueError(
+            f"{experiment.name} has no encoder {method!r}; it has {', '.join(experiment.encoders)}."
+        )
+    data, row = (
+        prepare(experiment, Path(out_dir)),
+        {
+            "method": method,
+            "seed": experiment.seeds[0] if seed is None else seed,
+            "pretraining_animals": float("nan"),
+        },
+    )
     folder = Path(out_dir) / "encoders" / _encoder_id(experiment, row, data)
     if not folder.exists():
         train_encoder(experiment, row, data, Path(out_dir), torch.get_num_threads())
@@ -136,7 +202,11 @@ def recordings(experiment: Experiment, out_dir: str | Path) -> tuple[list[Record
 
 def _encoder_id(experiment: Experiment, row: dict, data: dict) -> str:
     recipe = experiment.recipe(experiment.encoder_of(row["method"]), row["seed"])
-    return _digest(recipe.to_json(), data["fingerprint"], sorted(part_of(data, row["pretraining_animals"], row["seed"])))
+    return _digest(
+        recipe.to_json(),
+        data["fingerprint"],
+        sorted(part_of(data, row["pretraining_animals"], row["seed"])),
+    )
 
 
 def _digest(*what) -> str:
@@ -147,11 +217,13 @@ def train_encoder(experiment: Experiment, row: dict, data: dict, out_dir: Path, 
     """Train and keep one encoder, on the recordings of the animals to learn from and no others."""
     torch.set_num_threads(threads)
     recordings = recordings_of(data, part_of(data, row["pretraining_animals"], row["seed"]))
-    trained = pretrain(recordings, experiment.recipe(experiment.encoder_of(row["method"]), row["seed"]))
+    trained = pretrain(
+        recordings, experiment.recipe(experiment.encoder_of(row["method"]), row["seed"])
+    )
     try:
         trained.save(out_dir / "encoders" / _encoder_id(experiment, row, data))
     except FileExistsError:
-        pass                               # another process was quicker, with the same result
+        pass  # another process was quicker, with the same result
 
 
 def _feature_id(experiment: Experiment, row: dict, data: dict) -> str:
@@ -159,34 +231,57 @@ def _feature_id(experiment: Experiment, row: dict, data: dict) -> str:
     if experiment.encoder_of(row["method"]):
         return _encoder_id(experiment, row, data)
     features = experiment.methods[row["method"]].computed
-    return _digest(features, data["fingerprint"], experiment.recipe(next(iter(experiment.encoders)), row["seed"]).to_json() if features == UNTRAINED else None)
+    return _digest(
+        features,
+        data["fingerprint"],
+        (
+            experiment.recipe(next(iter(experiment.encoders)), row["seed"]).to_json()
+            if features == UNTRAINED
+            else None
+        ),
+    )
 
 
 def _describe(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
     """Keep one feature set."""
     torch.set_num_threads(threads)
-    recipe = experiment.recipe(experiment.encoder_of(row["method"]) or next(iter(experiment.encoders)), row["seed"])
-    recordings = [match_sampling(recording, recipe.model.sample_s) for recording in recordings_of(data)]
+    recipe = experiment.recipe(
+        experiment.encoder_of(row["method"]) or next(iter(experiment.encoders)), row["seed"]
+    )
+    recordings = [
+        match_sampling(recording, recipe.model.sample_s) for recording in recordings_of(data)
+    ]
     if experiment.encoder_of(row["method"]):
         encoder = Pretrained.load(out_dir / "encoders" / _encoder_id(experiment, row, data)).encoder
         features = embed(encoder, recordings, grid_s=recipe.views.grid_s)
     else:
-        features = features_without_training(experiment.methods[row["method"]].computed, recordings, recipe, row["seed"])
+        features = features_without_training(
+            experiment.methods[row["method"]].computed, recordings, recipe, row["seed"]
+        )
     target = out_dir / "features" / _feature_id(experiment, row, data)
     try:
         with atomic_directory(target) as folder:
             np.save(folder / "values.npy", features.to_numpy())
-            (folder / "index.json").write_text(json.dumps([list(features.columns), *(features.index.get_level_values(level).tolist() for level in (0, 1))]))
+            (folder / "index.json").write_text(
+                json.dumps(
+                    [
+                        list(features.columns),
+                        *(features.index.get_level_values(level).tolist() for level in (0, 1)),
+                    ]
+                )
+            )
             seal(folder)
     except FileExistsError:
-        pass                               # another process was quicker, with the same result
+        pass  # another process was quicker, with the same result
 
 
 def _kept_features(experiment: Experiment, row: dict, data: dict, out_dir: Path) -> pd.DataFrame:
     folder = out_dir / "features" / _feature_id(experiment, row, data)
     check_seal(folder, AGAIN)
     columns, index = _kept_index(folder)
-    return pd.DataFrame(np.load(folder / "values.npy", allow_pickle=False), columns=columns, index=index)
+    return pd.DataFrame(
+        np.load(folder / "values.npy", allow_pickle=False), columns=columns, index=index
+    )
 
 
 def _kept_index(folder: Path) -> tuple[list[str], pd.MultiIndex]:
@@ -194,41 +289,100 @@ def _kept_index(folder: Path) -> tuple[list[str], pd.MultiIndex]:
     return columns, pd.MultiIndex.from_arrays(index, names=["recording_id", "unit_id"])
 
 
-def _common_units(experiment: Experiment, cells: pd.DataFrame, data: dict, out_dir: Path) -> pd.MultiIndex:
-    """Units that every feature set of the experiment describes (a unit that never fires in a window has no embedding)."""
+def _common_units(
+    experiment: Experiment, cells: pd.DataFrame, data: dict, out_dir: Path
+) -> pd.MultiIndex:
+    """Units that every feature set of the experiment describes (a unit that never fires in a window
+    has no embedding).
+    """
     names = dict.fromkeys(_feature_id(experiment, row, data) for row in cells.to_dict("records"))
-    return reduce(lambda common, index: common.intersection(index, sort=False), (_kept_index(out_dir / "features" / name)[1] for name in names))
+    return reduce(
+        lambda common, index: common.intersection(index, sort=False),
+        (_kept_index(out_dir / "features" / name)[1] for name in names),
+    )
 
 
 def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
-    """Decode one cell and write its result and predictions. All methods of an experiment are scored on the same units: those that each of them describes."""
+    """Decode one cell and write its result and predictions.
+
+    All methods of an experiment are scored on the same units: those that each of them describes.
+    """
     torch.set_num_threads(threads)
     features = _kept_features(experiment, row, data, out_dir)
     features = features.loc[features.index.isin(data["common"])]
     units = units_table(recordings_of(data)).loc[features.index]
     if experiment.label not in units:
-        raise ValueError(f"{experiment.name}: no unit has a column {experiment.label!r}; there are {sorted(units.columns)}.")
-    labels, rng = units[experiment.label], np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])])
+        raise ValueError(
+            f"{experiment.name}: no unit has a column {experiment.label!r}; there are"
+            f" {sorted(units.columns)}."
+        )
+    labels, rng = (
+        units[experiment.label],
+        np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])]),
+    )
     labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
     learn = units["animal_id"].isin(part_of(data, row["label_animals"], row["seed"]))
     tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
     labels = labels.where(learn | units["animal_id"].isin(tested))
-    tested = tested if labels[learn].notna().any() else []                # nothing to learn from elsewhere: one of the held-out animals is left out in turn
+    # nothing to learn from elsewhere: one of the held-out animals is left out in turn
+    tested = tested if labels[learn].notna().any() else []
     if row["label_share"] < 1:
-        labels = labels.where(~learn | labels.index.isin(drawn_labels(labels[learn].dropna(), row["label_share"], rng)))
-    features, labels, classifier = as_decoded(experiment.methods[row["method"]], features, labels, units["animal_id"], row["seed"], rng)
+        labels = labels.where(
+            ~learn
+            | labels.index.isin(drawn_labels(labels[learn].dropna(), row["label_share"], rng))
+        )
+    features, labels, classifier = as_decoded(
+        experiment.methods[row["method"]], features, labels, units["animal_id"], row["seed"], rng
+    )
     protocol = "transductive" if experiment.protocol == "transductive" else "zero-shot"
-    result = decode(features, labels, units["animal_id"], protocol, test_groups=tested or None, seed=row["seed"], classifier=classifier)
+    result = decode(
+        features,
+        labels,
+        units["animal_id"],
+        protocol,
+        test_groups=tested or None,
+        seed=row["seed"],
+        classifier=classifier,
+    )
     scores = result.scores.set_index("metric")
-    flat = {f"{metric}{end}": scores.loc[metric, column] for metric in ("macro_f1", "balanced_accuracy") for end, column in (("", "estimate"), ("_low", "low"), ("_high", "high"))}
-    right = (result.predictions["true"] == result.predictions["predicted"]).groupby(result.predictions["fold"]).agg(["mean", "size"])
-    folds = [{"fold": int(fold), "accuracy": float(one["mean"]), "n": int(one["size"])} for fold, one in right.iterrows()]
+    flat = {
+        f"{metric}{end}": scores.loc[metric, column]
+        for metric in ("macro_f1", "balanced_accuracy")
+        for end, column in (("", "estimate"), ("_low", "low"), ("_high", "high"))
+    }
+    right = (
+        (result.predictions["true"] == result.predictions["predicted"])
+        .groupby(result.predictions["fold"])
+        .agg(["mean", "size"])
+    )
+    folds = [
+        {"fold": int(fold), "accuracy": float(one["mean"]), "n": int(one["size"])}
+        for fold, one in right.iterrows()
+    ]
     with atomic_directory(cell_folder(experiment, out_dir, row)) as folder:
-        result.predictions.join(result.groups.rename("animal_id")).to_csv(folder / "predictions.csv")
-        (folder / "result.json").write_text(json.dumps({"scores": {**{name: float(value) for name, value in flat.items()}, "n": len(result.predictions)}, "folds": folds}))
+        result.predictions.join(result.groups.rename("animal_id")).to_csv(
+            folder / "predictions.csv"
+        )
+        (folder / "result.json").write_text(
+            json.dumps(
+                {
+                    "scores": {
+                        **{name: float(value) for name, value in flat.items()},
+                        "n": len(result.predictions),
+                    },
+                    "folds": folds,
+                }
+            )
+        )
         seal(folder)
 
 
 def drawn_labels(labels: pd.Series, share: float, rng: np.random.Generator) -> pd.Index:
     """A share of the labelled units, within each class, at least one of each."""
-    return pd.Index([unit for _, part in labels.groupby(labels) for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]])
+    return pd.Index(
+        [
+            unit
+            for _, part in labels.groupby(labels)
+            for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]
+        ]
+    )

@@ -1,4 +1,5 @@
 """Files that are whole or absent: write beside the target, then rename."""
+
 from __future__ import annotations
 
 import hashlib
@@ -17,9 +18,9 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
     """Yield a temporary folder that becomes `path` when the block ends, and vanishes when it fails.
 
     A kill at any moment leaves either what was there before or the complete new folder, and perhaps
-    a `.partial` folder beside it, which nobody reads. Only between the two renames of a replacement is
-    neither there; the old one then lies beside as `.<name>.<...>.replaced`. Of several processes that write the
-    same `path` at once, the last one wins with `overwrite`, else the first.
+    a `.partial` folder beside it, which nobody reads. Only between the two renames of a replacement
+    is neither there; the old one then lies beside as `.<name>.<...>.replaced`. Of several processes
+    that write the same `path` at once, the last one wins with `overwrite`, else the first.
 
     Raises
     ------
@@ -45,12 +46,14 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
 
 
 def _moved(partial: Path, path: Path, overwrite: bool) -> bool:
-    """Put a complete folder into its place; False where another process came in between and it must be tried again."""
+    """Put a complete folder into its place; False where another process came in between and it must
+    be tried again.
+    """
     if not path.exists():
         try:
             partial.rename(path)
         except OSError:
-            if path.exists():                                  # another process was quicker
+            if path.exists():  # another process was quicker
                 return False
             raise
         return True
@@ -64,24 +67,29 @@ def _moved(partial: Path, path: Path, overwrite: bool) -> bool:
     try:
         partial.rename(path)
     except BaseException:
-        if path.exists():                                      # what another process put there is newer than what was
+        if path.exists():  # what another process put there is newer than what was
             shutil.rmtree(replaced)
             return False
         replaced.rename(path)
         raise
-    shutil.rmtree(replaced, ignore_errors=True)                # the new one is in place: what is left of the old harms nobody
+    # the new one is in place: what is left of the old harms nobody
+    shutil.rmtree(replaced, ignore_errors=True)
     return True
 
 
 def _exists(path: Path) -> FileExistsError:
-    return FileExistsError(f"{path} exists already; choose another path, or pass overwrite=True to replace it.")
+    return FileExistsError(
+        f"{path} exists already; choose another path, or pass overwrite=True to replace it."
+    )
 
 
 @contextmanager
 def atomic_file(path: str | Path):
-    """Yield a temporary path beside `path` that takes its place when the block ends, and is removed when it fails.
+    """Yield a temporary path beside `path` that takes its place when the block ends, and is removed
+    when it fails.
 
-    A kill at any moment leaves what was there before or the complete new file, and perhaps a `.partial` file beside it.
+    A kill at any moment leaves what was there before or the complete new file, and perhaps a
+    `.partial` file beside it.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
@@ -101,11 +109,15 @@ def check_writable(folder: Path):
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(4096))
     except OSError as error:
-        raise OSError(f"{folder} can't be written to ({error}); give a folder of yours, on a disk with room.") from error
+        raise OSError(
+            f"{folder} can't be written to ({error}); give a folder of yours, on a disk with room."
+        ) from error
 
 
 def file_name(text: str) -> str:
-    """A text, such as an id out of somebody's file, as the name of a file or folder: it can't lead out of the folder it is put in."""
+    """A text, such as an id out of somebody's file, as the name of a file or folder: it can't lead
+    out of the folder it is put in.
+    """
     name = quote(text, safe=" ()+,;=@[]{}~#&!'")
     return name.replace(".", "%2E") if not name.strip(". ") else name
 
@@ -121,32 +133,51 @@ SEAL = "checksums.json"
 
 def describe_files(folder: Path, names) -> dict:
     """name -> bytes and SHA-256, for `check_files`."""
-    return {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names}
+    return {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+        for name in names
+    }
 
 
 def check_files(folder: Path, expected: dict, remedy: str, verify: bool = True):
-    """ValueError at the first file of a folder that is missing, or not what `describe_files` saw; verify : read them and compare checksums too."""
+    """ValueError at the first file of a folder that is missing, or not what `describe_files` saw;
+    verify : read them and compare checksums too.
+    """
     for name, file in expected.items():
         path = folder / name
         size = path.stat().st_size if path.is_file() else None
         if size != file["bytes"]:
-            found = "is missing" if size is None else f"has {size:,} bytes instead of {file['bytes']:,}"
+            found = (
+                "is missing" if size is None else f"has {size:,} bytes instead of {file['bytes']:,}"
+            )
             raise ValueError(f"{path} {found}: the folder is incomplete; {remedy}.")
         if verify and sha256(path) != file["sha256"]:
-            raise ValueError(f"{path} is not what was saved (SHA-256 differs): it was changed or damaged; {remedy}.")
+            raise ValueError(
+                f"{path} is not what was saved (SHA-256 differs): it was changed or damaged;"
+                f" {remedy}."
+            )
 
 
 def seal(folder: Path, leave: tuple[str, ...] = ()):
-    """Write down what lies in a complete folder, for `check_seal`; leave : files that people may change."""
+    """Write down what lies in a complete folder, for `check_seal`; leave : files that people may
+    change.
+    """
     names = sorted(path.name for path in folder.iterdir() if path.name not in (SEAL, *leave))
-    (folder / SEAL).write_text(json.dumps(describe_files(folder, names), indent=1), encoding="utf-8")
+    (folder / SEAL).write_text(
+        json.dumps(describe_files(folder, names), indent=1), encoding="utf-8"
+    )
 
 
 def check_seal(folder: Path, remedy: str):
-    """ValueError where a sealed folder is not as it was; one without a seal, from before there were any, passes."""
+    """ValueError where a sealed folder is not as it was; one without a seal, from before there were
+    any, passes.
+    """
     try:
         expected = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        plain = all(Path(name).name == name and {"bytes", "sha256"} <= file.keys() for name, file in expected.items())
+        plain = all(
+            Path(name).name == name and {"bytes", "sha256"} <= file.keys()
+            for name, file in expected.items()
+        )
     except FileNotFoundError:
         return
     except (OSError, ValueError, AttributeError):

@@ -1,15 +1,46 @@
 """Figures: units on every axis, one style. Each function returns a Figure.
 
-Lives here: what everybody needs, in `scores` and `maps`; figures of single notebooks, in `lessons/`.
-May import everything; nothing imports it.
+Lives here: what everybody needs, in `scores` and `maps`; figures of single notebooks, in
+`lessons/`. May import everything; nothing imports it.
 """
+
 from .lessons.context import across_blocks, against_truth, between, neighbours, same_units
-from .lessons.exercises import folds, found_among_nearest, gains_per_doubling, labels_needed, leak, resampled, two_less
-from .lessons.objective import attraction_fades, negatives, on_circle, pushes_of_views, readable_parts, sorting, temperature_weights
+from .lessons.exercises import (
+    folds,
+    found_among_nearest,
+    gains_per_doubling,
+    labels_needed,
+    leak,
+    resampled,
+    two_less,
+)
+from .lessons.objective import (
+    attraction_fades,
+    negatives,
+    on_circle,
+    pushes_of_views,
+    readable_parts,
+    sorting,
+    temperature_weights,
+)
 from .lessons.sessions import identity, light_response, separation, session_timeline, unit_quality
 from .lessons.training import good_curve, gradient_norms, resumed, schedule, trouble
-from .lessons.transformer import attention_matrices, multiplications, rotary_hands, rows_permuted, two_attentions, what_reaches
-from .lessons.views import distances, found_by_copying, packing, second_views, spikes_in_bins, two_views
+from .lessons.transformer import (
+    attention_matrices,
+    multiplications,
+    rotary_hands,
+    rows_permuted,
+    two_attentions,
+    what_reaches,
+)
+from .lessons.views import (
+    distances,
+    found_by_copying,
+    packing,
+    second_views,
+    spikes_in_bins,
+    two_views,
+)
 from .lessons.your_data import abstaining, neighbour_agreement, strangers, trust, used_time
 from .maps import activity, alone_and_together, map
 from .scores import confusion, curves, history, scores

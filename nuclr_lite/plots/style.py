@@ -1,4 +1,7 @@
-"""What all figures share: colours that the colour-blind can tell apart, one style, names that say when data are simulated."""
+"""What all figures share: colours that the colour-blind can tell apart, one style, names that say
+when data are simulated.
+"""
+
 from __future__ import annotations
 
 from functools import wraps
@@ -10,19 +13,32 @@ from matplotlib.figure import Figure
 from ..recording import Recording
 
 PALETTE = sns.color_palette("colorblind")
-STYLE = {**sns.axes_style("ticks"), **sns.plotting_context("notebook"), "figure.facecolor": "white", "figure.dpi": 90,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium", "axes.titleweight": "bold",
-         "legend.frameon": False, "figure.constrained_layout.use": True}
+STYLE = {
+    **sns.axes_style("ticks"),
+    **sns.plotting_context("notebook"),
+    "figure.facecolor": "white",
+    "figure.dpi": 90,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": "medium",
+    "axes.titleweight": "bold",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
 
 
 def styled_figure(draw):
-    """Draw in the common style, whatever the user's own settings, and don't show the figure twice in a notebook."""
+    """Draw in the common style, whatever the user's own settings, and don't show the figure twice
+    in a notebook.
+    """
+
     @wraps(draw)
     def drawn(*args, **kwargs) -> Figure:
         with plt.rc_context(STYLE):
             figure = draw(*args, **kwargs)
         plt.close(figure)
         return figure
+
     return drawn
 
 
@@ -33,5 +49,10 @@ def colours(labels) -> dict:
 
 def named(recording: Recording) -> str:
     """The recording's id, for titles; simulated data say so."""
-    said = f"{recording.provenance.get('source')} {recording.provenance.get('institution')} {recording.recording_id}"
-    return recording.recording_id + (" (simulated)" if "simulated" in said and "simulated" not in recording.recording_id else "")
+    said = (
+        f"{recording.provenance.get('source')} {recording.provenance.get('institution')}"
+        f" {recording.recording_id}"
+    )
+    return recording.recording_id + (
+        " (simulated)" if "simulated" in said and "simulated" not in recording.recording_id else ""
+    )

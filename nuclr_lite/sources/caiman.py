@@ -1,4 +1,5 @@
 """A calcium recording from the HDF5 file that CaImAn saves."""
+
 from __future__ import annotations
 
 import warnings
@@ -14,37 +15,52 @@ SIGNALS = {"F_dff": "dF/F", "C": "denoised fluorescence", "S": "deconvolved acti
 QUALITY = ("SNR_comp", "r_values", "cnn_preds")
 
 
-def read_caiman(path: str | Path, *, animal_id: str, recording_id: str | None = None, sampling_rate_hz: float | None = None,
-                signal: str = "F_dff", keep: str | None = "accepted") -> list[Recording]:
-    """The recording in a file that CaImAn's `cnm.save('name.hdf5')` wrote: a list of one, as other sources give.
+def read_caiman(
+    path: str | Path,
+    *,
+    animal_id: str,
+    recording_id: str | None = None,
+    sampling_rate_hz: float | None = None,
+    signal: str = "F_dff",
+    keep: str | None = "accepted",
+) -> list[Recording]:
+    """The recording in a file that CaImAn's `cnm.save('name.hdf5')` wrote: a list of one, as other
+    sources give.
 
     Parameters
     ----------
     path : the .hdf5 file. recording_id : None: the file's name without its ending.
-    sampling_rate_hz : frames a second. None: the file's `params/data/fr`, which is 30 where nobody set it.
-    signal : 'F_dff', dF/F (CaImAn stores it after `cnm.estimates.detrend_df_f()`); 'C', denoised fluorescence, or 'S', deconvolved
-        activity, both in arbitrary units.
-    keep : which components: a pandas expression over the columns, such as "accepted and SNR_comp > 4". None: all.
+    sampling_rate_hz : frames a second. None: the file's `params/data/fr`, which is 30 where nobody
+        set it.
+    signal : 'F_dff', dF/F (CaImAn stores it after `cnm.estimates.detrend_df_f()`); 'C', denoised
+        fluorescence, or 'S', deconvolved activity, both in arbitrary units.
+    keep : which components: a pandas expression over the columns, such as "accepted and SNR_comp >
+        4". None: all.
 
     Returns
     -------
-    list[Recording] : units are indexed by the component's number (the row of `estimates/C`), with the columns accepted (it is one of
-        `estimates/idx_components`; all are, with a warning, where the file has none), SNR_comp, r_values, cnn_preds (where CaImAn
-        evaluated them), centroid_y_px and centroid_x_px (the footprint's centre of mass; of a plane, not of a volume). Times are in s
-        from the first frame.
+    list[Recording] : units are indexed by the component's number (the row of `estimates/C`), with
+    the columns accepted (it is one of
+        `estimates/idx_components`; all are, with a warning, where the file has none), SNR_comp,
+        r_values, cnn_preds (where CaImAn evaluated them), centroid_y_px and centroid_x_px (the
+        footprint's centre of mass; of a plane, not of a volume). Times are in s from the first
+        frame.
 
     Raises
     ------
     FileNotFoundError : nothing at `path`. ImportError : h5py is not installed.
-    ValueError : naming the file and the remedy: not a CaImAn file; the signal was not computed; no rate; arrays that don't fit each
-        other; no component left; and what `Recording` itself refuses.
+    ValueError : naming the file and the remedy: not a CaImAn file; the signal was not computed; no
+        rate; arrays that don't fit each other; no component left; and what `Recording` itself
+        refuses.
 
     Source: CaImAn's documentation of its estimates; Giovannucci et al. 2019, eLife 8:e38173.
     """
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("reading CaImAn files needs h5py, which is not installed: pip install h5py") from error
+        raise ImportError(
+            "reading CaImAn files needs h5py, which is not installed: pip install h5py"
+        ) from error
     if signal not in SIGNALS:
         raise ValueError(f"signal is {signal!r}; use one of {SIGNALS}.")
     path = Path(path)
@@ -53,35 +69,73 @@ def read_caiman(path: str | Path, *, animal_id: str, recording_id: str | None = 
     try:
         with h5py.File(path, "r") as file:
             is_caiman = isinstance(file.get("estimates"), h5py.Group)
-            shapes = {name: file[f"estimates/{name}"].shape for name in SIGNALS if isinstance(file.get(f"estimates/{name}"), h5py.Dataset)}
-            shapes = {name: shape for name, shape in shapes.items() if shape}              # a single value is 'NoneType'
+            shapes = {
+                name: file[f"estimates/{name}"].shape
+                for name in SIGNALS
+                if isinstance(file.get(f"estimates/{name}"), h5py.Dataset)
+            }
+            # a single value is 'NoneType'
+            shapes = {name: shape for name, shape in shapes.items() if shape}
             traces = _value(file, f"estimates/{signal}")
-            found = {name: _value(file, f"estimates/{name}") for name in ("idx_components", *QUALITY, "dims")}
+            found = {
+                name: _value(file, f"estimates/{name}")
+                for name in ("idx_components", *QUALITY, "dims")
+            }
             rate = _value(file, "params/data/fr")
-            footprints = {part: _value(file, f"estimates/A/{part}") for part in ("data", "indices", "indptr", "shape")}
+            footprints = {
+                part: _value(file, f"estimates/A/{part}")
+                for part in ("data", "indices", "indptr", "shape")
+            }
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path}: can't be read as HDF5 ({first_line(error)}): it is truncated, or something else; copy it again.") from error
+        raise ValueError(
+            f"{path}: can't be read as HDF5 ({first_line(error)}): it is truncated, or something"
+            " else; copy it again."
+        ) from error
     if not is_caiman:
-        raise ValueError(f"{path}: has no group `estimates`, so CaImAn's cnm.save didn't write it; read NWB files with nwb.read_nwb.")
+        raise ValueError(
+            f"{path}: has no group `estimates`, so CaImAn's cnm.save didn't write it; read NWB"
+            " files with nwb.read_nwb."
+        )
     if signal not in shapes:
-        remedy = "run cnm.estimates.detrend_df_f() and save it again, or choose" if signal == "F_dff" else "choose"
-        raise ValueError(f"{path}: estimates/{signal} ({SIGNALS[signal]}) was not computed; {remedy} one of the signals that are there: {list(shapes)}.")
+        remedy = (
+            "run cnm.estimates.detrend_df_f() and save it again, or choose"
+            if signal == "F_dff"
+            else "choose"
+        )
+        raise ValueError(
+            f"{path}: estimates/{signal} ({SIGNALS[signal]}) was not computed; {remedy} one of the"
+            f" signals that are there: {list(shapes)}."
+        )
     if traces.ndim != 2 or traces.dtype.kind not in "iuf" or len(set(shapes.values())) > 1:
-        raise ValueError(f"{path}: its estimates have the shapes {shapes}, where (components, frames), the same for all, is needed: "
-                         "compute them again from the components that are there now.")
+        raise ValueError(
+            f"{path}: its estimates have the shapes {shapes}, where (components, frames), the same"
+            " for all, is needed: compute them again from the components that are there now."
+        )
     if sampling_rate_hz is None:
         if rate is None or np.size(rate) != 1 or np.asarray(rate).dtype.kind not in "iuf":
-            raise ValueError(f"{path}: has no frame rate (params/data/fr); give sampling_rate_hz, frames a second.")
+            raise ValueError(
+                f"{path}: has no frame rate (params/data/fr); give sampling_rate_hz, frames a"
+                " second."
+            )
         sampling_rate_hz = float(np.ravel(rate)[0])
     units = _units(found, footprints, len(traces), path)
     kept = kept_rows(units, keep, path)
-    return [Recording.from_traces(traces[kept].T, sampling_rate_hz, units.iloc[kept], animal_id=animal_id,
-                                  recording_id=path.stem if recording_id is None else recording_id,
-                                  provenance={"source": "caiman", "file": path.name, "signal": signal, "keep": keep})]
+    return [
+        Recording.from_traces(
+            traces[kept].T,
+            sampling_rate_hz,
+            units.iloc[kept],
+            animal_id=animal_id,
+            recording_id=path.stem if recording_id is None else recording_id,
+            provenance={"source": "caiman", "file": path.name, "signal": signal, "keep": keep},
+        )
+    ]
 
 
 def _value(file, name: str) -> np.ndarray | None:
-    """A dataset as an array; None where it is absent, or where CaImAn stored Python's None, as the text 'NoneType'."""
+    """A dataset as an array; None where it is absent, or where CaImAn stored Python's None, as the
+    text 'NoneType'.
+    """
     item = file.get(name)
     if item is None or not hasattr(item, "shape"):
         return None
@@ -93,18 +147,28 @@ def _units(found: dict, footprints: dict, n_components: int, path: Path) -> pd.D
     units = pd.DataFrame(index=pd.RangeIndex(n_components, name="unit_id"))
     accepted = found["idx_components"]
     if accepted is None:
-        warnings.warn(f"{path}: has no idx_components, so all {n_components} components count as accepted: right after select_components(), "
-                      "but not if evaluate_components() was never run.", stacklevel=3)
+        warnings.warn(
+            f"{path}: has no idx_components, so all {n_components} components count as accepted:"
+            " right after select_components(), but not if evaluate_components() was never run.",
+            stacklevel=3,
+        )
         units["accepted"] = True
     else:
         accepted = np.ravel(accepted)
         is_row = np.isin(accepted, np.arange(n_components))
         if not is_row.all():
-            raise ValueError(f"{path}: estimates/idx_components names component {accepted[~is_row][0]}, and there are {n_components}; it was made for "
-                             "other components: run evaluate_components() again and save, or save after select_components().")
+            raise ValueError(
+                f"{path}: estimates/idx_components names component {accepted[~is_row][0]}, and"
+                f" there are {n_components}; it was made for other components: run"
+                " evaluate_components() again and save, or save after select_components()."
+            )
         units["accepted"] = np.isin(np.arange(n_components), accepted)
     for name in QUALITY:
-        if found[name] is not None and found[name].shape == (n_components,) and found[name].dtype.kind in "iuf":
+        if (
+            found[name] is not None
+            and found[name].shape == (n_components,)
+            and found[name].dtype.kind in "iuf"
+        ):
             units[name] = found[name]
     centroids = _centroids(footprints, found["dims"], n_components)
     if centroids is not None:
@@ -113,17 +177,28 @@ def _units(found: dict, footprints: dict, n_components: int, path: Path) -> pd.D
 
 
 def _centroids(footprints: dict, dims, n_components: int) -> np.ndarray | None:
-    """(components, 2), y and x in pixels, of the sparse matrix A (pixels, components); None unless that fits an image."""
-    data, indices, indptr, shape = (footprints[part] for part in ("data", "indices", "indptr", "shape"))
+    """(components, 2), y and x in pixels, of the sparse matrix A (pixels, components); None unless
+    that fits an image.
+    """
+    data, indices, indptr, shape = (
+        footprints[part] for part in ("data", "indices", "indptr", "shape")
+    )
     if any(part is None for part in (data, indices, indptr, shape, dims)) or np.size(dims) != 2:
         return None
     height, width = (int(size) for size in dims)
     n_stored = np.diff(indptr)
-    fits = tuple(shape) == (height * width, n_components) and len(n_stored) == n_components and (n_stored >= 0).all()
+    fits = (
+        tuple(shape) == (height * width, n_components)
+        and len(n_stored) == n_components
+        and (n_stored >= 0).all()
+    )
     if not fits or n_stored.sum() != len(data) or len(indices) != len(data):
         return None
     component = np.repeat(np.arange(n_components), n_stored)
     # Pixels are numbered down the columns of the image.
-    sums = [np.bincount(component, weights=data * weight, minlength=n_components) for weight in (indices % height, indices // height, 1.0)]
+    sums = [
+        np.bincount(component, weights=data * weight, minlength=n_components)
+        for weight in (indices % height, indices // height, 1.0)
+    ]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack([sums[0] / sums[2], sums[1] / sums[2]], axis=1)

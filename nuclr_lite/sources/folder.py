@@ -1,4 +1,5 @@
 """Recordings from a folder: those that `Recording.save` wrote, a subfolder each, or NWB files."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,11 +15,13 @@ def saved_in(folder: Path) -> list[Path]:
 def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
     """All recordings of a folder, in the order of their names.
 
-    Saved recordings are opened as memory maps, so that hundreds take seconds and hardly any memory; NWB files are read whole.
+    Saved recordings are opened as memory maps, so that hundreds take seconds and hardly any memory;
+    NWB files are read whole.
 
     Parameters
     ----------
-    verify : compare the checksums of saved recordings, which reads all of them once. Sizes are checked in any case.
+    verify : compare the checksums of saved recordings, which reads all of them once. Sizes are
+        checked in any case.
 
     Raises
     ------
@@ -32,4 +35,7 @@ def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
         from .nwb import read_nwb
 
         return read_nwb(folder)
-    raise FileNotFoundError(f"{folder} holds no saved recording and no NWB file; save some with recording.save(folder / name).")
+    raise FileNotFoundError(
+        f"{folder} holds no saved recording and no NWB file; save some with recording.save(folder /"
+        " name)."
+    )

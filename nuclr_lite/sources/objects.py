@@ -1,4 +1,7 @@
-"""Recordings from what other tools hold in memory: SpikeInterface, pynapple, long tables of pandas."""
+"""Recordings from what other tools hold in memory: SpikeInterface, pynapple, long tables of
+pandas.
+"""
+
 from __future__ import annotations
 
 import warnings
@@ -10,17 +13,26 @@ from ..files.intervals import covered
 from ..recording import Recording
 
 
-def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: str, units=None, probe_id: str | None = None,
-                        epochs: pd.DataFrame | None = None) -> Recording:
+def from_spikeinterface(
+    sorting_or_analyzer,
+    *,
+    animal_id: str,
+    recording_id: str,
+    units=None,
+    probe_id: str | None = None,
+    epochs: pd.DataFrame | None = None,
+) -> Recording:
     """From a SpikeInterface `Sorting` or `SortingAnalyzer`.
 
-    All properties with one value a unit become columns; of an analyzer also its computed `quality_metrics` and `template_metrics`,
-    and `unit_locations` as x_um, y_um, z_um (where a property has the name of a metric, the metric counts).
+    All properties with one value a unit become columns; of an analyzer also its computed
+    `quality_metrics` and `template_metrics`, and `unit_locations` as x_um, y_um, z_um (where a
+    property has the name of a metric, the metric counts).
 
-    Several segments are laid one after another, each with a valid interval of its own, so that no window lies across. A segment
-    keeps its times where they come after those before it, and else begins where the one before ended; `provenance` says by how
-    many seconds each was moved. Valid is a segment's whole length where its recording is known (registered with the sorting, or
-    the analyzer's), else from the first to the last spike of all its units.
+    Several segments are laid one after another, each with a valid interval of its own, so that no
+    window lies across. A segment keeps its times where they come after those before it, and else
+    begins where the one before ended; `provenance` says by how many seconds each was moved. Valid
+    is a segment's whole length where its recording is known (registered with the sorting, or the
+    analyzer's), else from the first to the last spike of all its units.
 
     Parameters
     ----------
@@ -35,9 +47,14 @@ def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: st
     try:
         from spikeinterface.core import BaseSorting, SortingAnalyzer
     except ImportError as error:
-        raise ImportError("this needs spikeinterface, which is not installed: pip install spikeinterface") from error
+        raise ImportError(
+            "this needs spikeinterface, which is not installed: pip install spikeinterface"
+        ) from error
     if not isinstance(sorting_or_analyzer, (BaseSorting, SortingAnalyzer)):
-        raise TypeError(f"{recording_id}: this is a {type(sorting_or_analyzer).__name__}; give a SpikeInterface Sorting or SortingAnalyzer.")
+        raise TypeError(
+            f"{recording_id}: this is a {type(sorting_or_analyzer).__name__}; give a SpikeInterface"
+            " Sorting or SortingAnalyzer."
+        )
     analyzer = sorting_or_analyzer if isinstance(sorting_or_analyzer, SortingAnalyzer) else None
     sorting = sorting_or_analyzer if analyzer is None else analyzer.sorting
     labels = _labels(sorting, analyzer, recording_id)
@@ -45,15 +62,17 @@ def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: st
         units = list(units)
         unknown = [unit_id for unit_id in units if unit_id not in labels.index]
         if unknown:
-            raise ValueError(f"{recording_id}: the sorting has no unit {unknown[0]!r} ({len(unknown)} of {len(units)} are unknown); "
-                             "its ids are in sorting.unit_ids.")
+            raise ValueError(
+                f"{recording_id}: the sorting has no unit {unknown[0]!r} ({len(unknown)} of"
+                f" {len(units)} are unknown); its ids are in sorting.unit_ids."
+            )
         labels = labels.loc[units]
 
     pieces: dict = {unit_id: [] for unit_id in labels.index}
     intervals, moved_s, end_s = [], [], -np.inf
     for segment in range(sorting.get_num_segments()):
         trains, valid = _segment(sorting, analyzer, segment)
-        if valid is None:                                   # no spike and no known length
+        if valid is None:  # no spike and no known length
             moved_s.append(None)
             continue
         moved_s.append(max(0.0, end_s - valid[0]))
@@ -65,24 +84,49 @@ def from_spikeinterface(sorting_or_analyzer, *, animal_id: str, recording_id: st
     if not intervals:
         raise ValueError(f"{recording_id}: no unit of the sorting has a spike; check the sorting.")
     return Recording.from_spike_trains(
-        [np.concatenate(parts) for parts in pieces.values()], labels, intervals, recording_id=recording_id, animal_id=animal_id,
-        probe_id=probe_id, epochs=epochs, provenance={"source": "spikeinterface", "class": type(sorting_or_analyzer).__name__,
-                                                      "sampling_rate_hz": sorting.get_sampling_frequency(), "segments_moved_s": moved_s})
+        [np.concatenate(parts) for parts in pieces.values()],
+        labels,
+        intervals,
+        recording_id=recording_id,
+        animal_id=animal_id,
+        probe_id=probe_id,
+        epochs=epochs,
+        provenance={
+            "source": "spikeinterface",
+            "class": type(sorting_or_analyzer).__name__,
+            "sampling_rate_hz": sorting.get_sampling_frequency(),
+            "segments_moved_s": moved_s,
+        },
+    )
 
 
 def _segment(sorting, analyzer, segment: int):
-    """The spike times of every unit in one segment, s, and its valid interval (start, stop), s, or None."""
+    """The spike times of every unit in one segment, s, and its valid interval (start, stop), s, or
+    None.
+    """
     rate = sorting.get_sampling_frequency()
     recording = sorting._recording
     if analyzer is not None and (analyzer.has_recording() or analyzer.has_temporary_recording()):
         recording = analyzer.recording
     if recording is not None:
-        # Not get_unit_spike_train(return_times=True): it makes the times of all samples, for every unit anew.
-        trains = {unit_id: recording.sample_index_to_time(sorting.get_unit_spike_train(unit_id, segment_index=segment), segment_index=segment)
-                  for unit_id in sorting.unit_ids}
-        return trains, (recording.get_start_time(segment_index=segment), recording.get_end_time(segment_index=segment) + 1 / rate)
-    trains = {unit_id: sorting.get_unit_spike_train(unit_id, segment_index=segment, return_times=True) for unit_id in sorting.unit_ids}
-    if analyzer is not None:                                # one that was loaded without its recording still knows how long that was
+        # Not get_unit_spike_train(return_times=True): it makes the times of all samples, for every
+        # unit anew.
+        trains = {
+            unit_id: recording.sample_index_to_time(
+                sorting.get_unit_spike_train(unit_id, segment_index=segment), segment_index=segment
+            )
+            for unit_id in sorting.unit_ids
+        }
+        return trains, (
+            recording.get_start_time(segment_index=segment),
+            recording.get_end_time(segment_index=segment) + 1 / rate,
+        )
+    trains = {
+        unit_id: sorting.get_unit_spike_train(unit_id, segment_index=segment, return_times=True)
+        for unit_id in sorting.unit_ids
+    }
+    # one that was loaded without its recording still knows how long that was
+    if analyzer is not None:
         return trains, (0.0, analyzer.get_num_samples(segment) / rate)
     times = np.concatenate(list(trains.values()) or [np.empty(0)])
     return trains, (times.min(), times.max()) if len(times) else None
@@ -94,32 +138,68 @@ def _labels(sorting, analyzer, recording_id: str) -> pd.DataFrame:
     if analyzer is not None:
         for name in ("quality_metrics", "template_metrics"):
             if analyzer.has_extension(name):
-                columns |= dict(analyzer.get_extension(name).get_data().reindex(sorting.unit_ids).items())
+                columns |= dict(
+                    analyzer.get_extension(name).get_data().reindex(sorting.unit_ids).items()
+                )
         if analyzer.has_extension("unit_locations"):
-            columns |= dict(zip(("x_um", "y_um", "z_um"), analyzer.get_extension("unit_locations").get_data().T))
+            columns |= dict(
+                zip(("x_um", "y_um", "z_um"), analyzer.get_extension("unit_locations").get_data().T)
+            )
     return one_value(columns, sorting.unit_ids, recording_id)
 
 
 def one_value(columns: dict, ids, recording_id: str) -> pd.DataFrame:
-    """The columns that hold one number or one text a unit, indexed by unit id; a warning names the others."""
+    """The columns that hold one number or one text a unit, indexed by unit id; a warning names the
+    others.
+    """
     held = {}
     for name, column in columns.items():
-        column = pd.Series(list(column), index=ids) if np.ndim(column) != 1 else pd.Series(getattr(column, "array", column), index=ids)
-        kinds = {"text" if isinstance(value, (str, bytes)) else "number" if np.isscalar(value) else "other"
-                 for value in column[column.notna()]} if column.dtype == object else set()
+        column = (
+            pd.Series(list(column), index=ids)
+            if np.ndim(column) != 1
+            else pd.Series(getattr(column, "array", column), index=ids)
+        )
+        kinds = (
+            {
+                (
+                    "text"
+                    if isinstance(value, (str, bytes))
+                    else "number"
+                    if np.isscalar(value)
+                    else "other"
+                )
+                for value in column[column.notna()]
+            }
+            if column.dtype == object
+            else set()
+        )
         if len(kinds) < 2 and "other" not in kinds and column.dtype.kind in "biufO":
-            held["unit_id_in_file" if name == "unit_id" else str(name)] = column         # the units table has its own unit_id
+            # the units table has its own unit_id
+            held["unit_id_in_file" if name == "unit_id" else str(name)] = column
     left_out = [str(name) for name in columns if str(name) not in held and name != "unit_id"]
     if left_out:
-        warnings.warn(f"{recording_id}: left out what has no one number or text a unit: {', '.join(left_out)}.", stacklevel=4)
+        warnings.warn(
+            f"{recording_id}: left out what has no one number or text a unit:"
+            f" {', '.join(left_out)}.",
+            stacklevel=4,
+        )
     return pd.DataFrame(held, index=ids)
 
 
-def from_pynapple(data, *, animal_id: str, recording_id: str, probe_id: str | None = None, epochs: pd.DataFrame | None = None) -> Recording:
-    """From a pynapple `TsGroup` (spikes) or `TsdFrame` (calcium: dF/F or events, one column a unit).
+def from_pynapple(
+    data,
+    *,
+    animal_id: str,
+    recording_id: str,
+    probe_id: str | None = None,
+    epochs: pd.DataFrame | None = None,
+) -> Recording:
+    """From a pynapple `TsGroup` (spikes) or `TsdFrame` (calcium: dF/F or events, one column a
+    unit).
 
-    Metadata with one value a unit become columns. Valid is the `time_support`; of a TsdFrame only where it has frames: they
-    are placed on a regular grid, and an epoch ends with its last frame. The sampling rate is that of the timestamps.
+    Metadata with one value a unit become columns. Valid is the `time_support`; of a TsdFrame only
+    where it has frames: they are placed on a regular grid, and an epoch ends with its last frame.
+    The sampling rate is that of the timestamps.
 
     Raises
     ------
@@ -129,26 +209,43 @@ def from_pynapple(data, *, animal_id: str, recording_id: str, probe_id: str | No
     try:
         import pynapple as nap
     except ImportError as error:
-        raise ImportError("this needs pynapple, which is not installed: pip install pynapple") from error
+        raise ImportError(
+            "this needs pynapple, which is not installed: pip install pynapple"
+        ) from error
     if not isinstance(data, (nap.TsGroup, nap.TsdFrame)):
-        raise TypeError(f"{recording_id}: this is a {type(data).__name__}; give a pynapple TsGroup (spikes) or TsdFrame (traces).")
+        raise TypeError(
+            f"{recording_id}: this is a {type(data).__name__}; give a pynapple TsGroup (spikes) or"
+            " TsdFrame (traces)."
+        )
     ids = pd.Index(data.keys() if isinstance(data, nap.TsGroup) else data.columns)
-    labels = one_value({name: data.get_info(name).to_numpy() for name in data.metadata_columns}, ids, recording_id)
+    labels = one_value(
+        {name: data.get_info(name).to_numpy() for name in data.metadata_columns}, ids, recording_id
+    )
     support = np.asarray(data.time_support.values, dtype=np.float64)
-    common = dict(recording_id=recording_id, animal_id=animal_id, probe_id=probe_id, epochs=epochs,
-                  provenance={"source": "pynapple", "class": type(data).__name__})
+    common = dict(
+        recording_id=recording_id,
+        animal_id=animal_id,
+        probe_id=probe_id,
+        epochs=epochs,
+        provenance={"source": "pynapple", "class": type(data).__name__},
+    )
     if isinstance(data, nap.TsGroup):
-        return Recording.from_spike_trains([data[key].t for key in data.keys()], labels, support, **common)
+        return Recording.from_spike_trains(
+            [data[key].t for key in data.keys()], labels, support, **common
+        )
 
     from .reading import on_grid
 
     times = np.asarray(data.t)
-    traces, rate, start_s, present = on_grid(np.asarray(data.values, dtype=np.float32), times, f"{recording_id}: this TsdFrame")
+    traces, rate, start_s, present = on_grid(
+        np.asarray(data.values, dtype=np.float32), times, f"{recording_id}: this TsdFrame"
+    )
     intervals = []
     for start, stop in support:
         frames = times[(times >= start) & (times <= stop)]
         if len(frames):
-            # A frame is valid for as long as it lasts; time_support knows only when the last one begins.
+            # A frame is valid for as long as it lasts; time_support knows only when the last one
+            # begins.
             epoch = [frames[0], frames[-1] + 1 / rate]
             intervals += list(covered(np.concatenate([[epoch], present]), depth=2))
     for before, after in zip(intervals, intervals[1:]):
@@ -156,19 +253,29 @@ def from_pynapple(data, *, animal_id: str, recording_id: str, probe_id: str | No
     return Recording.from_traces(traces, rate, labels, intervals, start_s=start_s, **common)
 
 
-def from_long_table(table: pd.DataFrame, *, unit: str = "unit_id", time: str = "time_s", recording: str = "recording_id",
-                    animal: str = "animal_id", probe: str | None = None, label_columns: tuple[str, ...] | None = None,
-                    intervals: dict | None = None) -> list[Recording]:
+def from_long_table(
+    table: pd.DataFrame,
+    *,
+    unit: str = "unit_id",
+    time: str = "time_s",
+    recording: str = "recording_id",
+    animal: str = "animal_id",
+    probe: str | None = None,
+    label_columns: tuple[str, ...] | None = None,
+    intervals: dict | None = None,
+) -> list[Recording]:
     """From a table with one row a spike.
 
     Every other column that is constant within each unit becomes a label.
 
     Parameters
     ----------
-    table : DataFrame. unit, time, recording, animal, probe : names of its columns; time in s. Where there is one recording
-        or one animal, add it: `table.assign(recording_id="monday", animal_id="m1")`.
+    table : DataFrame. unit, time, recording, animal, probe : names of its columns; time in s. Where
+        there is one recording or one animal, add it: `table.assign(recording_id="monday",
+        animal_id="m1")`.
     label_columns : which columns are labels, each constant within every unit. None: all that are.
-    intervals : {recording_id: (K, 2) valid time in s}. None: each recording from its first to its last spike.
+    intervals : {recording_id: (K, 2) valid time in s}. None: each recording from its first to its
+        last spike.
 
     Returns
     -------
@@ -176,25 +283,39 @@ def from_long_table(table: pd.DataFrame, *, unit: str = "unit_id", time: str = "
 
     Raises
     ------
-    ValueError : naming the column and the remedy: it isn't there; missing ids; times that are samples or dates; several animals
-        or probes in one recording; a label that changes within a unit; no intervals for a recording; and what `Recording` refuses.
+    ValueError : naming the column and the remedy: it isn't there; missing ids; times that are
+        samples or dates; several animals or probes in one recording; a label that changes within a
+        unit; no intervals for a recording; and what `Recording` refuses.
     """
     if not isinstance(table, pd.DataFrame) or not len(table) or table.columns.has_duplicates:
-        raise ValueError("this is no DataFrame with one row a spike and one name a column, or it has no rows; check how it was read.")
+        raise ValueError(
+            "this is no DataFrame with one row a spike and one name a column, or it has no rows;"
+            " check how it was read."
+        )
     roles = [name for name in (unit, time, recording, animal, probe) if name is not None]
     for name in roles + list(label_columns or ()):
         if name not in table.columns:
-            raise ValueError(f"the table has no column {name!r}; it has {list(table.columns)}. Name yours (unit=..., time=...), or add it: "
-                             f"table.assign({name}=...).")
+            raise ValueError(
+                f"the table has no column {name!r}; it has {list(table.columns)}. Name yours"
+                f" (unit=..., time=...), or add it: table.assign({name}=...)."
+            )
     for name in roles:
         if name != time and table[name].isna().any():
-            raise ValueError(f"{int(table[name].isna().sum())} rows have no value in {name!r} (first: row {int(table[name].isna().argmax())}); "
-                             "drop these rows, or fill them in.")
+            raise ValueError(
+                f"{int(table[name].isna().sum())} rows have no value in {name!r} (first: row"
+                f" {int(table[name].isna().argmax())}); drop these rows, or fill them in."
+            )
     if not pd.api.types.is_float_dtype(table[time]):
-        raise ValueError(f"the times in {time!r} are {table[time].dtype}, not seconds; divide samples by the sampling rate "
-                         f"(table[{time!r}] / 30000), or make whole seconds float.")
+        raise ValueError(
+            f"the times in {time!r} are {table[time].dtype}, not seconds; divide samples by the"
+            f" sampling rate (table[{time!r}] / 30000), or make whole seconds float."
+        )
     unit_of = table.groupby([recording, unit], sort=False, observed=True)
-    candidates = [name for name in table.columns if name not in roles] if label_columns is None else list(label_columns)
+    candidates = (
+        [name for name in table.columns if name not in roles]
+        if label_columns is None
+        else list(label_columns)
+    )
     held = [name for name in candidates if _constant(unit_of, name, must=label_columns is not None)]
     labels = unit_of[held].first() if held else pd.DataFrame(index=unit_of.size().index)
 
@@ -204,15 +325,36 @@ def from_long_table(table: pd.DataFrame, *, unit: str = "unit_id", time: str = "
         for name in (animal, probe) if probe is not None else (animal,):
             place[name] = rows[name].unique()
             if len(place[name]) > 1:
-                raise ValueError(f"{recording_id}: has {len(place[name])} values in {name!r} ({', '.join(map(str, place[name][:3]))}); "
-                                 f"a recording has one: give each its own {recording!r}.")
+                raise ValueError(
+                    f"{recording_id}: has {len(place[name])} values in {name!r}"
+                    f" ({', '.join(map(str, place[name][:3]))}); a recording has one: give each its"
+                    f" own {recording!r}."
+                )
         if intervals is not None and recording_id not in intervals:
-            raise ValueError(f"{recording_id}: `intervals` has none for it; add them, or pass None for first to last spike.")
-        trains = {unit_id: train.to_numpy() for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]}
-        own = labels.loc[recording_id].loc[list(trains)].rename(columns={"unit_id": "unit_id_in_file"})
-        recordings.append(Recording.from_spike_trains(
-            list(trains.values()), own, None if intervals is None else intervals[recording_id], recording_id=recording_id,
-            animal_id=place[animal][0], probe_id=None if probe is None else place[probe][0], provenance={"source": "table"}))
+            raise ValueError(
+                f"{recording_id}: `intervals` has none for it; add them, or pass None for first to"
+                " last spike."
+            )
+        trains = {
+            unit_id: train.to_numpy()
+            for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]
+        }
+        own = (
+            labels.loc[recording_id]
+            .loc[list(trains)]
+            .rename(columns={"unit_id": "unit_id_in_file"})
+        )
+        recordings.append(
+            Recording.from_spike_trains(
+                list(trains.values()),
+                own,
+                None if intervals is None else intervals[recording_id],
+                recording_id=recording_id,
+                animal_id=place[animal][0],
+                probe_id=None if probe is None else place[probe][0],
+                provenance={"source": "table"},
+            )
+        )
     return recordings
 
 
@@ -220,12 +362,16 @@ def _constant(unit_of, name: str, must: bool) -> bool:
     """Whether a column has one value in each unit."""
     try:
         counts = unit_of[name].nunique(dropna=False)
-    except TypeError:                                       # lists and arrays
+    except TypeError:  # lists and arrays
         if must:
-            raise ValueError(f"the label {name!r} holds lists or arrays; give one number or one text a row.") from None
+            raise ValueError(
+                f"the label {name!r} holds lists or arrays; give one number or one text a row."
+            ) from None
         return False
     if must and (counts > 1).any():
         recording_id, unit_id = counts.index.tolist()[(counts > 1).argmax()]
-        raise ValueError(f"{recording_id}: unit {unit_id!r} has {counts.loc[(recording_id, unit_id)]} values of the label {name!r}; a unit has one: "
-                         "correct the table, or leave the label out.")
+        raise ValueError(
+            f"{recording_id}: unit {unit_id!r} has {counts.loc[(recording_id, unit_id)]} values of"
+            f" the label {name!r}; a unit has one: correct the table, or leave the label out."
+        )
     return bool((counts == 1).all())

@@ -1,4 +1,5 @@
 """Recordings from Phy and Kilosort folders."""
+
 from __future__ import annotations
 
 import ast
@@ -14,24 +15,35 @@ from ..recording import Recording
 from .reading import trains_of
 
 
-def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = None, probe_id: str | None = None,
-             groups: tuple[str, ...] | None = ("good",), sampling_rate_hz: float | None = None, intervals=None,
-             epochs: pd.DataFrame | None = None) -> Recording:
+def read_phy(
+    folder: str | Path,
+    *,
+    animal_id: str,
+    recording_id: str | None = None,
+    probe_id: str | None = None,
+    groups: tuple[str, ...] | None = ("good",),
+    sampling_rate_hz: float | None = None,
+    intervals=None,
+    epochs: pd.DataFrame | None = None,
+) -> Recording:
     """The recording in a folder that Kilosort wrote, or that was curated in Phy.
 
-    Units are the clusters that have spikes, by cluster id; merged and deleted ones, which only the tables still name, are not
-    among them. Every `cluster_*.tsv` becomes columns of the units table. Where two files give the same column, the file named
-    after it counts, then the others, then `cluster_info.tsv`. The column `group` is what a person decided in Phy; a cluster
-    that nobody judged has Kilosort's `KSLabel` there, or else 'unsorted'.
+    Units are the clusters that have spikes, by cluster id; merged and deleted ones, which only the
+    tables still name, are not among them. Every `cluster_*.tsv` becomes columns of the units table.
+    Where two files give the same column, the file named after it counts, then the others, then
+    `cluster_info.tsv`. The column `group` is what a person decided in Phy; a cluster that nobody
+    judged has Kilosort's `KSLabel` there, or else 'unsorted'.
 
     Parameters
     ----------
-    folder : holds spike_times.npy (samples), spike_clusters.npy (or spike_templates.npy) and, usually, params.py, which is
-        read as text and never executed.
-    animal_id : the folder doesn't say. recording_id : None: the folder's name; give one where all your folders are called `kilosort4`.
+    folder : holds spike_times.npy (samples), spike_clusters.npy (or spike_templates.npy) and,
+        usually, params.py, which is read as text and never executed.
+    animal_id : the folder doesn't say. recording_id : None: the folder's name; give one where all
+        your folders are called `kilosort4`.
     groups : which clusters: ('good',), ('good', 'mua'), ...; None: all, noise among them.
     sampling_rate_hz : samples a second. None: `sample_rate` of params.py.
-    intervals : (K, 2), s; valid time. None: from the first to the last spike in the folder, all clusters together.
+    intervals : (K, 2), s; valid time. None: from the first to the last spike in the folder, all
+        clusters together.
     epochs : as in `Recording.from_spike_trains`. Times are in s; sample 0 is at 0 s.
 
     Returns
@@ -41,8 +53,9 @@ def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = N
     Raises
     ------
     FileNotFoundError : no such folder; no spike_times.npy; neither clusters nor templates.
-    ValueError : naming the file and the remedy: no sampling rate; times that aren't samples; arrays of different lengths or
-        shapes; damaged files; a table without cluster_id; no cluster in `groups`; and what `Recording` itself refuses.
+    ValueError : naming the file and the remedy: no sampling rate; times that aren't samples; arrays
+        of different lengths or shapes; damaged files; a table without cluster_id; no cluster in
+        `groups`; and what `Recording` itself refuses.
     """
     folder = Path(folder)
     times, clusters = phy_spikes(folder)
@@ -56,19 +69,30 @@ def read_phy(folder: str | Path, *, animal_id: str, recording_id: str | None = N
         kept = np.flatnonzero(units["group"].isin(wanted))
         if not len(kept):
             counts = ", ".join(f"{name}: {n}" for name, n in units["group"].value_counts().items())
-            raise ValueError(f"{folder}: none of its {len(ids)} clusters is in groups={tuple(sorted(wanted))}; there are {counts}. "
-                             "Choose among these, or pass groups=None for all clusters.")
+            raise ValueError(
+                f"{folder}: none of its {len(ids)} clusters is in groups={tuple(sorted(wanted))};"
+                f" there are {counts}. Choose among these, or pass groups=None for all clusters."
+            )
         units, trains = units.iloc[kept], [trains[i] for i in kept]
     if intervals is None:
         intervals = [[times.min() / rate, times.max() / rate]]
     name = folder.resolve().name
     return Recording.from_spike_trains(
-        trains, units, intervals, recording_id=name if recording_id is None else recording_id, animal_id=animal_id, probe_id=probe_id,
-        epochs=epochs, provenance={"source": "phy", "folder": name, "sampling_rate_hz": rate})
+        trains,
+        units,
+        intervals,
+        recording_id=name if recording_id is None else recording_id,
+        animal_id=animal_id,
+        probe_id=probe_id,
+        epochs=epochs,
+        provenance={"source": "phy", "folder": name, "sampling_rate_hz": rate},
+    )
 
 
 def _sampling_rate(folder: Path, given: float | None) -> float:
-    """Samples a second: as given, or else from params.py, whose lines are read as literals: `name = value`."""
+    """Samples a second: as given, or else from params.py, whose lines are read as literals: `name =
+    value`.
+    """
     stated = set()
     file = folder / "params.py"
     if file.is_file():
@@ -77,55 +101,111 @@ def _sampling_rate(folder: Path, given: float | None) -> float:
             if equals and name.strip() == "sample_rate":
                 try:
                     stated.add(float(ast.literal_eval(value.strip())))
-                except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError):
-                    stated.add(np.nan)               # an expression, not a number
+                except (
+                    ValueError,
+                    TypeError,
+                    SyntaxError,
+                    OverflowError,
+                    MemoryError,
+                    RecursionError,
+                ):
+                    stated.add(np.nan)  # an expression, not a number
     if given is not None:
         if stated and stated != {given}:
-            warnings.warn(f"{file} says sample_rate = {', '.join(map(str, stated))}; the {given} Hz that were passed are used.", stacklevel=3)
+            warnings.warn(
+                f"{file} says sample_rate = {', '.join(map(str, stated))}; the {given} Hz that were"
+                " passed are used.",
+                stacklevel=3,
+            )
         stated = {given}
     rate = float(stated.pop()) if len(stated) == 1 else np.nan
     if not (np.isfinite(rate) and rate > 0):
-        what = f"sampling_rate_hz is {given}" if given is not None else (
-            f"{file} gives no sample_rate as one plain number" if file.is_file() else "there is no params.py")
-        raise ValueError(f"{folder}: spike times are in samples, and {what}; pass sampling_rate_hz=30000, or what yours was recorded with.")
+        what = (
+            f"sampling_rate_hz is {given}"
+            if given is not None
+            else (
+                f"{file} gives no sample_rate as one plain number"
+                if file.is_file()
+                else "there is no params.py"
+            )
+        )
+        raise ValueError(
+            f"{folder}: spike times are in samples, and {what}; pass sampling_rate_hz=30000, or"
+            " what yours was recorded with."
+        )
     return rate
 
 
 def _tables(folder: Path) -> pd.DataFrame:
-    """All columns of all cluster_*.tsv, indexed by cluster id. Of what stands in several files the most authoritative counts."""
-    files = sorted(file for pattern in ("cluster_*.tsv", "cluster_*.csv") for file in folder.glob(pattern))
+    """All columns of all cluster_*.tsv, indexed by cluster id.
+
+    Of what stands in several files the most authoritative counts.
+    """
+    files = sorted(
+        file for pattern in ("cluster_*.tsv", "cluster_*.csv") for file in folder.glob(pattern)
+    )
     columns: dict[str, tuple[int, Path, pd.Series]] = {}
     for file in files:
         for name, column in _table(file).items():
-            # cluster_info is Phy's summary of the others when it last saved. Kilosort writes KSLabel into cluster_group, too.
-            rank = 0 if file.stem == "cluster_info" else 2 if file.stem in (f"cluster_{name}", f"cluster_{name}s") else 1
+            # cluster_info is Phy's summary of the others when it last saved. Kilosort writes
+            # KSLabel into cluster_group, too.
+            rank = (
+                0
+                if file.stem == "cluster_info"
+                else 2
+                if file.stem in (f"cluster_{name}", f"cluster_{name}s")
+                else 1
+            )
             if name not in columns:
                 columns[name] = (rank, file, column)
                 continue
-            (_, second, lower), (rank, first, upper) = sorted([columns[name], (rank, file, column)], key=lambda found: found[0])
+            (_, second, lower), (rank, first, upper) = sorted(
+                [columns[name], (rank, file, column)], key=lambda found: found[0]
+            )
             both = upper.index[upper.notna()].intersection(lower.index[lower.notna()])
             differ = int((upper[both] != lower[both]).sum())
-            if differ and not pd.api.types.is_numeric_dtype(upper):            # of numbers, the summary has fewer digits
-                warnings.warn(f"{folder}: {first.name} and {second.name} disagree in {name!r} about {differ} clusters; {first.name} is used.",
-                              stacklevel=3)
+            # of numbers, the summary has fewer digits
+            if differ and not pd.api.types.is_numeric_dtype(upper):
+                warnings.warn(
+                    f"{folder}: {first.name} and {second.name} disagree in {name!r} about {differ}"
+                    f" clusters; {first.name} is used.",
+                    stacklevel=3,
+                )
             columns[name] = (rank, first, upper.combine_first(lower))
-    return pd.DataFrame({name: column for name, (_, _, column) in columns.items()}, index=None if columns else pd.Index([], dtype="int64"))
+    return pd.DataFrame(
+        {name: column for name, (_, _, column) in columns.items()},
+        index=None if columns else pd.Index([], dtype="int64"),
+    )
 
 
 def _table(file: Path) -> pd.DataFrame:
     """One file, indexed by cluster id."""
     try:
         text = file.read_text(encoding="utf-8-sig")
-        separator = "\t" if "\t" in text.partition("\n")[0] else ","            # old versions of Phy put tabs into .csv
+        # old versions of Phy put tabs into .csv
+        separator = "\t" if "\t" in text.partition("\n")[0] else ","
         table = pd.read_csv(StringIO(text), sep=separator, low_memory=False)
-        table = table.rename(columns={} if "cluster_id" in table else {"id": "cluster_id"})         # as old versions of Phy had it
-        if "cluster_id" not in table or not pd.api.types.is_integer_dtype(table["cluster_id"]) and len(table):
+        # as old versions of Phy had it
+        table = table.rename(columns={} if "cluster_id" in table else {"id": "cluster_id"})
+        if (
+            "cluster_id" not in table
+            or not pd.api.types.is_integer_dtype(table["cluster_id"])
+            and len(table)
+        ):
             raise ValueError("no column cluster_id of whole numbers")
-    except ValueError as error:                  # also what pandas raises for empty and ragged files, and wrong encodings
-        raise ValueError(f"{file}: can't be read as a table of clusters ({error}); save again in Phy, or move the file away.") from error
-    table = table.set_index("cluster_id").rename(columns={"unit_id": "unit_id_in_file"})         # the units table has its own
+    except ValueError as error:
+        # also what pandas raises for empty and ragged files, and wrong encodings
+        raise ValueError(
+            f"{file}: can't be read as a table of clusters ({error}); save again in Phy, or move"
+            " the file away."
+        ) from error
+    # the units table has its own
+    table = table.set_index("cluster_id").rename(columns={"unit_id": "unit_id_in_file"})
     if table.index.has_duplicates:
-        raise ValueError(f"{file}: cluster {table.index[table.index.duplicated()][0]} has two rows; save again in Phy, or remove one.")
+        raise ValueError(
+            f"{file}: cluster {table.index[table.index.duplicated()][0]} has two rows; save again"
+            " in Phy, or remove one."
+        )
     return table
 
 

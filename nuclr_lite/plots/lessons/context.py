@@ -1,4 +1,7 @@
-"""Figures of what an encoder's vectors rest on: neighbours, attention, a neuron less, other stimuli, other recipes. Each returns a Figure."""
+"""Figures of what an encoder's vectors rest on: neighbours, attention, a neuron less, other
+stimuli, other recipes. Each returns a Figure.
+"""
+
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
@@ -12,42 +15,82 @@ from ..style import PALETTE, colours, styled_figure
 
 @styled_figure
 def neighbours(table: pd.DataFrame, chance: float, title: str = "") -> Figure:
-    """Macro F1 against the number of other units beside each unit: a line for each `who`, with its 95 % interval over animals.
+    """Macro F1 against the number of other units beside each unit: a line for each `who`, with its
+    95 % interval over animals.
 
-    table : columns who, others (a number, or 'all', which comes last), estimate, low, high. chance : macro F1 of guessing.
+    table : columns who, others (a number, or 'all', which comes last), estimate, low, high. chance
+        : macro F1 of guessing.
     """
     order = sorted(set(table["others"]) - {"all"}) + ["all"] * ("all" in set(table["others"]))
     figure, axes = plt.subplots(figsize=(8.5, 3.8))
     for at, (who, mine) in enumerate(table.groupby("who", sort=False)):
-        x = np.array([order.index(others) for others in mine["others"]]) + 0.05 * at              # intervals side by side
+        # intervals side by side
+        x = np.array([order.index(others) for others in mine["others"]]) + 0.05 * at
         errors = [mine["estimate"] - mine["low"], mine["high"] - mine["estimate"]]
-        axes.errorbar(x, mine["estimate"], errors, fmt="o-" if len(mine) > 1 else "o", color=PALETTE[at], label=who, ms=5, elinewidth=1.2)
+        axes.errorbar(
+            x,
+            mine["estimate"],
+            errors,
+            fmt="o-" if len(mine) > 1 else "o",
+            color=PALETTE[at],
+            label=who,
+            ms=5,
+            elinewidth=1.2,
+        )
     axes.axhline(chance, color="0.5", ls="--", lw=1, label="guessing")
-    axes.set(xticks=range(len(order)), xticklabels=order, ylim=(0, 1), xlabel="other units beside it", ylabel="macro F1", title=title)
+    axes.set(
+        xticks=range(len(order)),
+        xticklabels=order,
+        ylim=(0, 1),
+        xlabel="other units beside it",
+        ylabel="macro F1",
+        title=title,
+    )
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 @styled_figure
-def same_units(tables: dict[str, pd.DataFrame], labels: pd.Series, learned_from: pd.DataFrame, title: str = "") -> Figure:
-    """The same units with different company: a panel a table, all seen from one side, on which the kinds lie farthest apart in `learned_from`.
+def same_units(
+    tables: dict[str, pd.DataFrame], labels: pd.Series, learned_from: pd.DataFrame, title: str = ""
+) -> Figure:
+    """The same units with different company: a panel a table, all seen from one side, on which the
+    kinds lie farthest apart in `learned_from`.
 
-    tables : name -> vectors of the units to show. labels : the kind of every unit. learned_from : vectors of other units, by which alone the two axes are chosen (linear discriminants).
+    tables : name -> vectors of the units to show. labels : the kind of every unit. learned_from :
+        vectors of other units, by which alone the two axes are chosen (linear discriminants).
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    view = LinearDiscriminantAnalysis(n_components=2).fit(learned_from, labels.loc[learned_from.index])
-    figure, panels = plt.subplots(1, len(tables), figsize=(0.6 + 3.3 * len(tables), 3.6), sharex=True, sharey=True, squeeze=False)
+    view = LinearDiscriminantAnalysis(n_components=2).fit(
+        learned_from, labels.loc[learned_from.index]
+    )
+    figure, panels = plt.subplots(
+        1,
+        len(tables),
+        figsize=(0.6 + 3.3 * len(tables), 3.6),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
     palette = colours(labels.loc[pd.concat(tables.values()).index])
-    # The frame is that of the units learned from: vectors far out would press the others into a spot, and are counted.
+    # The frame is that of the units learned from: vectors far out would press the others into a
+    # spot, and are counted.
     edges = np.quantile(view.transform(learned_from), [0.01, 0.99], axis=0)
     (left, low), (right, high) = edges + 0.3 * np.ptp(edges, axis=0) * [[-1], [1]]
     for axes, (name, table) in zip(panels[0], tables.items()):
         at, kinds = view.transform(table), labels.loc[table.index].to_numpy()
         outside = ((at < [left, low]) | (at > [right, high])).any(axis=1).sum()
         for kind, colour in palette.items():
-            axes.scatter(*at[kinds == kind].T, s=12, color=colour, alpha=0.8, linewidths=0, label=kind)
-        axes.set(title=name, xlabel=f"discriminant 1\n({outside} of {len(at)} lie outside)", xlim=(left, right), ylim=(low, high))
+            axes.scatter(
+                *at[kinds == kind].T, s=12, color=colour, alpha=0.8, linewidths=0, label=kind
+            )
+        axes.set(
+            title=name,
+            xlabel=f"discriminant 1\n({outside} of {len(at)} lie outside)",
+            xlim=(left, right),
+            ylim=(low, high),
+        )
     panels[0, 0].set_ylabel("discriminant 2")
     panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.8)
     figure.suptitle(title, weight="bold", size="medium")
@@ -56,14 +99,28 @@ def same_units(tables: dict[str, pd.DataFrame], labels: pd.Series, learned_from:
 
 @styled_figure
 def between(tables: dict[str, pd.DataFrame], rows: str, columns: str, title: str = "") -> Figure:
-    """Heatmaps of kinds against kinds, from `interpretation.between_kinds`: 1, white, is an even share.
+    """Heatmaps of kinds against kinds, from `interpretation.between_kinds`: 1, white, is an even
+    share.
 
     tables : panel title -> DataFrame (kinds, kinds). rows, columns : what they are ("who attends").
     """
     reach = max(np.nanmax(np.abs(np.log2(table.to_numpy()))) for table in tables.values())
-    figure, panels = plt.subplots(1, len(tables), figsize=(1.2 + 2.3 * len(tables), 3.0), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(tables), figsize=(1.2 + 2.3 * len(tables), 3.0), sharey=True, squeeze=False
+    )
     for axes, (name, table) in zip(panels[0], tables.items()):
-        sns.heatmap(np.log2(table), annot=table, fmt=".2f", cmap="RdBu_r", vmin=-reach, vmax=reach, square=True, cbar=False, ax=axes, annot_kws={"size": 9})
+        sns.heatmap(
+            np.log2(table),
+            annot=table,
+            fmt=".2f",
+            cmap="RdBu_r",
+            vmin=-reach,
+            vmax=reach,
+            square=True,
+            cbar=False,
+            ax=axes,
+            annot_kws={"size": 9},
+        )
         axes.set(title=name, xlabel=columns, ylabel=rows if axes is panels[0, 0] else "")
         axes.tick_params(axis="both", rotation=0)
     figure.suptitle(title, weight="bold", size="medium")
@@ -71,14 +128,31 @@ def between(tables: dict[str, pd.DataFrame], rows: str, columns: str, title: str
 
 
 @styled_figure
-def against_truth(values: pd.Series, truth: pd.DataFrame, kinds: pd.Series, ylabel: str, title: str = "") -> Figure:
-    """One number a unit against what is true of it: a panel for each column of `truth`, a dot a unit, with Spearman's rank correlation."""
-    figure, panels = plt.subplots(1, truth.shape[1], figsize=(0.9 + 3.6 * truth.shape[1], 3.4), sharey=True, squeeze=False)
+def against_truth(
+    values: pd.Series, truth: pd.DataFrame, kinds: pd.Series, ylabel: str, title: str = ""
+) -> Figure:
+    """One number a unit against what is true of it: a panel for each column of `truth`, a dot a
+    unit, with Spearman's rank correlation.
+    """
+    figure, panels = plt.subplots(
+        1, truth.shape[1], figsize=(0.9 + 3.6 * truth.shape[1], 3.4), sharey=True, squeeze=False
+    )
     for axes, name in zip(panels[0], truth):
         for kind, colour in colours(kinds).items():
             mine = (kinds == kind).to_numpy()
-            axes.scatter(truth.loc[mine, name], values[mine], s=12, color=colour, alpha=0.8, linewidths=0, label=kind)
-        axes.set(xlabel=name, title=f"rank correlation {truth[name].corr(values, method='spearman'):+.2f}")
+            axes.scatter(
+                truth.loc[mine, name],
+                values[mine],
+                s=12,
+                color=colour,
+                alpha=0.8,
+                linewidths=0,
+                label=kind,
+            )
+        axes.set(
+            xlabel=name,
+            title=f"rank correlation {truth[name].corr(values, method='spearman'):+.2f}",
+        )
     panels[0, 0].set_ylabel(ylabel)
     panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.8)
     figure.suptitle(title, weight="bold", size="medium")
@@ -86,12 +160,31 @@ def against_truth(values: pd.Series, truth: pd.DataFrame, kinds: pd.Series, ylab
 
 
 @styled_figure
-def across_blocks(tables: dict[str, pd.DataFrame], rows: str, columns: str, title: str = "") -> Figure:
-    """Heatmaps of scores from 0 to 1, stimulus by stimulus: fit on the row's, tested on the column's, or sought from one in the other."""
-    figure, panels = plt.subplots(1, len(tables), figsize=(1.4 + 3.0 * len(tables), 3.7), sharey=True, squeeze=False)
+def across_blocks(
+    tables: dict[str, pd.DataFrame], rows: str, columns: str, title: str = ""
+) -> Figure:
+    """Heatmaps of scores from 0 to 1, stimulus by stimulus: fit on the row's, tested on the
+    column's, or sought from one in the other.
+    """
+    figure, panels = plt.subplots(
+        1, len(tables), figsize=(1.4 + 3.0 * len(tables), 3.7), sharey=True, squeeze=False
+    )
     for axes, (name, table) in zip(panels[0], tables.items()):
-        plain = table.rename(index=lambda text: text.replace("_", "\n"), columns=lambda text: text.replace("_", "\n"))
-        sns.heatmap(plain, annot=True, fmt=".2f", cmap="Blues", vmin=0, vmax=1, square=True, cbar=False, ax=axes, annot_kws={"size": 9})
+        plain = table.rename(
+            index=lambda text: text.replace("_", "\n"), columns=lambda text: text.replace("_", "\n")
+        )
+        sns.heatmap(
+            plain,
+            annot=True,
+            fmt=".2f",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            square=True,
+            cbar=False,
+            ax=axes,
+            annot_kws={"size": 9},
+        )
         axes.set(title=name, xlabel=columns, ylabel=rows if axes is panels[0, 0] else "")
         axes.tick_params(axis="both", rotation=0, labelsize="x-small")
     figure.suptitle(title, weight="bold", size="medium")

@@ -1,4 +1,7 @@
-"""Figures of `03_transformer`: both attentions from their own weights, rotary positions, what reaches a unit. Each returns a Figure."""
+"""Figures of `03_transformer`: both attentions from their own weights, rotary positions, what
+reaches a unit. Each returns a Figure.
+"""
+
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
@@ -12,56 +15,133 @@ from ..style import PALETTE, styled_figure
 
 def _arc(axes, start, stop, bend, **style):
     """A bent line from one point of a grid to another."""
-    axes.add_patch(FancyArrowPatch(start, stop, connectionstyle=f"arc3,rad={bend}", arrowstyle="-", capstyle="round", shrinkA=0, shrinkB=0, zorder=1, **style))
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            stop,
+            connectionstyle=f"arc3,rad={bend}",
+            arrowstyle="-",
+            capstyle="round",
+            shrinkA=0,
+            shrinkB=0,
+            zorder=1,
+            **style,
+        )
+    )
 
 
 @styled_figure
-def two_attentions(over_time, over_units, unit: int, token: int, names=None, words=None, title: str = "") -> Figure:
-    """Whom one token of one unit asks: left, over time, along its row; right, over units, along its column. Lines are as thick as their weight.
+def two_attentions(
+    over_time, over_units, unit: int, token: int, names=None, words=None, title: str = ""
+) -> Figure:
+    """Whom one token of one unit asks: left, over time, along its row; right, over units, along its
+    column. Lines are as thick as their weight.
 
-    over_time : (U, L, L) weights; unit, token that asks, token that is asked. over_units : (L, U, U) weights; token, unit that asks, unit that is asked.
-    unit, token : who asks. names : of the units; None: their numbers. words : (U, L) what stands in each cell; with them, weights are written beside the cells.
+    over_time : (U, L, L) weights; unit, token that asks, token that is asked. over_units : (L, U,
+        U) weights; token, unit that asks, unit that is asked.
+    unit, token : who asks. names : of the units; None: their numbers. words : (U, L) what stands in
+        each cell; with them, weights are written beside the cells.
     """
     over_time, over_units = np.asarray(over_time), np.asarray(over_units)
     n_units, n_tokens = len(over_time), len(over_units)
     names = list(range(n_units)) if names is None else names
     large = words is not None
     size = 2300 if large else 110
-    figure, panels = plt.subplots(1, 2, figsize=(9, 1.7 + 1.15 * n_units if large else 4.4), sharey=True)
+    figure, panels = plt.subplots(
+        1, 2, figsize=(9, 1.7 + 1.15 * n_units if large else 4.4), sharey=True
+    )
     here = (token, unit)
-    cells = {"ask yourself, over time": ([((t, unit), weight) for t, weight in enumerate(over_time[unit, token])], PALETTE[0], (0, -38)),
-             "ask the others, at each moment": ([((token, u), weight) for u, weight in enumerate(over_units[token, unit])], PALETTE[1], (48, 0))}
+    cells = {
+        "ask yourself, over time": (
+            [((t, unit), weight) for t, weight in enumerate(over_time[unit, token])],
+            PALETTE[0],
+            (0, -38),
+        ),
+        "ask the others, at each moment": (
+            [((token, u), weight) for u, weight in enumerate(over_units[token, unit])],
+            PALETTE[1],
+            (48, 0),
+        ),
+    }
     for axes, (name, (asked, colour, beside)) in zip(panels, cells.items()):
         largest = max(weight for _, weight in asked)
-        grid = np.stack(np.meshgrid(np.arange(n_tokens), np.arange(n_units)), axis=-1).reshape(-1, 2)
+        grid = np.stack(np.meshgrid(np.arange(n_tokens), np.arange(n_units)), axis=-1).reshape(
+            -1, 2
+        )
         axes.scatter(*grid.T, s=size, color="0.9", zorder=0, linewidths=0)
         for place, weight in asked:
             if place != here:
                 away = max(abs(place[0] - token), abs(place[1] - unit))
-                _arc(axes, here, place, bend=0 if away == 1 else -0.35 if place[0] > token or place[1] < unit else 0.35,
-                     lw=(26 if large else 7) * weight / largest, color=colour, alpha=0.55)
-            axes.scatter(*place, s=size, color="white", zorder=2, linewidths=0)             # so that no line shines through
-            axes.scatter(*place, s=size, color=colour, alpha=0.2 + 0.6 * weight / largest, zorder=3, linewidths=0)
+                _arc(
+                    axes,
+                    here,
+                    place,
+                    bend=0 if away == 1 else -0.35 if place[0] > token or place[1] < unit else 0.35,
+                    lw=(26 if large else 7) * weight / largest,
+                    color=colour,
+                    alpha=0.55,
+                )
+            # so that no line shines through
+            axes.scatter(*place, s=size, color="white", zorder=2, linewidths=0)
+            axes.scatter(
+                *place,
+                s=size,
+                color=colour,
+                alpha=0.2 + 0.6 * weight / largest,
+                zorder=3,
+                linewidths=0,
+            )
             if large:
-                axes.annotate(f"{weight:.2f}", place, beside, textcoords="offset points", ha="center", va="center", size=14, weight="bold", color="0.15", zorder=5)
-        axes.scatter(*here, s=1.15 * size + 90, facecolors="none", edgecolors="0.1", linewidths=2.5 if large else 2, zorder=4)
+                axes.annotate(
+                    f"{weight:.2f}",
+                    place,
+                    beside,
+                    textcoords="offset points",
+                    ha="center",
+                    va="center",
+                    size=14,
+                    weight="bold",
+                    color="0.15",
+                    zorder=5,
+                )
+        axes.scatter(
+            *here,
+            s=1.15 * size + 90,
+            facecolors="none",
+            edgecolors="0.1",
+            linewidths=2.5 if large else 2,
+            zorder=4,
+        )
         for at in grid if large else ():
-            axes.annotate(words[at[1]][at[0]], at, ha="center", va="center", size=12, color="0.1", zorder=6)
+            axes.annotate(
+                words[at[1]][at[0]], at, ha="center", va="center", size=12, color="0.1", zorder=6
+            )
         margin = 0.6 if large else 0.9
-        axes.set(title=name, xlabel="token", xticks=range(n_tokens), yticks=range(n_units), yticklabels=names,
-                 xlim=(-margin, n_tokens - 1 + margin), ylim=(n_units - 1 + margin, -margin))
+        axes.set(
+            title=name,
+            xlabel="token",
+            xticks=range(n_tokens),
+            yticks=range(n_units),
+            yticklabels=names,
+            xlim=(-margin, n_tokens - 1 + margin),
+            ylim=(n_units - 1 + margin, -margin),
+        )
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(length=0)
     panels[0].set_ylabel("unit")
-    figure.suptitle(f"{title} (ringed: who asks)" if title else "ringed: who asks", size="medium", weight="bold")
+    figure.suptitle(
+        f"{title} (ringed: who asks)" if title else "ringed: who asks", size="medium", weight="bold"
+    )
     return figure
 
 
 @styled_figure
 def rotary_hands(hands, periods, title: str = "") -> Figure:
-    """Pairs of dimensions as hands of clocks: where each points at each token; and how alike two tokens' hands are, against the time between them.
+    """Pairs of dimensions as hands of clocks: where each points at each token; and how alike two
+    tokens' hands are, against the time between them.
 
-    hands : (pairs, L, 2), a hand of length 1 turned to each token's angle. periods : (pairs,) tokens a full turn.
+    hands : (pairs, L, 2), a hand of length 1 turned to each token's angle. periods : (pairs,)
+        tokens a full turn.
     """
     hands, periods = np.asarray(hands), np.asarray(periods)
     n_pairs, n_tokens = hands.shape[:2]
@@ -75,36 +155,76 @@ def rotary_hands(hands, periods, title: str = "") -> Figure:
         for token, (a, b) in enumerate(hand):
             axes.plot([0, a], [0, b], color=colour, lw=2, alpha=1 - 0.8 * token / n_tokens)
         for token in (0, 1) if np.linalg.norm(hand[1] - hand[0]) > 0.5 else (0, n_tokens - 1):
-            axes.annotate(str(token), 1.28 * hand[token], ha="center", va="center", size=11, weight="bold", color=colour)
-        axes.annotate(f"a turn in\n{period:.1f} tokens", (1.6, 0), va="center", size=10, color=colour)
+            axes.annotate(
+                str(token),
+                1.28 * hand[token],
+                ha="center",
+                va="center",
+                size=11,
+                weight="bold",
+                color=colour,
+            )
+        axes.annotate(
+            f"a turn in\n{period:.1f} tokens", (1.6, 0), va="center", size=10, color=colour
+        )
         axes.set(xlim=(-1.45, 3.6), ylim=(-1.45, 1.45), aspect="equal")
         axes.set_axis_off()
         difference = np.subtract.outer(np.arange(n_tokens), np.arange(n_tokens))
-        similarity = hand @ hand.T                                          # (L, L)
+        similarity = hand @ hand.T  # (L, L)
         fine = np.linspace(1 - n_tokens, n_tokens - 1, 400)
         right.plot(fine, np.cos(2 * np.pi * fine / period), color=colour, lw=1.2, alpha=0.6)
-        right.scatter(difference.ravel(), similarity.ravel(), color=colour, s=34, marker="os^Dv"[row % 5], zorder=3, linewidths=0)
-    right.set(xlabel=f"time difference (tokens); a mark for each of {n_tokens} × {n_tokens} pairs", ylabel="similarity of two tokens' hands\n(dot product)",
-              xticks=range(1 - n_tokens, n_tokens, 3), ylim=(-1.15, 1.15))
+        right.scatter(
+            difference.ravel(),
+            similarity.ravel(),
+            color=colour,
+            s=34,
+            marker="os^Dv"[row % 5],
+            zorder=3,
+            linewidths=0,
+        )
+    right.set(
+        xlabel=f"time difference (tokens); a mark for each of {n_tokens} × {n_tokens} pairs",
+        ylabel="similarity of two tokens' hands\n(dot product)",
+        xticks=range(1 - n_tokens, n_tokens, 3),
+        ylim=(-1.15, 1.15),
+    )
     figure.suptitle(title, weight="bold", size="medium")
     return figure
 
 
 @styled_figure
 def rows_permuted(x, x_shuffled, y, y_shuffled, order, title: str = "") -> Figure:
-    """Permutation equivariance as a picture: what goes in, as it was and shuffled, and what comes out; a line joins the two rows of each unit.
+    """Permutation equivariance as a picture: what goes in, as it was and shuffled, and what comes
+    out; a line joins the two rows of each unit.
 
-    x, x_shuffled : (U, D) in. y, y_shuffled : (U, D) out. order : (U,) the shuffled rows are x[order]. Lines on the right join rows that are equal in `y`, found by comparing them.
+    x, x_shuffled : (U, D) in. y, y_shuffled : (U, D) out. order : (U,) the shuffled rows are
+        x[order]. Lines on the right join rows that are equal in `y`, found by comparing them.
     """
-    x, x_shuffled, y, y_shuffled, order = (np.asarray(a) for a in (x, x_shuffled, y, y_shuffled, order))
-    figure, panels = plt.subplots(1, 7, figsize=(10.5, 3.3), width_ratios=[4, 1.5, 4, 0.9, 4, 1.5, 4])
+    x, x_shuffled, y, y_shuffled, order = (
+        np.asarray(a) for a in (x, x_shuffled, y, y_shuffled, order)
+    )
+    figure, panels = plt.subplots(
+        1, 7, figsize=(10.5, 3.3), width_ratios=[4, 1.5, 4, 0.9, 4, 1.5, 4]
+    )
     for first, (before, after) in ((0, (x, x_shuffled)), (4, (y, y_shuffled))):
         reach = np.abs(before).max()
         # Rows are found by what they hold: nothing is drawn that isn't so.
         found = np.linalg.norm(before[:, None] - after[None], axis=-1).argmin(axis=1)
-        for axes, values, rows in ((panels[first], before, np.arange(len(x))), (panels[first + 2], after, order)):
-            axes.imshow(values, aspect="auto", cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
-            axes.set(xticks=[], yticks=range(len(x)), yticklabels=rows, xlabel=f"{x.shape[1]} dimensions")
+        for axes, values, rows in (
+            (panels[first], before, np.arange(len(x))),
+            (panels[first + 2], after, order),
+        ):
+            axes.imshow(
+                values,
+                aspect="auto",
+                cmap="RdBu_r",
+                vmin=-reach,
+                vmax=reach,
+                interpolation="nearest",
+            )
+            axes.set(
+                xticks=[], yticks=range(len(x)), yticklabels=rows, xlabel=f"{x.shape[1]} dimensions"
+            )
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0, pad=2)
             for tick, row in zip(axes.get_yticklabels(), rows):
@@ -113,12 +233,25 @@ def rows_permuted(x, x_shuffled, y, y_shuffled, order, title: str = "") -> Figur
                 axes.axhline(at, color="white", lw=2)
         between = panels[first + 1]
         for row, to in enumerate(found):
-            between.plot([0, 1], [row, to], color=PALETTE[row % len(PALETTE)], lw=2.5, solid_capstyle="round")
+            between.plot(
+                [0, 1], [row, to], color=PALETTE[row % len(PALETTE)], lw=2.5, solid_capstyle="round"
+            )
         between.set(xlim=(0, 1), ylim=(len(x) - 0.5, -0.5))
         between.set_axis_off()
     panels[3].set_axis_off()
-    panels[3].annotate("", (1.0, 0.5), (-0.1, 0.5), xycoords="axes fraction", arrowprops=dict(arrowstyle="-|>", lw=2.5, color="0.3"))
-    for at, name in ((0, "in: $x$"), (2, "in: $\\Pi x$"), (4, "out: $f(x)$"), (6, "out: $f(\\Pi x)$")):
+    panels[3].annotate(
+        "",
+        (1.0, 0.5),
+        (-0.1, 0.5),
+        xycoords="axes fraction",
+        arrowprops=dict(arrowstyle="-|>", lw=2.5, color="0.3"),
+    )
+    for at, name in (
+        (0, "in: $x$"),
+        (2, "in: $\\Pi x$"),
+        (4, "out: $f(x)$"),
+        (6, "out: $f(\\Pi x)$"),
+    ):
         panels[at].set_title(name)
     panels[0].set_ylabel("unit")
     figure.suptitle(title, weight="bold", size="medium")
@@ -127,44 +260,80 @@ def rows_permuted(x, x_shuffled, y, y_shuffled, order, title: str = "") -> Figur
 
 @styled_figure
 def what_reaches(reached: dict, sizes, unit: int, token: int, title: str = "") -> Figure:
-    """A panel a layer: which tokens of which units have an effect on one token of one unit (ringed).
+    """A panel a layer: which tokens of which units have an effect on one token of one unit
+    (ringed).
 
     reached : name -> (U, L) bool. sizes : (N,) units of each population, which a line divides.
     """
     sizes = np.asarray(sizes)
-    figure, panels = plt.subplots(1, len(reached), figsize=(0.8 + 2.55 * len(reached), 3.3), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(reached), figsize=(0.8 + 2.55 * len(reached), 3.3), sharey=True, squeeze=False
+    )
     for axes, (name, cells) in zip(panels[0], reached.items()):
         cells = np.asarray(cells)
         n_units, n_tokens = cells.shape
-        grid = np.stack(np.meshgrid(np.arange(n_tokens), np.arange(n_units)), axis=-1).reshape(-1, 2)
+        grid = np.stack(np.meshgrid(np.arange(n_tokens), np.arange(n_units)), axis=-1).reshape(
+            -1, 2
+        )
         for yes, colour in ((True, PALETTE[0]), (False, "0.9")):
-            axes.scatter(*grid[cells.ravel() == yes].T, s=95, marker="s", color=colour, linewidths=0)
-        axes.scatter(token, unit, s=210, marker="s", facecolors="none", edgecolors="0.1", linewidths=2)
+            axes.scatter(
+                *grid[cells.ravel() == yes].T, s=95, marker="s", color=colour, linewidths=0
+            )
+        axes.scatter(
+            token, unit, s=210, marker="s", facecolors="none", edgecolors="0.1", linewidths=2
+        )
         for edge in sizes.cumsum()[:-1]:
             axes.axhline(edge - 0.5, color="0.1", lw=1.5)
-        axes.set(title=name, xlabel="token", xticks=range(0, n_tokens, 3), yticks=range(n_units), xlim=(-0.7, n_tokens - 0.3), ylim=(n_units - 0.4, -0.6))
+        axes.set(
+            title=name,
+            xlabel="token",
+            xticks=range(0, n_tokens, 3),
+            yticks=range(n_units),
+            xlim=(-0.7, n_tokens - 0.3),
+            ylim=(n_units - 0.4, -0.6),
+        )
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(length=0)
     panels[0, 0].set_ylabel("unit", labelpad=8)
     starts = sizes.cumsum() - sizes
     for number, (start, size) in enumerate(zip(starts, sizes), start=1):
-        panels[0, -1].annotate(f"population {number}", (1.02, start + (size - 1) / 2), xycoords=("axes fraction", "data"), rotation=270, va="center", size=10, color="0.3")
+        panels[0, -1].annotate(
+            f"population {number}",
+            (1.02, start + (size - 1) / 2),
+            xycoords=("axes fraction", "data"),
+            rotation=270,
+            va="center",
+            size=10,
+            color="0.3",
+        )
     figure.suptitle(title, weight="bold", size="medium")
     return figure
 
 
 @styled_figure
 def multiplications(tables: dict[str, pd.DataFrame], title: str = "") -> Figure:
-    """What a window costs, by part: a panel for each thing that grows. A column named 'not used' in brackets is dashed.
+    """What a window costs, by part: a panel for each thing that grows.
+
+    A column named 'not used' in brackets is dashed.
 
     tables : axis label -> DataFrame, index: how many; columns: parts; values: multiplications.
     """
-    figure, panels = plt.subplots(1, len(tables), figsize=(1.5 + 4.2 * len(tables), 3.6), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(tables), figsize=(1.5 + 4.2 * len(tables), 3.6), sharey=True, squeeze=False
+    )
     for axes, (label, table) in zip(panels[0], tables.items()):
         for at, part in enumerate(table.columns):
             unused = "(not used)" in part
-            axes.plot(table.index, table[part], marker=None if unused else "o", ms=5, lw=2, ls="--" if unused else "-", color="0.5" if unused else PALETTE[at],
-                      label=part.replace(" (", "\n("))
+            axes.plot(
+                table.index,
+                table[part],
+                marker=None if unused else "o",
+                ms=5,
+                lw=2,
+                ls="--" if unused else "-",
+                color="0.5" if unused else PALETTE[at],
+                label=part.replace(" (", "\n("),
+            )
         axes.set(xscale="log", yscale="log", xlabel=label)
     panels[0, 0].set_ylabel("multiplications a window")
     panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
@@ -176,7 +345,8 @@ def multiplications(tables: dict[str, pd.DataFrame], title: str = "") -> Figure:
 def attention_matrices(weights: dict, kinds, title: str = "") -> Figure:
     """Who attends to whom, units sorted by kind: a panel a head; 1, white, is an even share.
 
-    weights : name -> (U, U) shares of attention; row, who asks; rows sum to 1. kinds : (U,) the kind of each unit.
+    weights : name -> (U, U) shares of attention; row, who asks; rows sum to 1. kinds : (U,) the
+        kind of each unit.
     """
     kinds = np.asarray(kinds, dtype=str)
     order = np.argsort(kinds, kind="stable")
@@ -184,18 +354,29 @@ def attention_matrices(weights: dict, kinds, title: str = "") -> Figure:
     edges = np.append(first, len(kinds))
     shares = {name: np.asarray(w)[np.ix_(order, order)] * len(kinds) for name, w in weights.items()}
     reach = max(np.abs(np.log2(share)).max() for share in shares.values())
-    figure, panels = plt.subplots(1, len(weights), figsize=(1.6 + 3.5 * len(weights), 3.9), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(weights), figsize=(1.6 + 3.5 * len(weights), 3.9), sharey=True, squeeze=False
+    )
     for axes, (name, share) in zip(panels[0], shares.items()):
-        image = axes.imshow(np.log2(share), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
+        image = axes.imshow(
+            np.log2(share), cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest"
+        )
         for edge in first[1:]:
             axes.axhline(edge - 0.5, color="0.2", lw=1)
             axes.axvline(edge - 0.5, color="0.2", lw=1)
         middle = (edges[:-1] + edges[1:] - 1) / 2
-        axes.set(title=name, xticks=middle, xticklabels=names, yticks=middle, yticklabels=names, xlabel="who is asked (unit)")
+        axes.set(
+            title=name,
+            xticks=middle,
+            xticklabels=names,
+            yticks=middle,
+            yticklabels=names,
+            xlabel="who is asked (unit)",
+        )
         axes.tick_params(length=0)
     panels[0, 0].set_ylabel("who asks (unit)")
     bar = figure.colorbar(image, ax=panels[0].tolist(), shrink=0.85, pad=0.02)
-    bar.set_ticks([-reach, 0, reach], labels=[f"{2 ** -reach:.2f}", "1", f"{2 ** reach:.2f}"])
+    bar.set_ticks([-reach, 0, reach], labels=[f"{2**-reach:.2f}", "1", f"{2**reach:.2f}"])
     bar.set_label("attention / even share")
     figure.suptitle(title, weight="bold", size="medium")
     return figure

@@ -1,7 +1,10 @@
-"""The Allen Visual Coding Neuropixels set: its sessions listed and downloaded here; read as recordings and optotagged in `allen_recordings`.
+"""The Allen Visual Coding Neuropixels set: its sessions listed and downloaded here; read as
+recordings and optotagged in `allen_recordings`.
 
-Source: Siegle et al. 2021, Nature 592, 86 (the data set). Listing and downloading need AllenSDK, the rest h5py alone.
+Source: Siegle et al. 2021, Nature 592, 86 (the data set). Listing and downloading need AllenSDK,
+the rest h5py alone.
 """
+
 from __future__ import annotations
 
 import json
@@ -15,43 +18,67 @@ import pandas as pd
 
 from ...files.storage import atomic_file
 from .client import neuropixels_cache, neuropixels_session_path, neuropixels_session_urls
-from .recordings import convert_session as convert_session, light_responses as light_responses, optotag as optotag, read_session as read_session
+from .recordings import (
+    convert_session as convert_session,
+    light_responses as light_responses,
+    optotag as optotag,
+    read_session as read_session,
+)
 from ..download.downloads import Job, confirm_size, download, download_all, is_whole
 from ..download.transfer import remote_size
 
-TYPICAL_SESSION_BYTES = 2.5e9      # 146.5 GB in 58 sessions (AllenSDK's documentation), where the server doesn't say
+# 146.5 GB in 58 sessions (AllenSDK's documentation), where the server doesn't say
+TYPICAL_SESSION_BYTES = 2.5e9
 SIZES_FILE = "session_sizes.json"
-AT_ONCE = 8                        # questions to the server
+AT_ONCE = 8  # questions to the server
 
 
 # Listing
 
-def list_sessions(cache_dir: str | Path, scheme: str | None = None, host: str | None = None, *, genotype: str | None = None,
-                  session_type: str | None = None, animal: str | int | None = None, sizes: bool = True) -> pd.DataFrame:
-    """The sessions there are, from AllenSDK's tables (58 MB, downloaded to `cache_dir` on the first call).
+
+def list_sessions(
+    cache_dir: str | Path,
+    scheme: str | None = None,
+    host: str | None = None,
+    *,
+    genotype: str | None = None,
+    session_type: str | None = None,
+    animal: str | int | None = None,
+    sizes: bool = True,
+) -> pd.DataFrame:
+    """The sessions there are, from AllenSDK's tables (58 MB, downloaded to `cache_dir` on the first
+    call).
 
     Parameters
     ----------
-    cache_dir : an AllenSDK cache, or where to begin one. scheme, host : of another warehouse; None: AllenSDK's.
+    cache_dir : an AllenSDK cache, or where to begin one. scheme, host : of another warehouse; None:
+        AllenSDK's.
     genotype : a part of the genotype, such as 'Pvalb'; 'wt': animals without any transgene.
-    session_type : the set of stimuli, 'brain_observatory_1.1' or 'functional_connectivity'. animal : its animal_id.
+    session_type : the set of stimuli, 'brain_observatory_1.1' or 'functional_connectivity'. animal
+        : its animal_id.
     sizes : False: don't ask the server for sizes.
 
     Returns
     -------
-    DataFrame, by session id. AllenSDK's columns and animal_id (its specimen_id), genotype, structures (acronyms, as text), has_light_pulses (the
-    animal has Ai32, the channel for optotagging), size_gb (10^9 bytes; of the file that is there, or as the server says; NaN: it doesn't).
+    DataFrame, by session id. AllenSDK's columns and animal_id (its specimen_id), genotype,
+    structures (acronyms, as text), has_light_pulses (the animal has Ai32, the channel for
+    optotagging), size_gb (10^9 bytes; of the file that is there, or as the server says; NaN: it
+    doesn't).
 
     Raises
     ------
-    ValueError : no session matches; says which values there are. ImportError : AllenSDK is missing; says what to type.
+    ValueError : no session matches; says which values there are. ImportError : AllenSDK is missing;
+        says what to type.
     DownloadError : the tables could not be had.
     """
     cache = neuropixels_cache(cache_dir, scheme, host)
     table = cache.get_session_table().sort_index()
     table["animal_id"] = table["specimen_id"].astype(str)
     table["genotype"] = table["full_genotype"]
-    table["structures"] = [", ".join(sorted(name for name in np.atleast_1d(names) if isinstance(name, str))) for names in table["ecephys_structure_acronyms"]]
+    table["structures"] = [
+        ", ".join(sorted(name for name in np.atleast_1d(names) if isinstance(name, str)))
+        for names in table["ecephys_structure_acronyms"]
+    ]
     table["has_light_pulses"] = table["genotype"].str.contains("Ai32", regex=False)
     if genotype == "wt":
         matches = ~table["genotype"].str.contains("[^wt/;]")
@@ -68,29 +95,42 @@ def _choose(table: pd.DataFrame, column: str, matches: pd.Series, wanted) -> pd.
     if wanted is None:
         return table
     if not matches.any():
-        raise ValueError(f"no session has {column} {wanted!r}; there are {sorted(table[column].unique())}.")
+        raise ValueError(
+            f"no session has {column} {wanted!r}; there are {sorted(table[column].unique())}."
+        )
     return table[matches].copy()
 
 
 def _session_bytes(cache, cache_dir: str | Path, session_ids, ask: bool = True) -> list[float]:
-    """Size of each session's file in bytes: on disk, remembered, or as the first address that knows says; else NaN."""
+    """Size of each session's file in bytes: on disk, remembered, or as the first address that knows
+    says; else NaN.
+    """
     memory = Path(cache_dir).expanduser() / SIZES_FILE
     try:
-        known = {int(number): int(size) for number, size in json.loads(memory.read_text(encoding="utf-8")).items()}
+        known = {
+            int(number): int(size)
+            for number, size in json.loads(memory.read_text(encoding="utf-8")).items()
+        }
     except (OSError, ValueError, AttributeError, TypeError):
         known = {}
     paths = {number: neuropixels_session_path(cache_dir, number) for number in session_ids}
     on_disk = {number: path.stat().st_size for number, path in paths.items() if is_whole(path)}
-    unknown = [number for number in session_ids if number not in on_disk and number not in known] if ask else []
+    unknown = (
+        [number for number in session_ids if number not in on_disk and number not in known]
+        if ask
+        else []
+    )
 
     answered, silent = [], []
 
     def size_of(number) -> int | None:
         # Without a network each question takes many seconds: a round without any answer is enough.
-        for url in neuropixels_session_urls(cache, number) if answered or len(silent) < AT_ONCE else []:
+        for url in (
+            neuropixels_session_urls(cache, number) if answered or len(silent) < AT_ONCE else []
+        ):
             try:
                 size = remote_size(url if isinstance(url, str) else url())
-            except (OSError, ValueError):                 # the warehouse doesn't know, or doesn't answer
+            except (OSError, ValueError):  # the warehouse doesn't know, or doesn't answer
                 continue
             if size is not None:
                 answered.append(number)
@@ -100,22 +140,36 @@ def _session_bytes(cache, cache_dir: str | Path, session_ids, ask: bool = True) 
 
     if unknown:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            found = {int(number): size for number, size in zip(unknown, pool.map(size_of, unknown)) if size is not None}
+            found = {
+                int(number): size
+                for number, size in zip(unknown, pool.map(size_of, unknown))
+                if size is not None
+            }
         if found:
             known |= found
-            with suppress(OSError), atomic_file(memory) as partial:         # a shared cache may be one that one may only read
+            # a shared cache may be one that one may only read
+            with suppress(OSError), atomic_file(memory) as partial:
                 partial.write_text(json.dumps(known), encoding="utf-8")
     return [float(on_disk.get(number, known.get(number, np.nan))) for number in session_ids]
 
 
 # Downloading
 
-def download_session(session_id: int, cache_dir: str | Path, scheme: str | None = None, host: str | None = None, *,
-                     confirm: bool = False) -> Path:
-    """Download one session (1.7 to 3.3 GB) into an AllenSDK cache, unless it is there: then nothing is asked of any server.
 
-    From the public bucket or, where that fails or another `host` is given, by the warehouse's link (`allen_client.neuropixels_session_urls`).
-    The size is shown in the bar; the download doesn't begin where the disk hasn't the room; run again, it resumes.
+def download_session(
+    session_id: int,
+    cache_dir: str | Path,
+    scheme: str | None = None,
+    host: str | None = None,
+    *,
+    confirm: bool = False,
+) -> Path:
+    """Download one session (1.7 to 3.3 GB) into an AllenSDK cache, unless it is there: then nothing
+    is asked of any server.
+
+    From the public bucket or, where that fails or another `host` is given, by the warehouse's link
+    (`allen_client.neuropixels_session_urls`). The size is shown in the bar; the download doesn't
+    begin where the disk hasn't the room; run again, it resumes.
 
     Parameters
     ----------
@@ -128,7 +182,8 @@ def download_session(session_id: int, cache_dir: str | Path, scheme: str | None 
 
     Raises
     ------
-    ValueError : there is no such session. DownloadError, OSError with errno ENOSPC : as `downloads.download`. ImportError : as `list_sessions`.
+    ValueError : there is no such session. DownloadError, OSError with errno ENOSPC : as
+        `downloads.download`. ImportError : as `list_sessions`.
     """
     session_id = int(session_id)
     path = neuropixels_session_path(cache_dir, session_id)
@@ -141,11 +196,19 @@ def download_session(session_id: int, cache_dir: str | Path, scheme: str | None 
     return download(neuropixels_session_urls(cache, session_id), path)
 
 
-def download_sessions(session_ids: Sequence[int], cache_dir: str | Path, scheme: str | None = None, host: str | None = None, *,
-                      confirm: bool = True, parallel: int = 3) -> list[Path]:
+def download_sessions(
+    session_ids: Sequence[int],
+    cache_dir: str | Path,
+    scheme: str | None = None,
+    host: str | None = None,
+    *,
+    confirm: bool = True,
+    parallel: int = 3,
+) -> list[Path]:
     """`download_session` for several, `parallel` at a time. One that fails doesn't stop the others.
 
-    The size of all that is missing is compared with the free disk, and stated; then, unless `confirm` is False, a question is asked.
+    The size of all that is missing is compared with the free disk, and stated; then, unless
+    `confirm` is False, a question is asked.
     """
     session_ids = [int(number) for number in session_ids]
     paths = [neuropixels_session_path(cache_dir, number) for number in session_ids]
@@ -154,22 +217,40 @@ def download_sessions(session_ids: Sequence[int], cache_dir: str | Path, scheme:
         cache = neuropixels_cache(cache_dir, scheme, host)
         _check_ids(cache, missing)
         _confirm(cache, cache_dir, missing, ask=confirm)
-        download_all([Job(neuropixels_session_urls(cache, number), neuropixels_session_path(cache_dir, number)) for number in missing], parallel)
+        download_all(
+            [
+                Job(
+                    neuropixels_session_urls(cache, number),
+                    neuropixels_session_path(cache_dir, number),
+                )
+                for number in missing
+            ],
+            parallel,
+        )
     return paths
 
 
 def _check_ids(cache, session_ids) -> None:
     try:
         known = cache.session_ids()
-    except OSError:                    # the bucket may answer where the warehouse doesn't; it is asked for the file all the same
+    except OSError:
+        # the bucket may answer where the warehouse doesn't; it is asked for the file all the same
         return
     unknown = [number for number in session_ids if number not in known]
     if unknown:
-        raise ValueError(f"there is no session {', '.join(map(str, unknown))}; list_sessions shows the {len(known)} that there are (first: {known[0]}).")
+        raise ValueError(
+            f"there is no session {', '.join(map(str, unknown))}; list_sessions shows the"
+            f" {len(known)} that there are (first: {known[0]})."
+        )
 
 
 def _confirm(cache, cache_dir: str | Path, session_ids: Sequence[int], ask: bool) -> None:
     sizes = np.nan_to_num(_session_bytes(cache, cache_dir, session_ids), nan=TYPICAL_SESSION_BYTES)
     parts = [Path(f"{neuropixels_session_path(cache_dir, number)}.part") for number in session_ids]
     to_come = sizes.sum() - sum(part.stat().st_size for part in parts if part.is_file())
-    confirm_size(max(0.0, to_come), cache_dir, f"{len(session_ids)} session{'s' * (len(session_ids) > 1)}", yes=not ask)
+    confirm_size(
+        max(0.0, to_come),
+        cache_dir,
+        f"{len(session_ids)} session{'s' * (len(session_ids) > 1)}",
+        yes=not ask,
+    )

@@ -1,7 +1,10 @@
-"""From a session file of the Allen Visual Coding Neuropixels set to recordings, one a probe, and to cell types by optotagging. Needs h5py alone.
+"""From a session file of the Allen Visual Coding Neuropixels set to recordings, one a probe, and to
+cell types by optotagging. Needs h5py alone.
 
-No spike from 300 s before the first light pulse on, and no column that tells of it, reaches a recording: the cell types are made from the light responses.
+No spike from 300 s before the first light pulse on, and no column that tells of it, reaches a
+recording: the cell types are made from the light responses.
 """
+
 from __future__ import annotations
 
 import shutil
@@ -18,76 +21,151 @@ from ...files.storage import file_name
 from .session_file import QUALITY_LIMITS, SessionFile, open_session
 from .optotagging import OptotagConfig, cell_type_of_genotype, optotag_units
 
-LIGHT_MARGIN_S = 300.0             # before the first light pulse, as in the paper
-# What a recording's units table takes from the file. Not more: a column that somebody added may tell how a unit responds to light.
-UNIT_COLUMNS = ("ecephys_structure_acronym", "probe_id", "probe_description", "peak_channel_id", "probe_vertical_position", "probe_horizontal_position",
-                "anterior_posterior_ccf_coordinate", "dorsal_ventral_ccf_coordinate", "left_right_ccf_coordinate", "session_id", "genotype", "quality",
-                *(f"waveform_{name}" for name in ("duration", "halfwidth", "PT_ratio", "amplitude", "spread", "recovery_slope", "repolarization_slope",
-                                                  "velocity_above", "velocity_below")),
-                "snr", "amplitude_cutoff", "presence_ratio", "isi_violations", "isolation_distance", "L_ratio", "d_prime", "nn_hit_rate", "nn_miss_rate",
-                "silhouette_score", "max_drift", "cumulative_drift")
-SILENCE_S = 1.0                    # no spike of a whole probe for longer than this: it wasn't recording
+LIGHT_MARGIN_S = 300.0  # before the first light pulse, as in the paper
+# What a recording's units table takes from the file. Not more: a column that somebody added may
+# tell how a unit responds to light.
+UNIT_COLUMNS = (
+    "ecephys_structure_acronym",
+    "probe_id",
+    "probe_description",
+    "peak_channel_id",
+    "probe_vertical_position",
+    "probe_horizontal_position",
+    "anterior_posterior_ccf_coordinate",
+    "dorsal_ventral_ccf_coordinate",
+    "left_right_ccf_coordinate",
+    "session_id",
+    "genotype",
+    "quality",
+    *(
+        f"waveform_{name}"
+        for name in (
+            "duration",
+            "halfwidth",
+            "PT_ratio",
+            "amplitude",
+            "spread",
+            "recovery_slope",
+            "repolarization_slope",
+            "velocity_above",
+            "velocity_below",
+        )
+    ),
+    "snr",
+    "amplitude_cutoff",
+    "presence_ratio",
+    "isi_violations",
+    "isolation_distance",
+    "L_ratio",
+    "d_prime",
+    "nn_hit_rate",
+    "nn_miss_rate",
+    "silhouette_score",
+    "max_drift",
+    "cumulative_drift",
+)
+SILENCE_S = 1.0  # no spike of a whole probe for longer than this: it wasn't recording
 
 
-def read_session(path: str | Path, structures: tuple[str, ...] | None = None, *, quality: dict | None = QUALITY_LIMITS,
-                 cell_types: pd.DataFrame | pd.Series | None = None, until_s: float | None = None) -> list[Recording]:
+def read_session(
+    path: str | Path,
+    structures: tuple[str, ...] | None = None,
+    *,
+    quality: dict | None = QUALITY_LIMITS,
+    cell_types: pd.DataFrame | pd.Series | None = None,
+    until_s: float | None = None,
+) -> list[Recording]:
     """The recordings of one session file, one a probe.
 
-    Valid time runs from the first to the last spike of a probe's chosen units, without: the invalid times that the file declares for the session or for this
-    probe, whatever their label; silences of the whole probe (its units of other structures too) longer than 1 s, with 1 s on either side; and, where there were
-    light pulses, everything from 300 s before the first one on, or a light response would give the label away.
+    Valid time runs from the first to the last spike of a probe's chosen units, without: the invalid
+    times that the file declares for the session or for this probe, whatever their label; silences
+    of the whole probe (its units of other structures too) longer than 1 s, with 1 s on either side;
+    and, where there were light pulses, everything from 300 s before the first one on, or a light
+    response would give the label away.
 
     Parameters
     ----------
     path : session_<id>.nwb, as `download_session` returns it.
     structures : acronyms, exactly these. None: the visual areas (VIS...). (): all.
-    quality : limits of unit metrics, see `SessionFile.units`; AllenSDK's by default (limits of the paper's own are not known to us). None: every unit.
-    cell_types : what `optotag` returned for this file: its `cell_type` becomes a column (None: not tagged, or not tested).
-    until_s : use nothing later (s); needed where an animal with Ai32 has no table of light pulses in its file.
+    quality : limits of unit metrics, see `SessionFile.units`; AllenSDK's by default (limits of the
+        paper's own are not known to us). None: every unit.
+    cell_types : what `optotag` returned for this file: its `cell_type` becomes a column (None: not
+        tagged, or not tested).
+    until_s : use nothing later (s); needed where an animal with Ai32 has no table of light pulses
+        in its file.
 
     Returns
     -------
-    list[Recording], by probe. recording_id is 'allen-<session>-<probe>', animal_id the file's subject. `.units` has ecephys_structure_acronym, probe_id, positions on the
-    probe and CCF coordinates (um), waveform and quality metrics, firing_rate (Hz, in valid time), genotype, session_id; `.epochs` the stimulus blocks. The quality metrics are
-    the file's, over the whole session with its light: for choosing units, not for decoding cell types.
+    list[Recording], by probe. recording_id is 'allen-<session>-<probe>', animal_id the file's
+    subject. `.units` has ecephys_structure_acronym, probe_id, positions on the probe and CCF
+    coordinates (um), waveform and quality metrics, firing_rate (Hz, in valid time), genotype,
+    session_id; `.epochs` the stimulus blocks. The quality metrics are the file's, over the whole
+    session with its light: for choosing units, not for decoding cell types.
 
     Raises
     ------
-    ValueError : no unit is left, naming the structures there are; no probe has valid time (a single one is left out, with a warning); what `open_session` and `Recording` refuse.
+    ValueError : no unit is left, naming the structures there are; no probe has valid time (a single
+        one is left out, with a warning); what `open_session` and `Recording` refuse.
     """
-    return list(_probe_recordings(Path(path).expanduser(), structures, quality, cell_types, until_s))
+    return list(
+        _probe_recordings(Path(path).expanduser(), structures, quality, cell_types, until_s)
+    )
 
 
-def convert_session(path: str | Path, folder: str | Path, structures: tuple[str, ...] | None = None, *, quality: dict | None = QUALITY_LIMITS,
-                    cell_types: pd.DataFrame | pd.Series | None = None, until_s: float | None = None, overwrite: bool = False) -> list[Recording]:
-    """As `read_session`, but each recording is saved as `folder/<recording_id>` and opened from there: one probe at a time is in memory.
+def convert_session(
+    path: str | Path,
+    folder: str | Path,
+    structures: tuple[str, ...] | None = None,
+    *,
+    quality: dict | None = QUALITY_LIMITS,
+    cell_types: pd.DataFrame | pd.Series | None = None,
+    until_s: float | None = None,
+    overwrite: bool = False,
+) -> list[Recording]:
+    """As `read_session`, but each recording is saved as `folder/<recording_id>` and opened from
+    there: one probe at a time is in memory.
 
-    All of a session or nothing: recordings appear in `folder` when the last one is saved, and with `overwrite` take the place of all that were there of this session.
-    Raises FileExistsError, before anything is read, where there are some already and `overwrite` is False.
+    All of a session or nothing: recordings appear in `folder` when the last one is saved, and with
+    `overwrite` take the place of all that were there of this session. Raises FileExistsError,
+    before anything is read, where there are some already and `overwrite` is False.
     """
     path, folder = Path(path).expanduser(), Path(folder).expanduser()
     with open_session(path) as session:
         all_of_it = _recording_id(session, "*")
     there = sorted(header.parent for header in folder.glob(f"{all_of_it}/recording.json"))
     if there and not overwrite:
-        raise FileExistsError(f"{there[0]} exists already; open it with Recording.load, choose another folder, or pass overwrite=True.")
+        raise FileExistsError(
+            f"{there[0]} exists already; open it with Recording.load, choose another folder, or"
+            " pass overwrite=True."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
-        saved = [recording.save(Path(partial) / file_name(recording.recording_id)) for recording in _probe_recordings(path, structures, quality, cell_types, until_s)]
+        saved = [
+            recording.save(Path(partial) / file_name(recording.recording_id))
+            for recording in _probe_recordings(path, structures, quality, cell_types, until_s)
+        ]
         for old in there:
             shutil.rmtree(old)
         return [Recording.load(new.rename(folder / new.name)) for new in saved]
 
 
-def optotag(path: str | Path, structures: tuple[str, ...] | None = None, *, quality: dict | None = QUALITY_LIMITS,
-            config: OptotagConfig = OptotagConfig()) -> pd.DataFrame:
-    """Which units of a session respond to light as cells that express channelrhodopsin do: their cell type.
+def optotag(
+    path: str | Path,
+    structures: tuple[str, ...] | None = None,
+    *,
+    quality: dict | None = QUALITY_LIMITS,
+    config: OptotagConfig = OptotagConfig(),
+) -> pd.DataFrame:
+    """Which units of a session respond to light as cells that express channelrhodopsin do: their
+    cell type.
 
-    Parameters are those of `read_session`; the criterion and its sources are those of `optotagging.optotag_units`.
+    Parameters are those of `read_session`; the criterion and its sources are those of
+    `optotagging.optotag_units`.
 
     Returns
     -------
-    DataFrame indexed by unit_id: cell_type (Pvalb, Sst, Vip, or None), why, and the numbers behind it.
+    DataFrame indexed by unit_id: cell_type (Pvalb, Sst, Vip, or None), why, and the numbers behind
+    it.
 
     Raises
     ------
@@ -97,12 +175,22 @@ def optotag(path: str | Path, structures: tuple[str, ...] | None = None, *, qual
         light, trains = _light_responses(session, structures, quality)
         cell_type = cell_type_of_genotype(session.genotype)
         if cell_type is None:
-            raise ValueError(f"{session.path}: animals of genotype {session.genotype!r} have no cell type that light drives; optotag sessions of Pvalb-, Sst- or Vip-Cre; Ai32 animals.")
+            raise ValueError(
+                f"{session.path}: animals of genotype {session.genotype!r} have no cell type that"
+                " light drives; optotag sessions of Pvalb-, Sst- or Vip-Cre; Ai32 animals."
+            )
     return optotag_units(trains, light, cell_type, config)
 
 
-def light_responses(path: str | Path, structures: tuple[str, ...] | None = None, *, quality: dict | None = QUALITY_LIMITS):
-    """The light pulses (DataFrame) and, by unit_id, the spike times around them (s): what `optotag` decides on and `plots.light_response` draws."""
+def light_responses(
+    path: str | Path,
+    structures: tuple[str, ...] | None = None,
+    *,
+    quality: dict | None = QUALITY_LIMITS,
+):
+    """The light pulses (DataFrame) and, by unit_id, the spike times around them (s): what `optotag`
+    decides on and `plots.light_response` draws.
+    """
     with open_session(path) as session:
         return _light_responses(session, structures, quality)
 
@@ -110,13 +198,16 @@ def light_responses(path: str | Path, structures: tuple[str, ...] | None = None,
 def _light_responses(session: SessionFile, structures, quality) -> tuple[pd.DataFrame, dict]:
     light = session.light_pulses()
     if not len(light):
-        raise ValueError(f"{session.path}: there are no light pulses in this session; list_sessions tells which have them (has_light_pulses).")
+        raise ValueError(
+            f"{session.path}: there are no light pulses in this session; list_sessions tells which"
+            " have them (has_light_pulses)."
+        )
     start, stop = light["start_time"].min() - 10.0, light["stop_time"].max() + 10.0
     trains = {}
     for unit_id in _chosen_units(session.units(quality), structures, quality, session.path).index:
         times = session.spike_times(unit_id)
         first, last = np.searchsorted(times, [start, stop])
-        trains[unit_id] = times[first:last].copy()            # a view would keep the whole train in memory
+        trains[unit_id] = times[first:last].copy()  # a view would keep the whole train in memory
     return light, trains
 
 
@@ -128,12 +219,23 @@ def _chosen_units(units: pd.DataFrame, structures, quality, path: Path) -> pd.Da
     units = units[[name for name in UNIT_COLUMNS if name in units]]
     area = units["ecephys_structure_acronym"]
     if isinstance(structures, str):
-        raise ValueError(f"structures is {structures!r}; give a tuple of acronyms, such as ({structures!r},).")
+        raise ValueError(
+            f"structures is {structures!r}; give a tuple of acronyms, such as ({structures!r},)."
+        )
     structures = None if structures is None else tuple(structures)
-    chosen = area.fillna("").str.startswith("VIS") if structures is None else area.isin(structures) if structures else area.notna() | (quality is None)
+    chosen = (
+        area.fillna("").str.startswith("VIS")
+        if structures is None
+        else area.isin(structures)
+        if structures
+        else area.notna() | (quality is None)
+    )
     if not chosen.any():
-        raise ValueError(f"{path}: none of its {len(units)} units lies in {structures or 'a visual area'}; there are {area.value_counts().to_dict()}. "
-                         "Choose structures=(...), () for all, or looser quality limits.")
+        raise ValueError(
+            f"{path}: none of its {len(units)} units lies in {structures or 'a visual area'}; there"
+            f" are {area.value_counts().to_dict()}. Choose structures=(...), () for all, or looser"
+            " quality limits."
+        )
     return units[chosen]
 
 
@@ -145,25 +247,66 @@ def _probe_recordings(path: Path, structures, quality, cell_types, until_s):
             units = units.assign(cell_type=_labels(cell_types, units.index, path))
         end_s = _end_s(session, until_s)
         invalid = session.invalid_times().fillna({"stop_time": np.inf})
-        epochs = session.stimulus_epochs().rename(columns={"start_time": "start_s", "stop_time": "stop_s", "stimulus_name": "name"})
-        epochs = epochs[epochs["start_s"] < end_s].drop(columns="duration").assign(stop_s=lambda table: table["stop_s"].clip(upper=end_s))
-        provenance = {"source": "allen_neuropixels", "file": path.name, "session_id": session.session_id, "session_type": session.session_type,
-                      "institution": session.institution, "genotype": session.genotype, "specimen_name": session.specimen_name, "structures": structures, "quality": quality}
+        epochs = session.stimulus_epochs().rename(
+            columns={"start_time": "start_s", "stop_time": "stop_s", "stimulus_name": "name"}
+        )
+        epochs = (
+            epochs[epochs["start_s"] < end_s]
+            .drop(columns="duration")
+            .assign(stop_s=lambda table: table["stop_s"].clip(upper=end_s))
+        )
+        provenance = {
+            "source": "allen_neuropixels",
+            "file": path.name,
+            "session_id": session.session_id,
+            "session_type": session.session_type,
+            "institution": session.institution,
+            "genotype": session.genotype,
+            "specimen_name": session.specimen_name,
+            "structures": structures,
+            "quality": quality,
+        }
         empty = []
         for probe, members in units.groupby("probe_description", sort=True):
             trains = [_until(session.spike_times(unit_id), end_s) for unit_id in members.index]
-            concerned = [_concerns(tags, probe, members["probe_id"].iloc[0]) for tags in invalid["tags"]]
+            concerned = [
+                _concerns(tags, probe, members["probe_id"].iloc[0]) for tags in invalid["tags"]
+            ]
             others = trusted.index[trusted["probe_description"] == probe].difference(members.index)
-            silences = _silences(trains, (_until(session.spike_times(unit_id), end_s) for unit_id in others))
-            intervals = _valid_time(trains, np.concatenate([np.sort(invalid.loc[concerned, ["start_time", "stop_time"]], axis=1), silences, [[end_s, np.inf]]]))
+            silences = _silences(
+                trains, (_until(session.spike_times(unit_id), end_s) for unit_id in others)
+            )
+            intervals = _valid_time(
+                trains,
+                np.concatenate(
+                    [
+                        np.sort(invalid.loc[concerned, ["start_time", "stop_time"]], axis=1),
+                        silences,
+                        [[end_s, np.inf]],
+                    ]
+                ),
+            )
             if not len(intervals):
                 empty.append(probe)
                 continue
             seconds = np.diff(intervals).sum()
-            members = members.assign(firing_rate=[inside(train, intervals).sum() / seconds for train in trains])
-            yield Recording.from_spike_trains(trains, members, intervals, recording_id=_recording_id(session, probe), animal_id=session.animal_id,
-                                              probe_id=probe, epochs=epochs, provenance=provenance)
-        none = f"{path}: no valid time on {', '.join(empty)}: no spike outside invalid times, silences, and the time from {LIGHT_MARGIN_S:g} s before the light pulses on"
+            members = members.assign(
+                firing_rate=[inside(train, intervals).sum() / seconds for train in trains]
+            )
+            yield Recording.from_spike_trains(
+                trains,
+                members,
+                intervals,
+                recording_id=_recording_id(session, probe),
+                animal_id=session.animal_id,
+                probe_id=probe,
+                epochs=epochs,
+                provenance=provenance,
+            )
+        none = (
+            f"{path}: no valid time on {', '.join(empty)}: no spike outside invalid times,"
+            f" silences, and the time from {LIGHT_MARGIN_S:g} s before the light pulses on"
+        )
         if len(empty) == units["probe_description"].nunique():
             raise ValueError(f"{none}; choose other structures or another session.")
         if empty:
@@ -171,25 +314,48 @@ def _probe_recordings(path: Path, structures, quality, cell_types, until_s):
 
 
 def _end_s(session: SessionFile, until_s: float | None) -> float:
-    """The last moment that may be used, s. Where light is to be expected and its times are not known, none is: better no recording than a leak."""
+    """The last moment that may be used, s.
+
+    Where light is to be expected and its times are not known, none is: better no recording than a
+    leak.
+    """
     starts = session.light_pulses()["start_time"].to_numpy(dtype=np.float64)
-    unknown = "has a light pulse without a time" if not np.isfinite(starts).all() else "is of an animal with Ai32, and has no table of light pulses"
-    if until_s is None and (not np.isfinite(starts).all() or (not len(starts) and "Ai32" in session.genotype)):
-        raise ValueError(f"{session.path}: {unknown}: when the light began is not known. Say with until_s=... (s) up to when the session may be used.")
+    unknown = (
+        "has a light pulse without a time"
+        if not np.isfinite(starts).all()
+        else "is of an animal with Ai32, and has no table of light pulses"
+    )
+    if until_s is None and (
+        not np.isfinite(starts).all() or (not len(starts) and "Ai32" in session.genotype)
+    ):
+        raise ValueError(
+            f"{session.path}: {unknown}: when the light began is not known. Say with until_s=..."
+            " (s) up to when the session may be used."
+        )
     known = starts[np.isfinite(starts)]
-    return min(known.min() - LIGHT_MARGIN_S if len(known) else np.inf, np.inf if until_s is None else until_s)
+    return min(
+        known.min() - LIGHT_MARGIN_S if len(known) else np.inf,
+        np.inf if until_s is None else until_s,
+    )
 
 
 def _labels(cell_types, unit_ids: pd.Index, path: Path) -> pd.Series:
     labels = cell_types if isinstance(cell_types, pd.Series) else cell_types["cell_type"]
     if not labels.index.isin(unit_ids).any():
-        raise ValueError(f"{path}: cell_types holds none of the {len(unit_ids)} chosen units; give what optotag returned for this file and these structures.")
+        raise ValueError(
+            f"{path}: cell_types holds none of the {len(unit_ids)} chosen units; give what optotag"
+            " returned for this file and these structures."
+        )
     return labels.reindex(unit_ids)
 
 
 def _concerns(tags: list[str], probe: str, probe_id: int) -> bool:
-    """Whether an invalid time with these tags (scope, its id, label) is one of this probe: all but those of another probe are."""
-    of_a_probe = "EcephysProbe" in tags or any(tag.startswith("probe") and tag != "all_probes" for tag in tags)
+    """Whether an invalid time with these tags (scope, its id, label) is one of this probe: all but
+    those of another probe are.
+    """
+    of_a_probe = "EcephysProbe" in tags or any(
+        tag.startswith("probe") and tag != "all_probes" for tag in tags
+    )
     return not of_a_probe or probe in tags or str(probe_id) in tags
 
 
@@ -199,7 +365,10 @@ def _until(train: np.ndarray, end_s: float) -> np.ndarray:
 
 
 def _silences(trains: list[np.ndarray], others) -> np.ndarray:
-    """(K, 2), s: where the whole probe is silent, with 1 s on either side. `others`, the spike times of its other units, are read only if these are silent."""
+    """(K, 2), s: where the whole probe is silent, with 1 s on either side.
+
+    `others`, the spike times of its other units, are read only if these are silent.
+    """
     times = np.sort(np.concatenate(trains), kind="stable")
     if (np.diff(times) > SILENCE_S).any():
         times = np.sort(np.concatenate([times, *others]), kind="stable")

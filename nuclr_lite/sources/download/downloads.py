@@ -1,4 +1,7 @@
-"""Files from the network that are whole or absent: resumed, retried, checked, and only then put in their place."""
+"""Files from the network that are whole or absent: resumed, retried, checked, and only then put in
+their place.
+"""
+
 from __future__ import annotations
 
 import os
@@ -11,9 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...files.progress import progress
-from .transfer import DownloadError, Part, Trouble, check_disk, fetch, free_bytes, persist, readable_size
+from .transfer import (
+    DownloadError,
+    Part,
+    Trouble,
+    check_disk,
+    fetch,
+    free_bytes,
+    persist,
+    readable_size,
+)
 
-TYPICAL_BYTES_PER_S = 10e6          # only for the estimate of how long a download takes
+TYPICAL_BYTES_PER_S = 10e6  # only for the estimate of how long a download takes
 _ONE_BAR_AT_A_TIME = threading.Lock()
 
 
@@ -27,7 +39,9 @@ class Job:
 
 
 def opens_as_hdf5(path: str | Path) -> None:
-    """ValueError, saying what it is instead, unless the file opens as HDF5 and has its full length."""
+    """ValueError, saying what it is instead, unless the file opens as HDF5 and has its full
+    length.
+    """
     import h5py
 
     try:
@@ -43,7 +57,10 @@ def opens_as_hdf5(path: str | Path) -> None:
         elif start.startswith(b"\x89HDF\r\n\x1a\n"):
             what = f"is truncated or damaged ({error})"
         elif start.lstrip()[:1] in (b"<", b"{"):
-            what = f"is a web page or a message instead of data: {start.decode(errors='replace')[:80]!r}"
+            what = (
+                "is a web page or a message instead of data:"
+                f" {start.decode(errors='replace')[:80]!r}"
+            )
         else:
             what = "is not an HDF5 file"
         raise ValueError(f"{Path(path).name} {what}") from error
@@ -58,43 +75,75 @@ def is_whole(path: str | Path) -> bool:
     return True
 
 
-def download(urls: str | Sequence[str | Callable[[], str]], path: str | Path, *, expected_bytes: int | None = None,
-             check: Callable[[Path], None] = opens_as_hdf5, tries: int = 5, timeout_s: tuple[float, float] = (10.0, 60.0),
-             back_off_s: float = 1.0, disable_bar: bool = False) -> Path:
+def download(
+    urls: str | Sequence[str | Callable[[], str]],
+    path: str | Path,
+    *,
+    expected_bytes: int | None = None,
+    check: Callable[[Path], None] = opens_as_hdf5,
+    tries: int = 5,
+    timeout_s: tuple[float, float] = (10.0, 60.0),
+    back_off_s: float = 1.0,
+    disable_bar: bool = False,
+) -> Path:
     """Download a file unless it is there already; run again, it resumes where it stopped.
 
-    What comes is written to `<path>.part`, with a note beside it of which file it is the beginning of, and renamed onto `path` only
-    when its size is right and `check` passes. A file that is there but fails is left alone until a whole one can replace it. Of two
-    processes that want one file, the second waits for the first (`<path>.lock`).
+    What comes is written to `<path>.part`, with a note beside it of which file it is the beginning
+    of, and renamed onto `path` only when its size is right and `check` passes. A file that is there
+    but fails is left alone until a whole one can replace it. Of two processes that want one file,
+    the second waits for the first (`<path>.lock`).
 
     Parameters
     ----------
-    urls : where the file may be had, in the order to try. A function is called for its address when its turn comes.
+    urls : where the file may be had, in the order to try. A function is called for its address when
+        its turn comes.
     expected_bytes : the size, if known; a file of another size isn't the one that is wanted.
-    check : called with the path of a file of the right size; raises ValueError, saying what is wrong.
+    check : called with the path of a file of the right size; raises ValueError, saying what is
+        wrong.
     tries : how often in a row an address may fail without anything new having come.
     timeout_s : longest wait for a connection, and for the next bytes.
-    back_off_s : wait after the first failure, doubled after each (60 s at most); a server's Retry-After counts where it is longer.
+    back_off_s : wait after the first failure, doubled after each (60 s at most); a server's
+        Retry-After counts where it is longer.
 
     Raises
     ------
-    DownloadError : no address had the whole file. OSError with errno ENOSPC : the disk has, or had, no room for it.
+    DownloadError : no address had the whole file. OSError with errno ENOSPC : the disk has, or had,
+        no room for it.
     """
     meter = _Meter(Path(path).name, disable_bar)
     with meter:
-        return _download(Job(urls, path, expected_bytes), check, tries, timeout_s, back_off_s, meter)
+        return _download(
+            Job(urls, path, expected_bytes), check, tries, timeout_s, back_off_s, meter
+        )
 
 
-def download_all(jobs: Sequence[Job], parallel: int = 3, *, check: Callable[[Path], None] = opens_as_hdf5, tries: int = 5,
-                 timeout_s: tuple[float, float] = (10.0, 60.0), back_off_s: float = 1.0, disable_bar: bool = False) -> list[Path]:
-    """`download` several files, `parallel` at a time, with a bar for each and one for all. One that fails doesn't stop the others.
+def download_all(
+    jobs: Sequence[Job],
+    parallel: int = 3,
+    *,
+    check: Callable[[Path], None] = opens_as_hdf5,
+    tries: int = 5,
+    timeout_s: tuple[float, float] = (10.0, 60.0),
+    back_off_s: float = 1.0,
+    disable_bar: bool = False,
+) -> list[Path]:
+    """`download` several files, `parallel` at a time, with a bar for each and one for all.
+
+    One that fails doesn't stop the others.
 
     Raises
     ------
     DownloadError : at the end, with what was wrong with each file that failed.
     """
     jobs, stopped, failed = list(jobs), threading.Event(), {}
-    overall = progress(desc=f"{len(jobs)} files", total=0, unit="B", unit_scale=True, unit_divisor=1000, disable=disable_bar)
+    overall = progress(
+        desc=f"{len(jobs)} files",
+        total=0,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1000,
+        disable=disable_bar,
+    )
 
     def one(job: Job) -> Path:
         with _Meter(Path(job.path).name, disable_bar, overall, stopped) as meter:
@@ -108,12 +157,15 @@ def download_all(jobs: Sequence[Job], parallel: int = 3, *, check: Callable[[Pat
                     future.result()
                 except (OSError, ValueError) as error:
                     failed[job.path] = error
-        except BaseException:                         # an interrupted cell must not wait for gigabytes
+        except BaseException:  # an interrupted cell must not wait for gigabytes
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if failed:
-        raise DownloadError(f"{len(failed)} of {len(jobs)} files could not be downloaded.\n" + "\n".join(map(str, failed.values())))
+        raise DownloadError(
+            f"{len(failed)} of {len(jobs)} files could not be downloaded.\n"
+            + "\n".join(map(str, failed.values()))
+        )
     return [Path(job.path) for job in jobs]
 
 
@@ -122,30 +174,50 @@ def confirm_size(n_bytes: float, folder: str | Path, what: str, yes: bool = Fals
 
     Raises
     ------
-    OSError with errno ENOSPC : there isn't the room. DownloadError : the answer was no. RuntimeError : nobody is there to answer.
+    OSError with errno ENOSPC : there isn't the room. DownloadError : the answer was no.
+    RuntimeError : nobody is there to answer.
     """
     check_disk(Path(folder), n_bytes, what)
     minutes = n_bytes / TYPICAL_BYTES_PER_S / 60
-    print(f"{what}: {readable_size(n_bytes)} to download to {folder} ({readable_size(free_bytes(Path(folder)))} free); "
-          f"about {f'{minutes / 60:.1f} h' if minutes > 90 else f'{max(minutes, 1):.0f} min'} at {TYPICAL_BYTES_PER_S / 1e6:g} MB/s.")
+    print(
+        f"{what}: {readable_size(n_bytes)} to download to {folder}"
+        f" ({readable_size(free_bytes(Path(folder)))} free); about"
+        f" {f'{minutes / 60:.1f} h' if minutes > 90 else f'{max(minutes, 1):.0f} min'} at"
+        f" {TYPICAL_BYTES_PER_S / 1e6:g} MB/s."
+    )
     if yes:
         return
-    nobody = f"{what}: there is nobody to ask whether to download {readable_size(n_bytes)}; pass confirm=False to download without a question."
+    nobody = (
+        f"{what}: there is nobody to ask whether to download {readable_size(n_bytes)}; pass"
+        " confirm=False to download without a question."
+    )
     if not (sys.stdin is not None and sys.stdin.isatty()) and "ipykernel" not in sys.modules:
         raise RuntimeError(nobody)
     try:
         answer = input("Download? [y/N] ")
-    except (EOFError, NotImplementedError) as error:              # a notebook that is executed, not used
+    except (EOFError, NotImplementedError) as error:  # a notebook that is executed, not used
         raise RuntimeError(nobody) from error
     if answer.strip().lower() not in ("y", "yes"):
         raise DownloadError(f"{what}: not downloaded, as you answered.")
 
 
 class _Meter:
-    """The bytes of one file, in a bar of its own and in the one for all files; says when to stop."""
+    """The bytes of one file, in a bar of its own and in the one for all files; says when to
+    stop.
+    """
 
-    def __init__(self, name: str, disable: bool, overall=None, stopped: threading.Event | None = None):
-        self.bar = progress(desc=name, total=0, unit="B", unit_scale=True, unit_divisor=1000, leave=overall is None, disable=disable)
+    def __init__(
+        self, name: str, disable: bool, overall=None, stopped: threading.Event | None = None
+    ):
+        self.bar = progress(
+            desc=name,
+            total=0,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1000,
+            leave=overall is None,
+            disable=disable,
+        )
         self.overall, self.stopped = overall, stopped or threading.Event()
         self.done = self.total = 0
 
@@ -184,8 +256,12 @@ class _Meter:
 def _download(job: Job, check, tries: int, timeout_s, back_off_s: float, meter: _Meter) -> Path:
     path, urls = Path(job.path), [job.urls] if isinstance(job.urls, str) else list(job.urls)
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, and a file of that name is to be downloaded; move the folder away.")
-    if _wrong_with(path, job.expected_bytes, check) is None:      # before the lock: a cache may be read-only
+        raise IsADirectoryError(
+            f"{path} is a folder, and a file of that name is to be downloaded; move the folder"
+            " away."
+        )
+    # before the lock: a cache may be read-only
+    if _wrong_with(path, job.expected_bytes, check) is None:
         meter.start(path.stat().st_size, path.stat().st_size)
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,10 +274,16 @@ def _download(job: Job, check, tries: int, timeout_s, back_off_s: float, meter: 
             name = url if isinstance(url, str) else "address of the file"
             try:
                 name = url = url if isinstance(url, str) else url()
-                persist(lambda: fetch(url, part, job.expected_bytes, check, timeout_s, meter), tries, back_off_s, meter.wait, lambda: part.size)
+                persist(
+                    lambda: fetch(url, part, job.expected_bytes, check, timeout_s, meter),
+                    tries,
+                    back_off_s,
+                    meter.wait,
+                    lambda: part.size,
+                )
             except Trouble as trouble:
                 problems.append(f"  {name}: {trouble}")
-            except (ValueError, DownloadError) as error:          # the function that looks up an address
+            except (ValueError, DownloadError) as error:  # the function that looks up an address
                 meter.check()
                 problems.append(f"  {name}: {error}")
             else:
@@ -210,9 +292,17 @@ def _download(job: Job, check, tries: int, timeout_s, back_off_s: float, meter: 
                 os.replace(part.file, path)
                 part.note.unlink(missing_ok=True)
                 return path
-        kept = f"What has come ({readable_size(part.size)}) is kept in {part.file.name}. " if part.size else ""
+        kept = (
+            f"What has come ({readable_size(part.size)}) is kept in {part.file.name}. "
+            if part.size
+            else ""
+        )
         old = f"The file that is there is left as it was ({wrong}). " if path.exists() else ""
-        raise DownloadError(f"{path} could not be downloaded:\n" + "\n".join(problems) + f"\n{old}{kept}Check the network and run it again: it resumes.")
+        raise DownloadError(
+            f"{path} could not be downloaded:\n"
+            + "\n".join(problems)
+            + f"\n{old}{kept}Check the network and run it again: it resumes."
+        )
 
 
 def _wrong_with(path: Path, expected_bytes: int | None, check) -> str | None:

@@ -1,4 +1,5 @@
 """Requests that are tried again and answers that are checked: what `downloads` is made of."""
+
 from __future__ import annotations
 
 import errno
@@ -17,11 +18,15 @@ DISK_MARGIN = 1.05
 
 
 class DownloadError(OSError):
-    """A file that could not be had, with each address tried, what was wrong there, and what to do."""
+    """A file that could not be had, with each address tried, what was wrong there, and what to
+    do.
+    """
 
 
 class Trouble(Exception):
-    """Why one try failed; whether another may do better, and how long the server asked to be left alone, s."""
+    """Why one try failed; whether another may do better, and how long the server asked to be left
+    alone, s.
+    """
 
     def __init__(self, reason: str, again: bool = True, wait_s: float | None = None):
         super().__init__(reason)
@@ -29,16 +34,33 @@ class Trouble(Exception):
 
 
 def remote_size(url: str, timeout_s: tuple[float, float] = (10.0, 60.0)) -> int | None:
-    """Size of a file on a server in bytes, or None where the server can't be reached or doesn't say. Nothing is downloaded."""
+    """Size of a file on a server in bytes, or None where the server can't be reached or doesn't
+    say. Nothing is downloaded.
+    """
     requests = import_requests()
     try:
-        with requests.get(url, headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"}, stream=True, timeout=timeout_s) as response:
-            return _total_bytes(response) if response.status_code in (200, 206) and not _is_page(response) else None
+        with requests.get(
+            url,
+            headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"},
+            stream=True,
+            timeout=timeout_s,
+        ) as response:
+            return (
+                _total_bytes(response)
+                if response.status_code in (200, 206) and not _is_page(response)
+                else None
+            )
     except requests.RequestException:
         return None
 
 
-def read_json(url: str, *, tries: int = 5, timeout_s: tuple[float, float] = (10.0, 60.0), back_off_s: float = 1.0):
+def read_json(
+    url: str,
+    *,
+    tries: int = 5,
+    timeout_s: tuple[float, float] = (10.0, 60.0),
+    back_off_s: float = 1.0,
+):
     """The JSON that a server answers with; tried again as in `download`. Raises DownloadError."""
     requests = import_requests()
 
@@ -54,7 +76,9 @@ def read_json(url: str, *, tries: int = 5, timeout_s: tuple[float, float] = (10.
     try:
         return persist(attempt, tries, back_off_s, threading.Event().wait)
     except Trouble as trouble:
-        raise DownloadError(f"{url} could not be read: {trouble}. Check the network and run it again.") from trouble
+        raise DownloadError(
+            f"{url} could not be read: {trouble}. Check the network and run it again."
+        ) from trouble
 
 
 class Part:
@@ -70,21 +94,36 @@ class Part:
     def origin(self) -> dict:
         try:
             origin = json.loads(self.note.read_text(encoding="utf-8"))
-            return {"url": origin["url"], "validator": origin["validator"], "bytes": origin["bytes"]}
+            return {
+                "url": origin["url"],
+                "validator": origin["validator"],
+                "bytes": origin["bytes"],
+            }
         except (OSError, ValueError, KeyError, TypeError):
             return {"url": None, "validator": None, "bytes": None}
 
     def begin(self, url: str, validator: str | None, n_bytes: int | None) -> None:
         self.discard()
-        self.note.write_text(json.dumps({"url": url, "validator": validator, "bytes": n_bytes}), encoding="utf-8")
+        self.note.write_text(
+            json.dumps({"url": url, "validator": validator, "bytes": n_bytes}), encoding="utf-8"
+        )
 
     def discard(self) -> None:
-        self.file.unlink(missing_ok=True)             # first: a part without a note is never resumed, a note without a part is harmless
+        # first: a part without a note is never resumed, a note without a part is harmless
+        self.file.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
 
-def persist(attempt: Callable, tries: int, back_off_s: float, wait: Callable[[float], object], reached: Callable[[], int] = lambda: 0):
-    """What `attempt` returns; the last Trouble when it failed `tries` times in a row without getting further than ever before."""
+def persist(
+    attempt: Callable,
+    tries: int,
+    back_off_s: float,
+    wait: Callable[[float], object],
+    reached: Callable[[], int] = lambda: 0,
+):
+    """What `attempt` returns; the last Trouble when it failed `tries` times in a row without
+    getting further than ever before.
+    """
     requests = import_requests()
     failures, furthest = 0, reached()
     while True:
@@ -92,12 +131,20 @@ def persist(attempt: Callable, tries: int, back_off_s: float, wait: Callable[[fl
             return attempt()
         except Trouble as error:
             trouble = error
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as error:
+        except (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+        ) as error:
             trouble = Trouble(str(error), again=False)
         except requests.ConnectTimeout:
             trouble = Trouble("no connection in time")
         except requests.RequestException as error:
-            trouble = Trouble("no data in time" if "timed out" in str(error).lower() else f"the connection failed or broke off ({error})")
+            trouble = Trouble(
+                "no data in time"
+                if "timed out" in str(error).lower()
+                else f"the connection failed or broke off ({error})"
+            )
         failures = 1 if reached() > furthest else failures + 1
         furthest = max(furthest, reached())
         if not trouble.again or failures >= tries:
@@ -105,8 +152,17 @@ def persist(attempt: Callable, tries: int, back_off_s: float, wait: Callable[[fl
         wait(min(LONGEST_WAIT_S, max(back_off_s * 2 ** (failures - 1), trouble.wait_s or 0)))
 
 
-def fetch(url: str, part: Part, expected_bytes: int | None, check: Callable[[Path], None], timeout_s, meter) -> None:
-    """One request for what is missing, added to the part; Trouble unless the part is then the whole file."""
+def fetch(
+    url: str,
+    part: Part,
+    expected_bytes: int | None,
+    check: Callable[[Path], None],
+    timeout_s,
+    meter,
+) -> None:
+    """One request for what is missing, added to the part; Trouble unless the part is then the whole
+    file.
+    """
     origin = part.origin()
     if not part.size or part.size != origin["bytes"]:
         _request_rest(url, part, origin, expected_bytes, timeout_s, meter)
@@ -119,7 +175,9 @@ def fetch(url: str, part: Part, expected_bytes: int | None, check: Callable[[Pat
         raise Trouble(str(error)) from error
 
 
-def _request_rest(url: str, part: Part, origin: dict, expected_bytes: int | None, timeout_s, meter) -> None:
+def _request_rest(
+    url: str, part: Part, origin: dict, expected_bytes: int | None, timeout_s, meter
+) -> None:
     have, headers = part.size, {"Accept-Encoding": "identity"}
     # Without a validator nothing but the address says that the two halves are of one file.
     if have and (origin["validator"] or origin["url"] == url):
@@ -164,15 +222,24 @@ def _append(response, part: Part, meter) -> None:
                 meter.add(len(chunk))
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            raise OSError(errno.ENOSPC, f"the disk is full; {readable_size(part.size)} are kept in {part.file}: "
-                                        "make room and run it again, it resumes") from error
+            raise OSError(
+                errno.ENOSPC,
+                f"the disk is full; {readable_size(part.size)} are kept in {part.file}: "
+                "make room and run it again, it resumes",
+            ) from error
         raise
 
 
 def _continues(response, have: int, total: int | None, origin: dict) -> bool:
     start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     same = origin["validator"] is None or _validator(response) in (None, origin["validator"])
-    return start is not None and int(start[1]) == have and have > 0 and total == origin["bytes"] and same
+    return (
+        start is not None
+        and int(start[1]) == have
+        and have > 0
+        and total == origin["bytes"]
+        and same
+    )
 
 
 def _validator(response) -> str | None:
@@ -197,23 +264,37 @@ def _is_page(response) -> bool:
 def _refusal(response) -> Trouble:
     status, after = response.status_code, response.headers.get("Retry-After", "")
     try:
-        wait_s = float(after) if after.replace(".", "").isdigit() else parsedate_to_datetime(after).timestamp() - time()
+        wait_s = (
+            float(after)
+            if after.replace(".", "").isdigit()
+            else parsedate_to_datetime(after).timestamp() - time()
+        )
     except (ValueError, TypeError, IndexError):
         wait_s = None
-    return Trouble(f"the server answers {status} {response.reason}", not 400 <= status < 500 or status in (408, 416, 429), wait_s)
+    return Trouble(
+        f"the server answers {status} {response.reason}",
+        not 400 <= status < 500 or status in (408, 416, 429),
+        wait_s,
+    )
 
 
 def check_disk(folder: Path, n_bytes: float, what: str) -> None:
     free = free_bytes(folder)
     if free < n_bytes * DISK_MARGIN:
-        raise OSError(errno.ENOSPC, f"{what}: {readable_size(n_bytes)} are still to come, and {folder} has {readable_size(free)} free; "
-                                    "make room, or choose another folder. What has come is kept")
+        raise OSError(
+            errno.ENOSPC,
+            f"{what}: {readable_size(n_bytes)} are still to come, and {folder} has"
+            f" {readable_size(free)} free; make room, or choose another folder. What has come is"
+            " kept",
+        )
 
 
 def free_bytes(folder: Path) -> int:
     """Free space of the disk that the folder is, or will be, on."""
     folder = folder.resolve()
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    return shutil.disk_usage(
+        next(place for place in (folder, *folder.parents) if place.exists())
+    ).free
 
 
 def readable_size(n_bytes: float) -> str:
@@ -224,5 +305,7 @@ def import_requests():
     try:
         import requests
     except ImportError as error:
-        raise ImportError("downloading needs requests, which is not installed: pip install requests") from error
+        raise ImportError(
+            "downloading needs requests, which is not installed: pip install requests"
+        ) from error
     return requests

@@ -1,4 +1,5 @@
 """An NWB file opened for reading, on disk or at an address."""
+
 from __future__ import annotations
 
 import gc
@@ -9,8 +10,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ..reading import first_line
 
-BLOCK_BYTES, KEPT_BLOCKS = 2**20, 128          # what one request of a remote file asks for, and how many answers stay in memory
-SILENCE_S = 60.0                               # a server that says nothing for so long won't
+# what one request of a remote file asks for, and how many answers stay in memory
+BLOCK_BYTES, KEPT_BLOCKS = 2**20, 128
+SILENCE_S = 60.0  # a server that says nothing for so long won't
 
 
 def is_address(path) -> bool:
@@ -18,18 +20,25 @@ def is_address(path) -> bool:
     if not isinstance(path, str) or "://" not in path:
         return False
     if urlsplit(path).scheme not in ("http", "https", "s3"):
-        raise ValueError(f"{path!r}: addresses begin with https://, http:// or s3://; download the file first, and give its path.")
+        raise ValueError(
+            f"{path!r}: addresses begin with https://, http:// or s3://; download the file first,"
+            " and give its path."
+        )
     return True
 
 
 def without_secrets(address: str) -> str:
-    """The address for people to read and for provenance: without a password, and without the query, where signatures stand."""
+    """The address for people to read and for provenance: without a password, and without the query,
+    where signatures stand.
+    """
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def name_in(address: str) -> str | None:
-    """'sub-1_ses-2' of '.../sub-1_ses-2.nwb'; None where the address ends in no name of a file, such as DANDI's '.../download/'."""
+    """'sub-1_ses-2' of '.../sub-1_ses-2.nwb'; None where the address ends in no name of a file,
+    such as DANDI's '.../download/'.
+    """
     name = unquote(urlsplit(address).path).rpartition("/")[2]
     return Path(name).stem if name.endswith(".nwb") and name != ".nwb" else None
 
@@ -40,31 +49,53 @@ def opened(file: Path | str):
     try:
         from pynwb import NWBHDF5IO
     except ImportError as error:
-        raise ImportError("reading NWB files needs pynwb, which is not installed: pip install pynwb") from error
+        raise ImportError(
+            "reading NWB files needs pynwb, which is not installed: pip install pynwb"
+        ) from error
     broken, secret = (OSError,), ""
     if is_address(file):
-        # What a lost connection raises while the data are read. asyncio's TimeoutError is an OSError.
+        # What a lost connection raises while the data are read. asyncio's TimeoutError is an
+        # OSError.
         broken, secret = (OSError, _network().ClientError), urlsplit(file).query
-        shown, remedy = without_secrets(file), "it is truncated or not NWB, or the connection failed; try again, or download it first"
+        shown, remedy = (
+            without_secrets(file),
+            "it is truncated or not NWB, or the connection failed; try again, or download it first",
+        )
         passed_on = (PermissionError, FileNotFoundError, ImportError)
     else:
-        shown, remedy, passed_on = file, "it is truncated or not NWB; download it again", (PermissionError,)
+        shown, remedy, passed_on = (
+            file,
+            "it is truncated or not NWB; download it again",
+            (PermissionError,),
+        )
     with ExitStack() as closing:
         if is_address(file):
             closing.enter_context(_without_garbage_collection())
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Ignoring cached namespace")      # an older NWB version, and read all the same
-                source = {"file": _remote(file, shown, closing)} if is_address(file) else {"path": str(file)}
-                nwbfile = closing.enter_context(NWBHDF5IO(**source, mode="r", load_namespaces=True)).read()
+                # an older NWB version, and read all the same
+                warnings.filterwarnings("ignore", message="Ignoring cached namespace")
+                source = (
+                    {"file": _remote(file, shown, closing)}
+                    if is_address(file)
+                    else {"path": str(file)}
+                )
+                nwbfile = closing.enter_context(
+                    NWBHDF5IO(**source, mode="r", load_namespaces=True)
+                ).read()
         except passed_on:
             raise
-        except Exception as error:        # h5py, hdmf and fsspec raise all sorts here
-            raise ValueError(f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}.") from error
+        except Exception as error:  # h5py, hdmf and fsspec raise all sorts here
+            raise ValueError(
+                f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}."
+            ) from error
         try:
             yield nwbfile
-        except broken as error:           # damaged data, and broken connections, are met only when the data are read
-            raise ValueError(f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}.") from error
+        except broken as error:
+            # damaged data, and broken connections, are met only when the data are read
+            raise ValueError(
+                f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}."
+            ) from error
 
 
 def _remote(address: str, shown: str, closing: ExitStack):
@@ -74,12 +105,20 @@ def _remote(address: str, shown: str, closing: ExitStack):
 
     if address.startswith("s3://"):
         bucket, _, key = address.removeprefix("s3://").partition("/")
-        address = f"https://{bucket}.s3.amazonaws.com/{quote(key)}"            # what a public bucket serves to everybody, without an account
+        # what a public bucket serves to everybody, without an account
+        address = f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
     timeout = _network().ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
     web = HTTPFileSystem(client_kwargs={"timeout": timeout})
     try:
-        stream = web.open(address, "rb", block_size=BLOCK_BYTES, cache_type="blockcache", cache_options={"maxblocks": KEPT_BLOCKS})
-    except FileNotFoundError as error:             # fsspec calls everything so that keeps it from asking for the size
+        stream = web.open(
+            address,
+            "rb",
+            block_size=BLOCK_BYTES,
+            cache_type="blockcache",
+            cache_options={"maxblocks": KEPT_BLOCKS},
+        )
+    except FileNotFoundError as error:
+        # fsspec calls everything so that keeps it from asking for the size
         if getattr(error.__cause__, "status", None) in (404, 410):
             raise FileNotFoundError(f"{shown}: nothing there; check the address.") from error
         raise error.__cause__ or error
@@ -90,8 +129,11 @@ def _remote(address: str, shown: str, closing: ExitStack):
 
 @contextmanager
 def _without_garbage_collection():
-    """While HDF5 waits for the network it holds its lock. Were Python's collector to start in the network's thread just then, and to meet
-    an HDF5 object there, it would wait for that lock: a standstill, until the timeout."""
+    """While HDF5 waits for the network it holds its lock.
+
+    Were Python's collector to start in the network's thread just then, and to meet an HDF5 object
+    there, it would wait for that lock: a standstill, until the timeout.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -107,6 +149,8 @@ def _network():
         import aiohttp
         import fsspec.implementations.http  # noqa: F401
     except ImportError as error:
-        raise ImportError("reading NWB from an address needs fsspec and aiohttp: pip install 'fsspec[http]'; "
-                          "or download the file, and give its path.") from error
+        raise ImportError(
+            "reading NWB from an address needs fsspec and aiohttp: pip install 'fsspec[http]'; "
+            "or download the file, and give its path."
+        ) from error
     return aiohttp

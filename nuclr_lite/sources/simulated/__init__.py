@@ -1,8 +1,10 @@
-"""Simulated recordings, where the truth is known: animals, and files as the Allen Institute would write them.
+"""Simulated recordings, where the truth is known: animals, and files as the Allen Institute would
+write them.
 
 Lives here: `populations`, the animals; `allen_session` and `allen_two_photon`, the files.
 May import what `sources/` may. Needs no torch.
 """
+
 from .populations import CALCIUM, SPIKES, Kind, SimulationConfig, simulate_recordings
 
 __all__ = ["CALCIUM", "SPIKES", "Kind", "SimulationConfig", "simulate_recordings"]

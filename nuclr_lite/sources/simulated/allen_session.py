@@ -1,11 +1,16 @@
-"""Simulated sessions in the file format of the Allen Visual Coding Neuropixels set, so that whatever reads the real ones can be tried without them.
+"""Simulated sessions in the file format of the Allen Visual Coding Neuropixels set, so that
+whatever reads the real ones can be tried without them.
 
-The population is that of `simulated`: what a unit is shows only in how it goes with the others. Around it comes what makes a real session
-a session: probes and channels with areas, units that fail quality control, stimulus blocks, invalid times, a stretch in which a probe falls silent, and, in animals
-that express channelrhodopsin in one type (genotype with Ai32), light pulses at the end, to which units of that type respond.
+The population is that of `simulated`: what a unit is shows only in how it goes with the others.
+Around it comes what makes a real session a session: probes and channels with areas, units that fail
+quality control, stimulus blocks, invalid times, a stretch in which a probe falls silent, and, in
+animals that express channelrhodopsin in one type (genotype with Ai32), light pulses at the end, to
+which units of that type respond.
 
-Needs h5py alone; AllenSDK opens the file like one of its own. Nothing in it was measured, and it says so (general/institution).
+Needs h5py alone; AllenSDK opens the file like one of its own. Nothing in it was measured, and it
+says so (general/institution).
 """
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -17,29 +22,54 @@ import pandas as pd
 from ...files.progress import progress
 from ...files.storage import atomic_file
 from .nwb_tables import NwbTables
-from .populations import SPIKES, Kind, SimulationConfig, draw_units, poisson_spikes, shared_latents, unit_rates
+from .populations import (
+    SPIKES,
+    Kind,
+    SimulationConfig,
+    draw_units,
+    poisson_spikes,
+    shared_latents,
+    unit_rates,
+)
 
-AREAS_OF_PROBE = (("VISp", "VISl", "CA1"), ("VISal", "VISp", "LGd"), ("VISl", "VISal", "CA3"))     # from the surface down; further probes begin anew
+# from the surface down; further probes begin anew
+AREAS_OF_PROBE = (("VISp", "VISl", "CA1"), ("VISal", "VISp", "LGd"), ("VISl", "VISal", "CA3"))
 AREA_SHARE = (0.45, 0.35, 0.2)
 OTHER_AREA = Kind(strength=0.0, lag_s=0.0, sign=+1, share=0.2)
-CHANNELS = 96                      # a probe; the uppermost lie above the brain
-LIGHT_DELAY_S = 300.0              # from the end of the usable time to the first pulse: what a reader must keep away from it
-UNITS_AT_ONCE = 16                 # rates of so many units are in memory together
+CHANNELS = 96  # a probe; the uppermost lie above the brain
+# from the end of the usable time to the first pulse: what a reader must keep away from it
+LIGHT_DELAY_S = 300.0
+UNITS_AT_ONCE = 16  # rates of so many units are in memory together
 
 
-def simulate_allen_session(path: str | Path, *, n_units: int = 120, duration_s: float = 900.0, genotype: str = "Sst-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt",
-                           seed: int = 0, animal: int = 0, session_id: int | None = None, n_probes: int = 2, light_repeats: int = 10,
-                           config: SimulationConfig = SPIKES) -> Path:
+def simulate_allen_session(
+    path: str | Path,
+    *,
+    n_units: int = 120,
+    duration_s: float = 900.0,
+    genotype: str = "Sst-IRES-Cre/wt;Ai32(RCL-ChR2(H134R)_EYFP)/wt",
+    seed: int = 0,
+    animal: int = 0,
+    session_id: int | None = None,
+    n_probes: int = 2,
+    light_repeats: int = 10,
+    config: SimulationConfig = SPIKES,
+) -> Path:
     """Write the session of one simulated animal.
 
     Parameters
     ----------
-    path : the file to write, usually ending in .nwb. n_units : on all probes together, those that fail quality control among them.
-    duration_s : before the light (s); with Ai32 in the genotype, 300 s without pulses follow, and the pulses.
-    genotype : of a Pvalb-, Sst- or Vip-Cre; Ai32 animal: units of that type respond to light. 'wt/wt': no light.
+    path : the file to write, usually ending in .nwb. n_units : on all probes together, those that
+        fail quality control among them.
+    duration_s : before the light (s); with Ai32 in the genotype, 300 s without pulses follow, and
+        the pulses.
+    genotype : of a Pvalb-, Sst- or Vip-Cre; Ai32 animal: units of that type respond to light.
+        'wt/wt': no light.
     seed, animal : animal k of a seed has time constants, rhythm and couplings of its own.
-    session_id : None: from seed and animal. light_repeats : of each kind of pulse (three durations) at each of three levels.
-    config : the population, as in `simulate_recordings`; its duration, blocks and number of units are set here.
+    session_id : None: from seed and animal. light_repeats : of each kind of pulse (three durations)
+        at each of three levels.
+    config : the population, as in `simulate_recordings`; its duration, blocks and number of units
+        are set here.
 
     Returns
     -------
@@ -47,29 +77,49 @@ def simulate_allen_session(path: str | Path, *, n_units: int = 120, duration_s: 
 
     Raises
     ------
-    ValueError : fewer than 12 units a probe, less than 60 s, or another number that makes no sense. FileExistsError : there is a file already.
+    ValueError : fewer than 12 units a probe, less than 60 s, or another number that makes no sense.
+        FileExistsError : there is a file already.
     """
     path = Path(path).expanduser()
     if path.exists():
         raise FileExistsError(f"{path} exists already; choose another name, or delete it first.")
-    if not (1 <= n_probes <= 10 and n_units >= 12 * n_probes and 60 <= duration_s < np.inf and light_repeats >= 1 and 0 <= animal < 1000):
-        raise ValueError(f"n_units={n_units}, n_probes={n_probes}, duration_s={duration_s}, light_repeats={light_repeats}, animal={animal}: give at least 12 units a probe, "
-                         "1 to 10 probes, 60 s, one light pulse of each kind, and an animal from 0 to 999.")
+    if not (
+        1 <= n_probes <= 10
+        and n_units >= 12 * n_probes
+        and 60 <= duration_s < np.inf
+        and light_repeats >= 1
+        and 0 <= animal < 1000
+    ):
+        raise ValueError(
+            f"n_units={n_units}, n_probes={n_probes}, duration_s={duration_s},"
+            f" light_repeats={light_repeats}, animal={animal}: give at least 12 units a probe, 1 to"
+            " 10 probes, 60 s, one light pulse of each kind, and an animal from 0 to 999."
+        )
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("writing a simulated session needs h5py, which is not installed: pip install h5py") from error
+        raise ImportError(
+            "writing a simulated session needs h5py, which is not installed: pip install h5py"
+        ) from error
     rng = np.random.default_rng([seed, animal, 2])
     number = animal + 1000 * seed
     session_id = 900_000_001 + number if session_id is None else session_id
     light = _pulses(duration_s + LIGHT_DELAY_S, light_repeats, rng) if "Ai32" in genotype else None
     total_s = duration_s if light is None else float(light["stop_time"].iloc[-1]) + 5.0
     block_s = duration_s / 6
-    config = replace(config, n_units=(n_units, n_units), duration_s=total_s, stimulus_block_s=block_s, movie_s=min(config.movie_s, block_s / 2),
-                     areas=config.areas | {area: OTHER_AREA for area in ("CA1", "CA3", "LGd")})
+    config = replace(
+        config,
+        n_units=(n_units, n_units),
+        duration_s=total_s,
+        stimulus_block_s=block_s,
+        movie_s=min(config.movie_s, block_s / 2),
+        areas=config.areas | {area: OTHER_AREA for area in ("CA1", "CA3", "LGd")},
+    )
     channels = _channels(n_probes, number)
     units, traits = draw_units(config, rng)
-    units = _place_units(units, channels, config, traits, rng).set_axis(950_000_000 + number * 10_000 + np.arange(n_units), axis=0)
+    units = _place_units(units, channels, config, traits, rng).set_axis(
+        950_000_000 + number * 10_000 + np.arange(n_units), axis=0
+    )
     units["light_response"] = _light_responses(units["cell_type"], genotype, light, rng)
     shared, blocks = shared_latents(units, traits, config, rng)
     invalid, silent = _missing_data(duration_s, session_id, channels)
@@ -79,19 +129,28 @@ def simulate_allen_session(path: str | Path, *, n_units: int = 120, duration_s: 
         writer = _SessionWriter(file, str(session_id))
         writer.session(session_id, genotype, number, channels)
         writer.running(total_s, rng)
-        writer.stimuli(_presentations(blocks[blocks["start_s"] < duration_s - 1e-6]), invalid, light)
-        firing_rate = writer.spikes(units, _spike_trains(units, traits, shared, config, light, invalid, silent, rng), rng)
+        writer.stimuli(
+            _presentations(blocks[blocks["start_s"] < duration_s - 1e-6]), invalid, light
+        )
+        firing_rate = writer.spikes(
+            units, _spike_trains(units, traits, shared, config, light, invalid, silent, rng), rng
+        )
         writer.units(units.assign(firing_rate=firing_rate), channels, rng)
     return path
 
 
 def simulated_truth(path: str | Path) -> pd.DataFrame:
-    """What `simulate_allen_session` knows of each unit, indexed by unit_id: cell_type, area, light_response (direct, inhibited, artefact, none), couplings."""
+    """What `simulate_allen_session` knows of each unit, indexed by unit_id: cell_type, area,
+    light_response (direct, inhibited, artefact, none), couplings.
+    """
     import h5py
 
     with h5py.File(path) as file:
         table = file["scratch/simulated_truth"]
-        columns = {name: table[name].asstr()[:] if table[name].dtype.kind == "O" else table[name][:] for name in table.attrs["colnames"]}
+        columns = {
+            name: table[name].asstr()[:] if table[name].dtype.kind == "O" else table[name][:]
+            for name in table.attrs["colnames"]
+        }
         return pd.DataFrame(columns, index=pd.Index(table["id"][:], name="unit_id"))
 
 
@@ -103,16 +162,42 @@ def _channels(n_probes: int, number: int) -> pd.DataFrame:
         in_brain = int(CHANNELS * 0.92)
         # Channel 0 is the tip, deepest in the brain.
         bounds = (in_brain * (1 - np.cumsum(AREA_SHARE))).round().astype(int)
-        area = np.select([index >= in_brain, index >= bounds[0], index >= bounds[1]], ["None", areas[0], areas[1]], areas[2])
+        area = np.select(
+            [index >= in_brain, index >= bounds[0], index >= bounds[1]],
+            ["None", areas[0], areas[1]],
+            areas[2],
+        )
         probe_id = 910_000_000 + number * 10 + k
-        rows.append(pd.DataFrame({"probe_id": probe_id, "group_name": f"probe{chr(65 + k)}", "local_index": index, "location": area, "valid_data": True,
-                                  "probe_vertical_position": 20 * (index // 2 + 1), "probe_horizontal_position": np.array([43, 11, 59, 27])[index % 4],
-                                  "x": 8000.0 + 500.0 * k, "y": 3000.0 - 10.0 * index, "z": 8500.0 + 100.0 * k}, index=probe_id * 1000 + index))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "probe_id": probe_id,
+                    "group_name": f"probe{chr(65 + k)}",
+                    "local_index": index,
+                    "location": area,
+                    "valid_data": True,
+                    "probe_vertical_position": 20 * (index // 2 + 1),
+                    "probe_horizontal_position": np.array([43, 11, 59, 27])[index % 4],
+                    "x": 8000.0 + 500.0 * k,
+                    "y": 3000.0 - 10.0 * index,
+                    "z": 8500.0 + 100.0 * k,
+                },
+                index=probe_id * 1000 + index,
+            )
+        )
     return pd.concat(rows)
 
 
-def _place_units(units: pd.DataFrame, channels: pd.DataFrame, config: SimulationConfig, traits: dict, rng: np.random.Generator) -> pd.DataFrame:
-    """Units in order of probe, each on a channel; its area, and with it how it follows the drive, is that of the channel."""
+def _place_units(
+    units: pd.DataFrame,
+    channels: pd.DataFrame,
+    config: SimulationConfig,
+    traits: dict,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Units in order of probe, each on a channel; its area, and with it how it follows the drive,
+    is that of the channel.
+    """
     units = units.copy()
     probes = channels["probe_id"].unique()
     of_probe = np.sort(np.arange(len(units)) % len(probes))
@@ -122,83 +207,162 @@ def _place_units(units: pd.DataFrame, channels: pd.DataFrame, config: Simulation
         here = channels["probe_id"] == probe
         for chosen, where in ((~outside, here & in_brain), (outside, here & ~in_brain)):
             rows = chosen & (of_probe == k)
-            units.loc[units.index[rows], "peak_channel_id"] = rng.choice(channels.index[where], size=rows.sum())
+            units.loc[units.index[rows], "peak_channel_id"] = rng.choice(
+                channels.index[where], size=rows.sum()
+            )
     units["peak_channel_id"] = units["peak_channel_id"].astype("int64")
     units["area"] = channels["location"].reindex(units["peak_channel_id"]).to_numpy()
     kinds = [config.areas.get(area, OTHER_AREA) for area in units["area"]]
-    units["drive_coupling"] = np.clip([kind.strength + config.coupling_jitter * rng.standard_normal() for kind in kinds], 0, 0.98)
+    units["drive_coupling"] = np.clip(
+        [kind.strength + config.coupling_jitter * rng.standard_normal() for kind in kinds], 0, 0.98
+    )
     units["drive_lag_s"] = [kind.lag_s * traits["lag_scale"] for kind in kinds]
     units["drive_sign"] = [kind.sign for kind in kinds]
     return units
 
 
 def _pulses(start_s: float, repeats: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Light pulses as AllenSDK tables them: three durations at three levels, in random order, about 2 s apart."""
-    kinds = [(duration, level) for duration in (0.005, 0.01, 1.0) for level in (1.0, 1.7, 2.5)] * repeats
+    """Light pulses as AllenSDK tables them: three durations at three levels, in random order, about
+    2 s apart.
+    """
+    kinds = [
+        (duration, level) for duration in (0.005, 0.01, 1.0) for level in (1.0, 1.7, 2.5)
+    ] * repeats
     duration, level = np.array(kinds)[rng.permutation(len(kinds))].T
     start = start_s + np.cumsum(np.r_[0.0, duration[:-1] + rng.uniform(1.5, 2.0, len(kinds) - 1)])
     is_long = duration == 1.0
-    return pd.DataFrame({"start_time": start, "condition": np.where(is_long, "half-period of a cosine wave", "a single square pulse"), "level": level,
-                         "stop_time": start + duration, "stimulus_name": np.where(is_long, "raised_cosine", "pulse"), "duration": duration})
+    return pd.DataFrame(
+        {
+            "start_time": start,
+            "condition": np.where(is_long, "half-period of a cosine wave", "a single square pulse"),
+            "level": level,
+            "stop_time": start + duration,
+            "stimulus_name": np.where(is_long, "raised_cosine", "pulse"),
+            "duration": duration,
+        }
+    )
 
 
-def _light_responses(cell_type: pd.Series, genotype: str, light, rng: np.random.Generator) -> np.ndarray:
-    """How each unit responds: nearly all that express the channel directly; of the others some are inhibited, and some only pick up the artefact."""
+def _light_responses(
+    cell_type: pd.Series, genotype: str, light, rng: np.random.Generator
+) -> np.ndarray:
+    """How each unit responds: nearly all that express the channel directly; of the others some are
+    inhibited, and some only pick up the artefact.
+    """
     if light is None:
         return np.full(len(cell_type), "none", dtype=object)
     expresses = np.array([genotype.startswith(name) for name in cell_type])
     other = rng.choice(["none", "inhibited", "artefact"], p=[0.65, 0.3, 0.05], size=len(cell_type))
-    return np.where(expresses & (rng.random(len(cell_type)) < 0.85), "direct", np.where(expresses, "none", other)).astype(object)
+    return np.where(
+        expresses & (rng.random(len(cell_type)) < 0.85),
+        "direct",
+        np.where(expresses, "none", other),
+    ).astype(object)
 
 
 def _missing_data(duration_s: float, session_id: int, channels: pd.DataFrame):
-    """The declared invalid times (start, stop, three tags), and the undeclared stretch in which the first probe is silent."""
+    """The declared invalid times (start, stop, three tags), and the undeclared stretch in which the
+    first probe is silent.
+    """
     names = channels.drop_duplicates("probe_id")[["probe_id", "group_name"]].to_numpy()
     at, length = duration_s * np.array([0.25, 0.6, 0.8]), duration_s * 0.01
-    invalid = [(at[0], at[0] + length, "EcephysSession", str(session_id), "stimulus"), (at[1], at[1] + length, "EcephysProbe", str(names[-1][0]), names[-1][1])]
+    invalid = [
+        (at[0], at[0] + length, "EcephysSession", str(session_id), "stimulus"),
+        (at[1], at[1] + length, "EcephysProbe", str(names[-1][0]), names[-1][1]),
+    ]
     return invalid, (names[0][0], at[2], at[2] + max(3.0, length))
 
 
 def _presentations(blocks: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """One table a stimulus: gratings of 2 s every 3 s, movies frame by frame at 30 Hz, spontaneous as it is; blocks numbered over the shown ones."""
+    """One table a stimulus: gratings of 2 s every 3 s, movies frame by frame at 30 Hz, spontaneous
+    as it is; blocks numbered over the shown ones.
+    """
     tables, block = {"spontaneous": [], "drifting_gratings": [], "natural_movie_one": []}, 0
     for i, row in enumerate(blocks.itertuples()):
-        name = "natural_movie_one" if row.name == "natural_movie" else "drifting_gratings" if i % 4 == 2 else "spontaneous"
-        every, shown = {"spontaneous": (np.inf, np.inf), "drifting_gratings": (3.0, 2.0), "natural_movie_one": (1 / 30, 1 / 30)}[name]
-        start = np.array([row.start_s]) if np.isinf(every) else row.start_s + every * np.arange(int((row.stop_s - row.start_s) / every + 1e-6))
-        table = pd.DataFrame({"start_time": start, "stop_time": np.minimum(start + shown, row.stop_s), "stimulus_name": name})
+        name = (
+            "natural_movie_one"
+            if row.name == "natural_movie"
+            else "drifting_gratings"
+            if i % 4 == 2
+            else "spontaneous"
+        )
+        every, shown = {
+            "spontaneous": (np.inf, np.inf),
+            "drifting_gratings": (3.0, 2.0),
+            "natural_movie_one": (1 / 30, 1 / 30),
+        }[name]
+        start = (
+            np.array([row.start_s])
+            if np.isinf(every)
+            else row.start_s + every * np.arange(int((row.stop_s - row.start_s) / every + 1e-6))
+        )
+        table = pd.DataFrame(
+            {
+                "start_time": start,
+                "stop_time": np.minimum(start + shown, row.stop_s),
+                "stimulus_name": name,
+            }
+        )
         if name != "spontaneous":
-            table = table.assign(stimulus_block=float(block), stimulus_index=float(name == "natural_movie_one"))
-            table["orientation" if name == "drifting_gratings" else "frame"] = np.arange(len(start)) * 45.0 % 360 if name == "drifting_gratings" else np.arange(len(start)) % 900.0
+            table = table.assign(
+                stimulus_block=float(block), stimulus_index=float(name == "natural_movie_one")
+            )
+            table["orientation" if name == "drifting_gratings" else "frame"] = (
+                np.arange(len(start)) * 45.0 % 360
+                if name == "drifting_gratings"
+                else np.arange(len(start)) % 900.0
+            )
             block += 1
         tables[name].append(table)
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items() if parts}
 
 
 def _spike_trains(units, traits, shared, config, light, invalid, silent, rng):
-    """Yield the spike times (s) of each unit in turn; the rates of a few are in memory at a time."""
-    for first in progress(range(0, len(units), UNITS_AT_ONCE), desc="simulate session", unit="batch", leave=False):
+    """Yield the spike times (s) of each unit in turn; the rates of a few are in memory at a
+    time.
+    """
+    for first in progress(
+        range(0, len(units), UNITS_AT_ONCE), desc="simulate session", unit="batch", leave=False
+    ):
         batch = units.iloc[first : first + UNITS_AT_ONCE]
         trains = poisson_spikes(unit_rates(batch, traits, shared, config, rng), config, rng)
         for (_, unit), train in zip(batch.iterrows(), trains):
             if light is not None:
                 train = _lit(train, unit["light_response"], light, config, rng)
             probe = unit["peak_channel_id"] // 1000
-            lost = [(start, stop) for start, stop, kind, number, _ in invalid if kind == "EcephysProbe" and number == str(probe)]
+            lost = [
+                (start, stop)
+                for start, stop, kind, number, _ in invalid
+                if kind == "EcephysProbe" and number == str(probe)
+            ]
             for start, stop in lost + ([silent[1:]] if silent[0] == probe else []):
                 train = train[(train < start) | (train > stop)]
             yield train
 
 
-def _lit(train: np.ndarray, response: str, light: pd.DataFrame, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+def _lit(
+    train: np.ndarray,
+    response: str,
+    light: pd.DataFrame,
+    config: SimulationConfig,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """The spike train with what light does to it."""
     onset, duration = light["start_time"].to_numpy(), light["duration"].to_numpy()
     if response == "direct":
-        reliability, latency, jitter = rng.uniform(0.5, 0.95), rng.uniform(0.0025, 0.005), rng.uniform(0.0003, 0.0008)
+        reliability, latency, jitter = (
+            rng.uniform(0.5, 0.95),
+            rng.uniform(0.0025, 0.005),
+            rng.uniform(0.0003, 0.0008),
+        )
         fires = rng.random(len(onset)) < reliability
-        driven = onset[fires] + np.maximum(latency + jitter * rng.standard_normal(fires.sum()), 0.0015)
+        driven = onset[fires] + np.maximum(
+            latency + jitter * rng.standard_normal(fires.sum()), 0.0015
+        )
         of_long = onset[duration > 0.1]
-        train = np.concatenate([train, driven, (of_long[:, None] + rng.uniform(0.01, 1.0, (len(of_long), 15))).ravel()])
+        train = np.concatenate(
+            [train, driven, (of_long[:, None] + rng.uniform(0.01, 1.0, (len(of_long), 15))).ravel()]
+        )
     elif response == "inhibited":
         since = train - onset[np.maximum(np.searchsorted(onset, train) - 1, 0)]
         train = train[~((since > 0.001) & (since < 0.03) & (rng.random(len(train)) < 0.9))]
@@ -217,50 +381,126 @@ class _SessionWriter(NwbTables):
     def session(self, session_id: int, genotype: str, number: int, channels: pd.DataFrame):
         import h5py
 
-        for name, value in {"identifier": str(session_id), "session_description": "simulated", "session_start_time": "2019-01-01T00:00:00+00:00",
-                            "timestamps_reference_time": "2019-01-01T00:00:00+00:00", "general/session_id": str(session_id),
-                            "general/institution": "simulated by nuclr_lite; nothing here was measured", "general/stimulus": "brain_observatory_1.1"}.items():
+        for name, value in {
+            "identifier": str(session_id),
+            "session_description": "simulated",
+            "session_start_time": "2019-01-01T00:00:00+00:00",
+            "timestamps_reference_time": "2019-01-01T00:00:00+00:00",
+            "general/session_id": str(session_id),
+            "general/institution": "simulated by nuclr_lite; nothing here was measured",
+            "general/stimulus": "brain_observatory_1.1",
+        }.items():
             self.file[name] = value
         self.file["file_create_date"] = ["2019-01-01T00:00:00+00:00"]
-        for name in ("acquisition", "analysis", "processing", "stimulus/presentation", "stimulus/templates", "intervals", "scratch"):
+        for name in (
+            "acquisition",
+            "analysis",
+            "processing",
+            "stimulus/presentation",
+            "stimulus/templates",
+            "intervals",
+            "scratch",
+        ):
             self.file.require_group(name)
         line = genotype.split("/")[0]
         subject = self.file.create_group("general/subject")
-        self.typed(subject, "EcephysSpecimen", "ndx-aibs-ecephys", age_in_days=118.0, specimen_name=f"{line}-{number:06d}")
-        for name, value in {"age": "P118D", "genotype": genotype, "sex": "M", "species": "Mus musculus", "subject_id": str(920_000_000 + number)}.items():
+        self.typed(
+            subject,
+            "EcephysSpecimen",
+            "ndx-aibs-ecephys",
+            age_in_days=118.0,
+            specimen_name=f"{line}-{number:06d}",
+        )
+        for name, value in {
+            "age": "P118D",
+            "genotype": genotype,
+            "sex": "M",
+            "species": "Mus musculus",
+            "subject_id": str(920_000_000 + number),
+        }.items():
             subject[name] = value
         subject["age"].attrs["reference"] = "birth"
         groups = {}
-        for probe_id, name in channels.drop_duplicates("probe_id")[["probe_id", "group_name"]].to_numpy():
+        for probe_id, name in channels.drop_duplicates("probe_id")[
+            ["probe_id", "group_name"]
+        ].to_numpy():
             device = self.file.create_group(f"general/devices/{name}")
-            self.typed(device, "EcephysProbe", "ndx-aibs-ecephys", description="simulated probe", manufacturer="none", probe_id=int(probe_id), sampling_rate=30000.0)
+            self.typed(
+                device,
+                "EcephysProbe",
+                "ndx-aibs-ecephys",
+                description="simulated probe",
+                manufacturer="none",
+                probe_id=int(probe_id),
+                sampling_rate=30000.0,
+            )
             group = self.file.create_group(f"general/extracellular_ephys/{name}")
-            self.typed(group, "EcephysElectrodeGroup", "ndx-aibs-ecephys", description="Ecephys Electrode Group", location="See electrode locations",
-                        probe_id=int(probe_id), has_lfp_data=False, lfp_sampling_rate=np.nan)
+            self.typed(
+                group,
+                "EcephysElectrodeGroup",
+                "ndx-aibs-ecephys",
+                description="Ecephys Electrode Group",
+                location="See electrode locations",
+                probe_id=int(probe_id),
+                has_lfp_data=False,
+                lfp_sampling_rate=np.nan,
+            )
             group["device"] = h5py.SoftLink(device.name)
             groups[name] = group.ref
-        table = self.table("general/extracellular_ephys/electrodes", dict(channels.items()), channels.index, description="metadata about extracellular electrodes")
-        self.column(table, "group", np.array([groups[name] for name in channels["group_name"]], dtype=object), kind="reference")
+        table = self.table(
+            "general/extracellular_ephys/electrodes",
+            dict(channels.items()),
+            channels.index,
+            description="metadata about extracellular electrodes",
+        )
+        self.column(
+            table,
+            "group",
+            np.array([groups[name] for name in channels["group_name"]], dtype=object),
+            kind="reference",
+        )
         table.attrs["colnames"] = [*channels.columns, "group"]
 
     def stimuli(self, presentations: dict, invalid: list, light: pd.DataFrame | None):
         import h5py
 
         for name, table in presentations.items():
-            self.table(f"intervals/{name}_presentations", dict(table.items()), table.index, kind="TimeIntervals")
+            self.table(
+                f"intervals/{name}_presentations",
+                dict(table.items()),
+                table.index,
+                kind="TimeIntervals",
+            )
         start, stop, *tags = zip(*invalid)
-        table = self.table("intervals/invalid_times", {"start_time": start, "stop_time": stop, "tags": np.stack(tags, axis=1).ravel()}, range(len(start)), "TimeIntervals")
+        table = self.table(
+            "intervals/invalid_times",
+            {"start_time": start, "stop_time": stop, "tags": np.stack(tags, axis=1).ravel()},
+            range(len(start)),
+            "TimeIntervals",
+        )
         self.index(table, "tags", 3 * (1 + np.arange(len(start))))
         if light is not None:
             module = self.file.create_group("processing/optotagging")
             self.typed(module, "ProcessingModule", description="optogenetic stimulation")
-            series = self.series(module, "optotagging", light["start_time"], light["duration"], "seconds")
-            table = self.table("processing/optotagging/optogenetic_stimulation", dict(light.items()), light.index, kind="TimeIntervals")
+            series = self.series(
+                module, "optotagging", light["start_time"], light["duration"], "seconds"
+            )
+            table = self.table(
+                "processing/optotagging/optogenetic_stimulation",
+                dict(light.items()),
+                light.index,
+                kind="TimeIntervals",
+            )
             # AllenSDK drops these two columns unseen, and fails where they are missing.
             rows = np.arange(len(light))
             self.column(table, "tags", np.full(len(light), "optical_stimulation"))
             point = np.dtype([("idx_start", "i4"), ("count", "i4"), ("timeseries", h5py.ref_dtype)])
-            self.column(table, "timeseries", np.array([(row, 1, series.ref) for row in rows], dtype=point), kind="TimeSeriesReferenceVectorData")
+            self.column(
+                table,
+                "timeseries",
+                np.array([(row, 1, series.ref) for row in rows], dtype=point),
+                kind="TimeSeriesReferenceVectorData",
+            )
             table["timeseries"].attrs["namespace"] = "core"
             for name in ("tags", "timeseries"):
                 self.index(table, name, 1 + rows)
@@ -269,20 +509,35 @@ class _SessionWriter(NwbTables):
     def running(self, duration_s: float, rng: np.random.Generator):
         """Running speed in bouts, for AllenSDK, which wants it; nothing here reads it."""
         at = np.arange(0.0, duration_s, 1 / 60)
-        speed = np.repeat(rng.random(len(at) // 600 + 1) < 0.3, 600)[: len(at)] * rng.gamma(4.0, 4.0, len(at))
-        module = self.typed(self.file.create_group("processing/running"), "ProcessingModule", description="running speed")
-        for name, start, data, unit in (("running_speed", at, speed, "cm/s"), ("running_speed_end_times", at + 1 / 60, np.full(len(at), np.nan), "cm/s")):
+        speed = np.repeat(rng.random(len(at) // 600 + 1) < 0.3, 600)[: len(at)] * rng.gamma(
+            4.0, 4.0, len(at)
+        )
+        module = self.typed(
+            self.file.create_group("processing/running"),
+            "ProcessingModule",
+            description="running speed",
+        )
+        for name, start, data, unit in (
+            ("running_speed", at, speed, "cm/s"),
+            ("running_speed_end_times", at + 1 / 60, np.full(len(at), np.nan), "cm/s"),
+        ):
             self.series(module, name, start, data, unit)
 
     def spikes(self, units: pd.DataFrame, trains, rng: np.random.Generator) -> np.ndarray:
         """Append train after train; returns the mean rates, Hz."""
         group = self.file.create_group("units")
-        times, amplitudes = (group.create_dataset(name, (0,), maxshape=(None,), dtype="f8", chunks=(2**16,)) for name in ("spike_times", "spike_amplitudes"))
+        times, amplitudes = (
+            group.create_dataset(name, (0,), maxshape=(None,), dtype="f8", chunks=(2**16,))
+            for name in ("spike_times", "spike_amplitudes")
+        )
         ends, rates = [], []
         for train in trains:
-            for dataset, data in ((times, train), (amplitudes, 1e-4 + 1e-5 * rng.standard_normal(len(train)))):
+            for dataset, data in (
+                (times, train),
+                (amplitudes, 1e-4 + 1e-5 * rng.standard_normal(len(train))),
+            ):
                 dataset.resize(len(dataset) + len(train), axis=0)
-                dataset[len(dataset) - len(train):] = data
+                dataset[len(dataset) - len(train) :] = data
             ends.append(len(times))
             rates.append(len(train) / max(np.ptp(train), 1.0) if len(train) else 0.0)
         for name, dataset in (("spike_times", times), ("spike_amplitudes", amplitudes)):
@@ -292,23 +547,72 @@ class _SessionWriter(NwbTables):
 
     def units(self, units: pd.DataFrame, channels: pd.DataFrame, rng: np.random.Generator):
         n = len(units)
-        flaw = rng.choice(["", "noise", "amplitude_cutoff", "presence_ratio", "isi_violations"], p=[0.84, 0.04, 0.04, 0.04, 0.04], size=n)
+        flaw = rng.choice(
+            ["", "noise", "amplitude_cutoff", "presence_ratio", "isi_violations"],
+            p=[0.84, 0.04, 0.04, 0.04, 0.04],
+            size=n,
+        )
         near = lambda mean, spread: np.abs(mean + spread * rng.standard_normal(n))
         columns = {
-            "peak_channel_id": units["peak_channel_id"], "local_index": np.arange(n), "cluster_id": np.arange(n), "firing_rate": units["firing_rate"],
-            "quality": np.where(flaw == "noise", "noise", "good"), "amplitude_cutoff": np.where(flaw == "amplitude_cutoff", 0.3, near(0.02, 0.01)),
-            "presence_ratio": np.where(flaw == "presence_ratio", 0.7, 0.99), "isi_violations": np.where(flaw == "isi_violations", 1.5, near(0.05, 0.03)),
-            "isolation_distance": near(60, 15), "l_ratio": near(0.01, 0.005), "d_prime": near(4, 1), "nn_hit_rate": near(0.9, 0.02), "nn_miss_rate": near(0.01, 0.005),
-            "max_drift": near(20, 5), "cumulative_drift": near(200, 50), "silhouette_score": near(0.1, 0.03), "snr": near(3, 0.5), "spread": near(60, 15),
-            "waveform_duration": near(0.45, 0.12), "waveform_halfwidth": near(0.2, 0.05), "PT_ratio": near(0.5, 0.1), "repolarization_slope": near(0.5, 0.1),
-            "recovery_slope": -near(0.1, 0.03), "amplitude": near(120, 30), "velocity_above": near(0.2, 0.1), "velocity_below": -near(0.2, 0.1)}
+            "peak_channel_id": units["peak_channel_id"],
+            "local_index": np.arange(n),
+            "cluster_id": np.arange(n),
+            "firing_rate": units["firing_rate"],
+            "quality": np.where(flaw == "noise", "noise", "good"),
+            "amplitude_cutoff": np.where(flaw == "amplitude_cutoff", 0.3, near(0.02, 0.01)),
+            "presence_ratio": np.where(flaw == "presence_ratio", 0.7, 0.99),
+            "isi_violations": np.where(flaw == "isi_violations", 1.5, near(0.05, 0.03)),
+            "isolation_distance": near(60, 15),
+            "l_ratio": near(0.01, 0.005),
+            "d_prime": near(4, 1),
+            "nn_hit_rate": near(0.9, 0.02),
+            "nn_miss_rate": near(0.01, 0.005),
+            "max_drift": near(20, 5),
+            "cumulative_drift": near(200, 50),
+            "silhouette_score": near(0.1, 0.03),
+            "snr": near(3, 0.5),
+            "spread": near(60, 15),
+            "waveform_duration": near(0.45, 0.12),
+            "waveform_halfwidth": near(0.2, 0.05),
+            "PT_ratio": near(0.5, 0.1),
+            "repolarization_slope": near(0.5, 0.1),
+            "recovery_slope": -near(0.1, 0.03),
+            "amplitude": near(120, 30),
+            "velocity_above": near(0.2, 0.1),
+            "velocity_below": -near(0.2, 0.1),
+        }
         group = self.table("units", columns, units.index, kind="Units")
-        waveforms = group.create_dataset("waveform_mean", (n * CHANNELS, 82), dtype="f8", fillvalue=0.0, chunks=(CHANNELS, 82))
+        waveforms = group.create_dataset(
+            "waveform_mean", (n * CHANNELS, 82), dtype="f8", fillvalue=0.0, chunks=(CHANNELS, 82)
+        )
         depth = channels["local_index"].reindex(units["peak_channel_id"]).to_numpy()
         for i, (at, height) in enumerate(zip(depth, columns["amplitude"])):
             waveforms[i * CHANNELS + at] = -height * np.exp(-(((np.arange(82) - 30) / 4.0) ** 2))
-        self.typed(waveforms, "VectorData", "hdmf-common", description="mean waveform, by channel", unit="volts")
+        self.typed(
+            waveforms,
+            "VectorData",
+            "hdmf-common",
+            description="mean waveform, by channel",
+            unit="volts",
+        )
         self.index(group, "waveform_mean", CHANNELS * (1 + np.arange(n)))
         group.attrs["colnames"] = [*columns, "spike_times", "spike_amplitudes", "waveform_mean"]
-        truth = units[["cell_type", "area", "light_response", "state_coupling", "state_lag_s", "state_sign", "drive_coupling", "drive_lag_s", "drive_sign"]]
-        self.table("scratch/simulated_truth", dict(truth.items()), units.index, description="how each unit was simulated")
+        truth = units[
+            [
+                "cell_type",
+                "area",
+                "light_response",
+                "state_coupling",
+                "state_lag_s",
+                "state_sign",
+                "drive_coupling",
+                "drive_lag_s",
+                "drive_sign",
+            ]
+        ]
+        self.table(
+            "scratch/simulated_truth",
+            dict(truth.items()),
+            units.index,
+            description="how each unit was simulated",
+        )

@@ -5,13 +5,13 @@ The generative model
 Each animal has two latent signals that all its units share:
 
 - a *state* S(t), fast: the ups and downs of the local network;
-- a *drive* V(t), slower: what arrives from outside. In stimulus blocks V is one frozen trace that repeats:
-  a movie after 75 s; in gratings, its first 2 s and then 1 s of nothing, every 3 s.
+- a *drive* V(t), slower: what arrives from outside. In stimulus blocks V is one frozen trace that
+  repeats: a movie after 75 s; in gratings, its first 2 s and then 1 s of nothing, every 3 s.
 
-Each unit also has two private signals, s_i(t) and v_i(t), with the same time constants. All four are
-Gaussian processes of unit variance with autocorrelation exp(-|t| / tau) cos(2 pi f t): Ornstein-Uhlenbeck,
-for the state with a slow rhythm f of the animal's own. With i's cell type giving a coupling c, a lag and a sign
-towards S, and its area giving d, a lag and a sign towards V:
+Each unit also has two private signals, s_i(t) and v_i(t), with the same time constants. All four
+are Gaussian processes of unit variance with autocorrelation exp(-|t| / tau) cos(2 pi f t):
+Ornstein-Uhlenbeck, for the state with a slow rhythm f of the animal's own. With i's cell type
+giving a coupling c, a lag and a sign towards S, and its area giving d, a lag and a sign towards V:
 
     x_i(t) =  sqrt(w) [ sign_c c S(t - lag_c) + sqrt(1 - c^2) s_i(t) ]
             + sqrt(1 - w) [ sign_d d V(t - lag_d) + sqrt(1 - d^2) v_i(t) ]
@@ -19,14 +19,16 @@ towards S, and its area giving d, a lag and a sign towards V:
     rate_i(t) = base_i exp( gain x_i(t) - gain^2 / 2 + drift_i(t) ),     spikes: Poisson, 2 ms dead time
 
 Whatever the type and the area, x_i is a Gaussian process with *the same* variance and the same
-autocorrelation: seen alone, units of all kinds are alike, apart from a slight difference of mean rate. Only against the
-population do they differ: who goes with it, who against it, who follows late, who stays apart.
+autocorrelation: seen alone, units of all kinds are alike, apart from a slight difference of mean
+rate. Only against the population do they differ: who goes with it, who against it, who follows
+late, who stays apart.
 
-Animals differ in their time constants and rhythm, the gain, the mean rate, the number of units, how much S and V
-weigh, how fast types lag, and in how far each type's coupling departs from the usual.
+Animals differ in their time constants and rhythm, the gain, the mean rate, the number of units, how
+much S and V weigh, how fast types lag, and in how far each type's coupling departs from the usual.
 
 Calcium: the same rates with slower latents, through an exponential indicator, plus noise, as dF/F.
 """
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
@@ -41,63 +43,92 @@ from ...recording import Recording
 
 @dataclass(frozen=True)
 class Kind:
-    """A cell type or an area: how its units follow a shared latent, how common it is, how fast its units fire."""
+    """A cell type or an area: how its units follow a shared latent, how common it is, how fast its
+    units fire.
+    """
 
-    strength: float          # from 0 to 1
+    strength: float  # from 0 to 1
     lag_s: float
-    sign: int                # +1 or -1
-    share: float             # of the units
-    rate_factor: float = 1.0 # times the usual rate: the little that a unit alone tells
+    sign: int  # +1 or -1
+    share: float  # of the units
+    rate_factor: float = 1.0  # times the usual rate: the little that a unit alone tells
 
 
 def _cell_types(sst_lag_s: float) -> dict[str, Kind]:
     """Soloists, leaders, followers and those who do the opposite."""
-    return {"Exc": Kind(0.35, 0.0, +1, 0.4, 0.95), "Pvalb": Kind(0.95, 0.0, +1, 0.2, 1.1),
-            "Sst": Kind(0.95, sst_lag_s, +1, 0.2), "Vip": Kind(0.90, 0.0, -1, 0.2)}
+    return {
+        "Exc": Kind(0.35, 0.0, +1, 0.4, 0.95),
+        "Pvalb": Kind(0.95, 0.0, +1, 0.2, 1.1),
+        "Sst": Kind(0.95, sst_lag_s, +1, 0.2),
+        "Vip": Kind(0.90, 0.0, -1, 0.2),
+    }
 
 
 def _areas(visl_lag_s: float) -> dict[str, Kind]:
-    return {"VISp": Kind(0.95, 0.0, +1, 1 / 3), "VISl": Kind(0.95, visl_lag_s, +1, 1 / 3), "VISal": Kind(0.95, 0.0, -1, 1 / 3)}
+    return {
+        "VISp": Kind(0.95, 0.0, +1, 1 / 3),
+        "VISl": Kind(0.95, visl_lag_s, +1, 1 / 3),
+        "VISal": Kind(0.95, 0.0, -1, 1 / 3),
+    }
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
-    """What an animal's recording looks like. Ranges are drawn from uniformly, one value an animal."""
+    """What an animal's recording looks like. Ranges are drawn from uniformly, one value an
+    animal.
+    """
 
     cell_types: dict[str, Kind] = field(default_factory=lambda: _cell_types(sst_lag_s=0.5))
     areas: dict[str, Kind] = field(default_factory=lambda: _areas(visl_lag_s=2.0))
     duration_s: float = 600.0
     n_units: tuple[int, int] = (40, 52)
-    state_tau_s: tuple[float, float] = (0.3, 0.8)     # time constant of S and s_i
+    state_tau_s: tuple[float, float] = (0.3, 0.8)  # time constant of S and s_i
     state_frequency_hz: tuple[float, float] = (0.0, 0.5)
-    drive_tau_s: tuple[float, float] = (1.5, 3.0)     # time constant of V and v_i
-    state_share: tuple[float, float] = (0.62, 0.74)   # w
+    drive_tau_s: tuple[float, float] = (1.5, 3.0)  # time constant of V and v_i
+    state_share: tuple[float, float] = (0.62, 0.74)  # w
     gain: tuple[float, float] = (1.2, 1.5)
-    log_rate: tuple[float, float] = (2.1, 2.5)        # mean over units of log rate / Hz
-    log_rate_spread: float = 0.5                      # its standard deviation within an animal
+    log_rate: tuple[float, float] = (2.1, 2.5)  # mean over units of log rate / Hz
+    log_rate_spread: float = 0.5  # its standard deviation within an animal
     lag_scale: tuple[float, float] = (0.85, 1.15)
-    coupling_jitter: float = 0.05                     # standard deviation over units
-    animal_jitter: float = 0.05                       # and over animals, of all units of a kind together
-    drift: float = 0.15                               # standard deviation of a slow change of log rate
+    coupling_jitter: float = 0.05  # standard deviation over units
+    animal_jitter: float = 0.05  # and over animals, of all units of a kind together
+    drift: float = 0.15  # standard deviation of a slow change of log rate
     drift_tau_s: float = 200.0
-    silent_share: float = 0.04                        # units that fire at a hundredth of their rate
-    stimulus_block_s: float = 150.0                   # blocks follow each other,
-    stimuli: tuple[str, ...] = ("spontaneous", "natural_movie")             # in this order, again and again; also 'drifting_gratings'
-    movie_s: float = 75.0                             # the movie's V(t) repeats after this
-    step_s: float = 0.01                              # resolution of the rates
+    silent_share: float = 0.04  # units that fire at a hundredth of their rate
+    stimulus_block_s: float = 150.0  # blocks follow each other,
+    # in this order, again and again; also 'drifting_gratings'
+    stimuli: tuple[str, ...] = ("spontaneous", "natural_movie")
+    movie_s: float = 75.0  # the movie's V(t) repeats after this
+    step_s: float = 0.01  # resolution of the rates
     dead_time_s: float = 0.002
-    indicator_decay_s: float = 0.6                    # calcium only, as are the next two
+    indicator_decay_s: float = 0.6  # calcium only, as are the next two
     frame_rate_hz: float = 1 / 0.23344
-    noise: float = 0.1                                # standard deviation, in units of a unit's own dF/F fluctuation
+    noise: float = 0.1  # standard deviation, in units of a unit's own dF/F fluctuation
 
 
 SPIKES = SimulationConfig()
-CALCIUM = replace(SPIKES, cell_types=_cell_types(sst_lag_s=1.0), areas=_areas(visl_lag_s=5.0), duration_s=1200.0, n_units=(36, 48),
-                  state_tau_s=(1.0, 2.0), state_frequency_hz=(0.0, 0.15), drive_tau_s=(5.0, 9.0), state_share=(0.45, 0.6), gain=(0.9, 1.2), log_rate=(2.0, 2.4), step_s=0.02)
+CALCIUM = replace(
+    SPIKES,
+    cell_types=_cell_types(sst_lag_s=1.0),
+    areas=_areas(visl_lag_s=5.0),
+    duration_s=1200.0,
+    n_units=(36, 48),
+    state_tau_s=(1.0, 2.0),
+    state_frequency_hz=(0.0, 0.15),
+    drive_tau_s=(5.0, 9.0),
+    state_share=(0.45, 0.6),
+    gain=(0.9, 1.2),
+    log_rate=(2.0, 2.4),
+    step_s=0.02,
+)
 
 
-def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int = 0,
-                        config: SimulationConfig | None = None) -> list[Recording]:
+def simulate_recordings(
+    n_animals: int = 12,
+    modality: str = "spikes",
+    seed: int = 0,
+    config: SimulationConfig | None = None,
+) -> list[Recording]:
     """One recording an animal, with cell_type and area as ground truth.
 
     Parameters
@@ -108,8 +139,8 @@ def simulate_recordings(n_animals: int = 12, modality: str = "spikes", seed: int
 
     Returns
     -------
-    list[Recording]; `.units` has cell_type (Exc, Pvalb, Sst, Vip), area (VISp, VISl, VISal), the true
-    coupling, lag and sign of each unit and its silence; `.epochs` the stimulus blocks.
+    list[Recording]; `.units` has cell_type (Exc, Pvalb, Sst, Vip), area (VISp, VISl, VISal), the
+    true coupling, lag and sign of each unit and its silence; `.epochs` the stimulus blocks.
     """
     if modality not in ("spikes", "calcium"):
         raise ValueError(f"modality is {modality!r}; use 'spikes' or 'calcium'.")
@@ -124,9 +155,20 @@ def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationCo
     rng = np.random.default_rng([seed, animal, modality == "calcium"])
     units, traits = draw_units(config, rng)
     rates, epochs = _rates(units, traits, config, rng)
-    common = dict(units=units, recording_id=f"simulated-{modality}-{seed}-{animal:03d}", animal_id=f"animal{seed}-{animal:03d}",
-                  probe_id="probeA" if modality == "spikes" else None, epochs=epochs,
-                  provenance={"source": "simulated", "seed": seed, "animal": animal, **traits, "config": asdict(config)})
+    common = dict(
+        units=units,
+        recording_id=f"simulated-{modality}-{seed}-{animal:03d}",
+        animal_id=f"animal{seed}-{animal:03d}",
+        probe_id="probeA" if modality == "spikes" else None,
+        epochs=epochs,
+        provenance={
+            "source": "simulated",
+            "seed": seed,
+            "animal": animal,
+            **traits,
+            "config": asdict(config),
+        },
+    )
     if modality == "spikes":
         trains = poisson_spikes(rates, config, rng)
         return Recording.from_spike_trains(trains, intervals=[[0.0, config.duration_s]], **common)
@@ -136,24 +178,50 @@ def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationCo
 
 def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
     """The units table with its truth, and the animal's own traits."""
-    traits = {name: float(rng.uniform(*getattr(config, name)))
-              for name in ("state_tau_s", "state_frequency_hz", "drive_tau_s", "state_share", "gain", "log_rate", "lag_scale")}
+    traits = {
+        name: float(rng.uniform(*getattr(config, name)))
+        for name in (
+            "state_tau_s",
+            "state_frequency_hz",
+            "drive_tau_s",
+            "state_share",
+            "gain",
+            "log_rate",
+            "lag_scale",
+        )
+    }
     n = int(rng.integers(config.n_units[0], config.n_units[1] + 1))
     # Every animal has every type and area; what is left over is drawn.
     cell_type = rng.permutation(_filled(config.cell_types, n, rng))
     area = rng.permutation(_filled(config.areas, n, rng))
-    units = pd.DataFrame({"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id"))
-    for name, kinds, labels, frequency in (("state", config.cell_types, cell_type, traits["state_frequency_hz"]),
-                                           ("drive", config.areas, area, 0.0)):
-        own = {kind: kinds[kind].strength + config.animal_jitter * rng.standard_normal() for kind in kinds}
-        strength = np.array([own[label] for label in labels]) + config.coupling_jitter * rng.standard_normal(n)
+    units = pd.DataFrame(
+        {"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id")
+    )
+    for name, kinds, labels, frequency in (
+        ("state", config.cell_types, cell_type, traits["state_frequency_hz"]),
+        ("drive", config.areas, area, 0.0),
+    ):
+        own = {
+            kind: kinds[kind].strength + config.animal_jitter * rng.standard_normal()
+            for kind in kinds
+        }
+        strength = np.array(
+            [own[label] for label in labels]
+        ) + config.coupling_jitter * rng.standard_normal(n)
         units[f"{name}_coupling"] = np.clip(strength, 0.0, 0.98)
-        units[f"{name}_lag_s"] = np.minimum([kinds[label].lag_s * traits["lag_scale"] for label in labels],
-                                            1 / (4 * max(frequency, 1e-3)))             # at most a quarter of a cycle
+        units[f"{name}_lag_s"] = np.minimum(
+            [kinds[label].lag_s * traits["lag_scale"] for label in labels],
+            # at most a quarter of a cycle
+            1 / (4 * max(frequency, 1e-3)),
+        )
         units[f"{name}_sign"] = [kinds[label].sign for label in labels]
     log_rate = traits["log_rate"] + config.log_rate_spread * rng.standard_normal(n)
     units["silent"] = rng.random(n) < config.silent_share
-    units["base_rate_hz"] = np.exp(log_rate) * [config.cell_types[label].rate_factor for label in cell_type] * np.where(units["silent"], 0.01, 1.0)
+    units["base_rate_hz"] = (
+        np.exp(log_rate)
+        * [config.cell_types[label].rate_factor for label in cell_type]
+        * np.where(units["silent"], 0.01, 1.0)
+    )
     return units, traits
 
 
@@ -171,21 +239,45 @@ def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.
     return unit_rates(units, traits, shared, config, rng), epochs
 
 
-def shared_latents(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator):
-    """An animal's S(t) and V(t), {'state': (steps,), 'drive': (steps,)}, each longer than the recording by its longest lag, and the stimulus blocks."""
-    margin = int(np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s))
+def shared_latents(
+    units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator
+):
+    """An animal's S(t) and V(t), {'state': (steps,), 'drive': (steps,)}, each longer than the
+    recording by its longest lag, and the stimulus blocks.
+    """
+    margin = int(
+        np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s)
+    )
     steps = margin + int(round(config.duration_s / config.step_s))
-    state = _latents(1, steps, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng)[0]
+    state = _latents(
+        1, steps, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng
+    )[0]
     drive = _latents(1, steps, traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
-    movie = _latents(1, int(round(config.movie_s / config.step_s)), traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
+    movie = _latents(
+        1,
+        int(round(config.movie_s / config.step_s)),
+        traits["drive_tau_s"],
+        0.0,
+        config.step_s,
+        rng,
+    )[0]
     return {"state": state, "drive": drive}, _movie_into(drive, movie, margin, config)
 
 
-def unit_rates(units: pd.DataFrame, traits: dict, shared: dict, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+def unit_rates(
+    units: pd.DataFrame,
+    traits: dict,
+    shared: dict,
+    config: SimulationConfig,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """(units, steps) rates in Hz of some of an animal's units, given what all of them share."""
     n, steps = len(units), int(round(config.duration_s / config.step_s))
     x = np.zeros((n, steps), dtype=np.float32)
-    for name, frequency, share in (("state", traits["state_frequency_hz"], traits["state_share"]), ("drive", 0.0, 1 - traits["state_share"])):
+    for name, frequency, share in (
+        ("state", traits["state_frequency_hz"], traits["state_share"]),
+        ("drive", 0.0, 1 - traits["state_share"]),
+    ):
         private = _latents(n, steps, traits[f"{name}_tau_s"], frequency, config.step_s, rng)
         c = units[f"{name}_coupling"].to_numpy(np.float32)[:, None]
         lag = np.round(units[f"{name}_lag_s"] / config.step_s).astype(int).to_numpy()
@@ -201,8 +293,11 @@ def unit_rates(units: pd.DataFrame, traits: dict, shared: dict, config: Simulati
     return np.exp(log_rate + np.float32(gain) * x - np.float32(gain**2 / 2) + drift)
 
 
-def _latents(n: int, steps: int, tau_s: float, frequency_hz: float, step_s: float, rng: np.random.Generator) -> np.ndarray:
-    """(n, steps) stationary Gaussian signals of unit variance with autocorrelation exp(-|t| / tau) cos(2 pi f t).
+def _latents(
+    n: int, steps: int, tau_s: float, frequency_hz: float, step_s: float, rng: np.random.Generator
+) -> np.ndarray:
+    """(n, steps) stationary Gaussian signals of unit variance with autocorrelation exp(-|t| / tau)
+    cos(2 pi f t).
 
     The real part of an Ornstein-Uhlenbeck process that turns in the complex plane.
     """
@@ -210,17 +305,28 @@ def _latents(n: int, steps: int, tau_s: float, frequency_hz: float, step_s: floa
     noise = rng.standard_normal((2, n, steps), dtype=np.float32)
     noise = noise[0] + 1j * noise[1]
     noise[:, 1:] *= np.sqrt(1 - keep**2)
-    return lfilter([1.0], [1.0, -keep * np.exp(2j * np.pi * frequency_hz * step_s)], noise, axis=1).real.astype(np.float32)
+    return lfilter(
+        [1.0], [1.0, -keep * np.exp(2j * np.pi * frequency_hz * step_s)], noise, axis=1
+    ).real.astype(np.float32)
 
 
-def _movie_into(drive: np.ndarray, movie: np.ndarray, margin: int, config: SimulationConfig) -> pd.DataFrame:
-    """Let the drive be the movie, again and again, in its blocks, and a piece of it in those of gratings, in place; returns the blocks.
+def _movie_into(
+    drive: np.ndarray, movie: np.ndarray, margin: int, config: SimulationConfig
+) -> pd.DataFrame:
+    """Let the drive be the movie, again and again, in its blocks, and a piece of it in those of
+    gratings, in place; returns the blocks.
 
-    A repeated trace is brought to mean 0 and variance 1, or else a unit's coupling to the drive would
-    show in how variable it is, alone, during the stimulus.
+    A repeated trace is brought to mean 0 and variance 1, or else a unit's coupling to the drive
+    would show in how variable it is, alone, during the stimulus.
     """
     on, off = (int(round(seconds / config.step_s)) for seconds in (2.0, 1.0))
-    traces = {"spontaneous": None, "natural_movie": movie, "drifting_gratings": np.concatenate([np.resize(movie, on), np.zeros(off, dtype=movie.dtype)])}
+    traces = {
+        "spontaneous": None,
+        "natural_movie": movie,
+        "drifting_gratings": np.concatenate(
+            [np.resize(movie, on), np.zeros(off, dtype=movie.dtype)]
+        ),
+    }
     unknown = [name for name in config.stimuli if name not in traces]
     if unknown or not config.stimuli:
         raise ValueError(f"stimuli are {config.stimuli}; give one or more of {tuple(traces)}.")
@@ -230,14 +336,21 @@ def _movie_into(drive: np.ndarray, movie: np.ndarray, margin: int, config: Simul
     for start, stop, name in zip(starts, stops, names):
         trace = traces[name]
         if trace is not None:
-            at = slice(margin + int(round(start / config.step_s)), margin + int(round(stop / config.step_s)))
+            at = slice(
+                margin + int(round(start / config.step_s)),
+                margin + int(round(stop / config.step_s)),
+            )
             drive[at] = np.resize((trace - trace.mean()) / trace.std(), len(drive[at]))
     return pd.DataFrame({"start_s": starts, "stop_s": stops, "name": names})
 
 
-def poisson_spikes(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> list[np.ndarray]:
-    """Spike times of each unit, s. Of two spikes closer than the dead time, the later is dropped."""
-    counts = rng.poisson(rates * config.step_s)                                 # (units, steps)
+def poisson_spikes(
+    rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Spike times of each unit, s. Of two spikes closer than the dead time, the later is
+    dropped.
+    """
+    counts = rng.poisson(rates * config.step_s)  # (units, steps)
     trains = []
     for unit_counts in counts:
         at = np.repeat(np.arange(len(unit_counts)), unit_counts)
@@ -247,14 +360,21 @@ def poisson_spikes(rates: np.ndarray, config: SimulationConfig, rng: np.random.G
 
 
 def dff_of(rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
-    """(frames, units) dF/F: spike counts through an exponential indicator, averaged over a frame, with noise."""
+    """(frames, units) dF/F: spike counts through an exponential indicator, averaged over a frame,
+    with noise.
+    """
     counts = rng.poisson(rates * config.step_s).astype(np.float32)
     keep = np.exp(-config.step_s / config.indicator_decay_s)
-    fluorescence = lfilter([1 - keep], [1.0, -keep], counts / config.step_s, axis=1)      # (units, steps), Hz
-    edges = np.arange(int(config.duration_s * config.frame_rate_hz) + 1) / config.frame_rate_hz / config.step_s
+    # (units, steps), Hz
+    fluorescence = lfilter([1 - keep], [1.0, -keep], counts / config.step_s, axis=1)
+    edges = (
+        np.arange(int(config.duration_s * config.frame_rate_hz) + 1)
+        / config.frame_rate_hz
+        / config.step_s
+    )
     running = np.concatenate([np.zeros((len(rates), 1)), fluorescence.cumsum(axis=1)], axis=1)
     at = np.minimum(edges.astype(int), running.shape[1] - 1)
-    frames = np.diff(running[:, at], axis=1) / np.diff(at)                                # (units, frames)
+    frames = np.diff(running[:, at], axis=1) / np.diff(at)  # (units, frames)
     baseline = frames.mean(axis=1, keepdims=True) + 0.1
     dff = (frames - baseline) / baseline
     dff += config.noise * dff.std(axis=1, keepdims=True) * rng.standard_normal(dff.shape)
