@@ -66,7 +66,7 @@ import os
 import tempfile
 import warnings
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, UTC
 from pathlib import Path
 
 import numpy as np
@@ -289,7 +289,7 @@ def write_nwb(recording, path, columns):
     """
     import pynwb
 
-    start = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    start = datetime(2020, 1, 1, tzinfo=UTC)
     nwbfile = pynwb.NWBFile("simulated, not measured", recording.recording_id, start)
     nwbfile.subject = pynwb.file.Subject(subject_id=recording.animal_id, species="Mus musculus")
     for name in columns:

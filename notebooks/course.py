@@ -31,9 +31,9 @@ from typing import NamedTuple
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+from run import HERE, execute, parameters_of, sources, tags
 
 from nuclr_lite.files.storage import atomic_file
-from run import HERE, execute, parameters_of, sources, tags
 
 ROOT = HERE.parent
 NOTES = HERE / "instructor"

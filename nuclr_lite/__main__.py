@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from .experiments import Experiment, run
 from .experiments.comparison import against, summary
 from .experiments.data import prepare
-from .experiments import Experiment, run
 from .files.storage import atomic_file
 from .presets import PRESETS
 from .pretrained import checkpoints_in

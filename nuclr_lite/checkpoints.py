@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .pretrained import Pretrained, checkpoints_in, write_model
 from .files.storage import atomic_directory, seal
+from .pretrained import Pretrained, checkpoints_in, write_model
 
 NEWEST_KEPT = 2
 

@@ -11,8 +11,8 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from torch import Tensor
 
-from .model import NuCLR
 from .files.progress import progress
+from .model import NuCLR
 from .recording import Recording, as_list, check_ids
 from .views import Windows
 

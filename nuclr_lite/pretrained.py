@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from .files.storage import SEAL, atomic_directory, check_seal, seal
 from .loss import ContrastiveLoss, VICReg
 from .model import NuCLR
 from .presets import Preset
 from .recording import Recording
-from .files.storage import SEAL, atomic_directory, check_seal, seal
 
 NEEDED = [
     "encoder.safetensors",

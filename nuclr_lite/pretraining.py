@@ -23,14 +23,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from .checkpoints import read_checkpoint, write_checkpoint
+from .files.progress import progress
+from .files.storage import check_writable
 from .loss import ContrastiveLoss, VICReg, rank_me, retrieval_accuracy
 from .model import NuCLR
 from .presets import PRESETS, Preset
 from .pretrained import Pretrained, build, checkpoints_in, what_was_seen
-from .files.progress import progress
 from .recording import Recording, as_list
 from .steps import Step, Steps, learning_rate, parameter_groups, precision_of
-from .files.storage import check_writable
 from .views import PairedViews
 
 CHECKED_EVERY = 50  # steps: reading a loss makes a GPU wait, so it is not done each time

@@ -24,8 +24,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from .decoding import inner_folds, probe
-from .recording import Recording
 from .files.tables import aligned
+from .recording import Recording
 
 TOO_FAR, BETWEEN = "too far", "between classes"
 N_NEIGHBOURS = 5

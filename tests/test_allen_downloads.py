@@ -10,10 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
 from allen_server import Fault, Server, neuropixels_models, two_photon_models
+
 from nuclr_lite.sources.allen import client, neuropixels
-from nuclr_lite.sources.download import downloads, transfer
 from nuclr_lite.sources.allen.client import (
     neuropixels_cache,
     neuropixels_session_path,
@@ -23,6 +22,7 @@ from nuclr_lite.sources.allen.client import (
     two_photon_path,
 )
 from nuclr_lite.sources.allen.neuropixels import download_session, download_sessions, list_sessions
+from nuclr_lite.sources.download import downloads, transfer
 from nuclr_lite.sources.download.downloads import DownloadError, download
 from nuclr_lite.sources.download.transfer import readable_size
 from nuclr_lite.sources.simulated.allen_session import simulate_allen_session

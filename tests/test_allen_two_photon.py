@@ -11,14 +11,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from allen_server import Fault, Server, two_photon_models
 
 import nuclr_lite as nl
 from nuclr_lite import retrieval
-from allen_server import Fault, Server, two_photon_models
 from nuclr_lite.recording import units_table
-from nuclr_lite.sources.allen import client
-from nuclr_lite.sources.allen import two_photon
-from nuclr_lite.sources.allen import two_photon_file
+from nuclr_lite.sources.allen import client, two_photon, two_photon_file
 from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment, simulated_truth
 
 FRAME = 1 / 30

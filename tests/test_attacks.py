@@ -4,7 +4,6 @@ its folder, or takes the memory or the day.
 
 import ast
 import json
-import os
 import pickle
 import time
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY, spikes
 
 import nuclr_lite as nl
-from helpers import TINY, clock, spikes
 from nuclr_lite.files.recording_files import header_checksum
 from nuclr_lite.files.storage import describe_files, file_name
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import TINY, TINY_CALCIUM, clock, spikes, trains_of, two_units_each, with_trains
 
 import nuclr_lite as nl
-from helpers import TINY, TINY_CALCIUM, clock, spikes, trains_of, two_units_each, with_trains
 from nuclr_lite import checks
 from nuclr_lite.recording import match_sampling
 

@@ -6,13 +6,12 @@ import re
 import shutil
 from pathlib import Path
 
+import course
 import jupytext
 import nbformat
 import pytest
-import yaml
-
-import course
 import run
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = course.sources()

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import TINY, clock, spikes
 
 import nuclr_lite as nl
-from helpers import TINY, clock, spikes
-from nuclr_lite.files.storage import atomic_directory, check_seal, seal
+from nuclr_lite.files.storage import atomic_directory
 
 # ---- several processes at one folder
 

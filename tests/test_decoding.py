@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 import nuclr_lite as nl
-from nuclr_lite.decoding import TunedClassifier, metrics_of, scores_of, inner_folds, shuffled, tuned
+from nuclr_lite.decoding import TunedClassifier, inner_folds, metrics_of, scores_of, shuffled, tuned
 
 
 def units(n_animals=6, per_animal=30, strength=2.0, seed=0, classes=("Exc", "Pvalb", "Sst")):

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY, relative_error
 
 import nuclr_lite as nl
-from helpers import TINY, relative_error
 
 RECIPE = TINY.with_(steps=2, dropout=0.2)
 SCRIPT = """

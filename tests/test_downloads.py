@@ -17,8 +17,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
 from allen_server import Fault, Server
+
 from nuclr_lite.sources.download import downloads
 from nuclr_lite.sources.download.downloads import (
     DownloadError,

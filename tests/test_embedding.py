@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY, TINY_CALCIUM, clock, randomise, spikes
 from torch import nn
 
 import nuclr_lite as nl
-from helpers import TINY, TINY_CALCIUM, clock, randomise, spikes
 
 # three windows of 2 s; too short; two and a rest; one
 INTERVALS = [[0.0, 6.0], [6.5, 8.0], [10.0, 15.0], [20.0, 22.0]]

@@ -5,6 +5,7 @@ encoder.
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -402,7 +403,7 @@ def test_each_animal_in_turn(experiment, tmp_path):
 
 def test_nwb_files_are_a_source(experiment, tmp_path):
     pynwb = pytest.importorskip("pynwb")
-    from datetime import datetime, timezone
+    from datetime import datetime
 
     folder = tmp_path / "nwb"
     folder.mkdir()
@@ -410,7 +411,7 @@ def test_nwb_files_are_a_source(experiment, tmp_path):
         file = pynwb.NWBFile(
             animal,
             animal,
-            datetime(2026, 1, 1, tzinfo=timezone.utc),
+            datetime(2026, 1, 1, tzinfo=UTC),
             subject=pynwb.file.Subject(subject_id=animal, species="Mus musculus"),
         )
         file.add_unit_column("kind", "a label")

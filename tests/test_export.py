@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import TINY, shared
+from test_sorters import GROUP, phy_folder
 
 import nuclr_lite as nl
-from helpers import TINY, shared
 from nuclr_lite.export import to_nwb, to_parquet, to_phy, to_pynapple
 from nuclr_lite.sources.nwb import read_nwb
-from test_sorters import GROUP, phy_folder
 
 
 def table(rows, **columns) -> pd.DataFrame:

@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY
 from huggingface_hub import ModelCard
 
 import nuclr_lite as nl
-from helpers import TINY
 
 COMMIT = "0" * 39 + "1"
 

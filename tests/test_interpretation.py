@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY, TINY_CALCIUM, clock, randomise, spikes
 from torch.nn import functional as F
 
 import nuclr_lite as nl
-from helpers import TINY, TINY_CALCIUM, clock, randomise, spikes
 from nuclr_lite import interpretation, retrieval
 from nuclr_lite.model import Populations, SpatialAttention
 from nuclr_lite.sources.simulated import populations as simulated

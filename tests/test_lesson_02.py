@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+import course
 import numpy as np
 import pytest
 import torch
 from helpers import TINY, TINY_CALCIUM, clock, spikes
 
-import course
 import nuclr_lite as nl
 
 SEEDS = range(5)

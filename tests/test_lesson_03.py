@@ -4,16 +4,16 @@ sizes.
 
 import math
 
+import course
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import randomise
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-import course
 import nuclr_lite as nl
-from helpers import randomise
 from nuclr_lite import model
 
 lesson = course.definitions(course.HERE / "03_transformer.py")

@@ -4,6 +4,7 @@ shapes.
 
 import math
 
+import course
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-import course
 import nuclr_lite as nl
 from nuclr_lite.loss import match_units
 

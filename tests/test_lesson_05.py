@@ -4,14 +4,14 @@ they say.
 
 import math
 
+import course
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY
 from torch.testing import assert_close
 
-import course
 import nuclr_lite as nl
-from helpers import TINY
 from nuclr_lite.steps import learning_rate
 
 

@@ -4,17 +4,17 @@ its reader have `test_checks` and `test_zero_shot`.
 
 from dataclasses import replace
 
+import course
 import jupytext
 import numpy as np
 import pandas as pd
 import pytest
-
-import course
-import nuclr_lite as nl
 from helpers import spikes, trains_of, two_units_each, with_trains
+from test_official import checkpoint, model, official_state
+
+import nuclr_lite as nl
 from nuclr_lite.analysis.retrieval import nearest_units, neighbours_agree, within_recording
 from nuclr_lite.analysis.wording import in_words
-from test_official import checkpoint, model, official_state
 
 lesson = course.definitions(course.HERE / "11_your_data.py")
 

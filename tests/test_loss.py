@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers import randomise, relative_error, shared
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import nuclr_lite as nl
-from helpers import randomise, relative_error, shared
 from nuclr_lite.loss import VICReg
 
 DIM = 6

@@ -4,19 +4,19 @@ must not see.
 
 import json
 import math
-from pathlib import Path
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import randomise, relative_error, shared
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import nuclr_lite as nl
-from helpers import randomise, relative_error, shared
 from nuclr_lite.model import RotaryPosition, TemporalAttention
 
 CONFIG = nl.ModelConfig(

@@ -6,12 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
-
-import nbformat
-import pytest
 
 import course
+import nbformat
+import pytest
 import run
 
 NOTEBOOKS, SOURCES = course.HERE, course.sources()

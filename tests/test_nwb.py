@@ -6,18 +6,18 @@ import gc
 import re
 import socket
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from allen_server import Fault, Server
+from helpers import shared
 from hypothesis import given
 from hypothesis import strategies as st
 
 import nuclr_lite as nl
-from allen_server import Fault, Server
-from helpers import shared
 from nuclr_lite.files.intervals import covered
 from nuclr_lite.sources.nwb import read_nwb
 from nuclr_lite.sources.nwb.opening import name_in, without_secrets
@@ -41,7 +41,7 @@ TRAINS = [np.arange(0.5, 100), np.arange(1.25, 90, 2), np.arange(3.0, 99, 4)]
 
 
 def new_file(subject_id: str | None = "mouse7", **subject) -> pynwb.NWBFile:
-    nwbfile = pynwb.NWBFile("a test", "test-0001", datetime(2020, 1, 1, tzinfo=timezone.utc))
+    nwbfile = pynwb.NWBFile("a test", "test-0001", datetime(2020, 1, 1, tzinfo=UTC))
     if subject_id or subject:
         nwbfile.subject = pynwb.file.Subject(subject_id=subject_id, **subject)
     return nwbfile

@@ -10,9 +10,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from helpers import randomise, relative_error, shared
 
 import nuclr_lite as nl
-from helpers import randomise, relative_error, shared
 
 LAYOUTS = {  # where each half of st_blocks.i lies, and what tells the files apart
     "nuclr": ({"temporal": 0, "spatial": 2}, "loss_state_dict"),

@@ -5,9 +5,9 @@ refused with the remedy.
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import shared
 
 import nuclr_lite as nl
-from helpers import shared
 from nuclr_lite.sources.allen.optotagging import (
     OptotagConfig,
     cell_type_of_genotype,

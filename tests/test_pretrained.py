@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers import TINY
 
 import nuclr_lite as nl
-from helpers import TINY
-from nuclr_lite.experiments import example
 from nuclr_lite.__main__ import main
+from nuclr_lite.experiments import example
+from nuclr_lite.files.storage import sha256
 from nuclr_lite.sources.folder import read_folder
 from nuclr_lite.sources.simulated import SPIKES
-from nuclr_lite.files.storage import sha256
 
 README = example.PLACES[1].parent / "README.md"
 

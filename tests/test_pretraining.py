@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import TINY, TINY_CALCIUM, spikes
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import nuclr_lite as nl
-from helpers import TINY, TINY_CALCIUM, spikes
 from nuclr_lite import pretrained
 from nuclr_lite.checkpoints import best_checkpoint
 

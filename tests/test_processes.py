@@ -13,11 +13,11 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from helpers import TINY, gradients_of, relative_error
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import nuclr_lite as nl
-from helpers import TINY, gradients_of, relative_error
 
 # Four pairs a batch and no dropout: two processes take two pairs each.
 PRESET = TINY.with_(steps=4, batch_size=4, dropout=0.0, min_units=2)

@@ -19,14 +19,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-
-import nuclr_lite as nl
 from allen_server import Server
 from helpers import TINY, shared
-from nuclr_lite.sources.published import brainsets, bugeon, ibl, steinmetz
-from nuclr_lite.sources.download import figshare
+
+import nuclr_lite as nl
 from nuclr_lite.sources import nwb
+from nuclr_lite.sources.download import figshare
 from nuclr_lite.sources.download.transfer import DownloadError
+from nuclr_lite.sources.published import brainsets, bugeon, ibl, steinmetz
 
 AREAS = ["VISp", "VISpm", "LP", "PO", "POST", "CA1", "MRN", "SCm", "SCs", "MOs", "root", "ACA"]
 REGIONS = ["VIS", "VIS", "TH", "TH", "HPF", "HPF", "MB", "MB", "MB", None, None, None]

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import clock, spikes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import nuclr_lite as nl
-from helpers import clock, spikes
 from nuclr_lite.files.intervals import frame_ranges
 from nuclr_lite.files.storage import atomic_file
 from nuclr_lite.files.tables import read_table, tidy_units, write_table

@@ -11,10 +11,9 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import course
 import jupytext
 import pytest
-
-import course
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = (

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from nuclr_lite.sources.simulated import populations as simulated
 from nuclr_lite.sources.simulated import CALCIUM, SPIKES
+from nuclr_lite.sources.simulated import populations as simulated
 
 SHORT = {
     "spikes": replace(SPIKES, duration_s=60.0, stimulus_block_s=20.0, movie_s=5.0),

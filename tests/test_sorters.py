@@ -10,10 +10,10 @@ import pytest
 
 import nuclr_lite as nl
 from nuclr_lite.sources.objects import (
-    one_value,
     from_long_table,
     from_pynapple,
     from_spikeinterface,
+    one_value,
 )
 from nuclr_lite.sources.phy import read_phy
 

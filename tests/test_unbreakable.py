@@ -14,11 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-
-import nuclr_lite as nl
 from fuzz import (
     MODEL,
     MODEL_CALCIUM,
@@ -33,6 +28,11 @@ from fuzz import (
     trains_ms,
 )
 from helpers import TINY, randomise, spikes
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+import nuclr_lite as nl
 from nuclr_lite.views import PairedViews, ViewConfig, Windows
 
 # Ours are UserWarnings; everybody else's are failures.

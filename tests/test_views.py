@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers import TINY, TINY_CALCIUM, clock, spikes
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 from torch.utils.data import DataLoader
 
 import nuclr_lite as nl
-from helpers import TINY, TINY_CALCIUM, clock, spikes
 from nuclr_lite.views import match_sampling
 
 # windows of 2 s: 20 bins of 0.1 s, 8 frames of 0.25 s

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import spikes
 from sklearn.calibration import calibration_curve
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import nuclr_lite as nl
-from helpers import spikes
 from nuclr_lite import zero_shot
 from nuclr_lite.sources.simulated import SPIKES
 

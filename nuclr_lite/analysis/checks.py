@@ -14,10 +14,10 @@ import re
 import numpy as np
 import pandas as pd
 
-from .checks_recording import Check, brightness, duplicates, encoder, light, seconds
 from ..decoding import decode
 from ..files.intervals import covered
 from ..recording import Recording, as_list, units_table
+from .checks_recording import Check, brightness, duplicates, encoder, light, seconds
 
 
 def split(train_animals, test_animals) -> Check:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ..embedding import embed_populations
-from ..model import NuCLR, Populations, SpatialAttention
 from ..files.progress import progress
+from ..model import NuCLR, Populations, SpatialAttention
 from ..recording import Recording, as_list
 from ..views import Windows
 

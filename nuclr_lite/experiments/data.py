@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..files.storage import atomic_directory, file_name
 from ..recording import Recording
 from ..sources.folder import saved_in
-from ..files.storage import atomic_directory, file_name
 
 
 def prepare(experiment, out_dir: Path) -> dict:

@@ -15,11 +15,11 @@ import pandas as pd
 
 from ..decoding import decode
 from ..embedding import embed
+from ..files.storage import sha256
 from ..pretrained import Pretrained
 from ..pretraining import pretrain
 from ..recording import Recording, units_table
 from ..sources.simulated import simulate_recordings
-from ..files.storage import sha256
 
 NAME = "example_encoder"
 # installed; in a checkout

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pandas as pd
 
-from .methods import CHANCE, FEW, WITHOUT_ENCODER, Method
 from ..presets import PRESETS, Preset
+from .methods import CHANCE, FEW, WITHOUT_ENCODER, Method
 
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
 

@@ -24,10 +24,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .baselines import INTERVAL_EDGES_S
 from ..decoding import inner_folds
 from ..files.progress import progress
 from ..recording import Recording, as_list
+from .baselines import INTERVAL_EDGES_S
 
 N_BINS = len(INTERVAL_EDGES_S) - 1
 VALIDATION_FOLDS = 5  # one fifth of the training units decides when to stop

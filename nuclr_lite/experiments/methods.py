@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 from sklearn.dummy import DummyClassifier
 
-from . import baselines
-from .interval_network import IntervalNetwork, interval_windows
 from ..decoding import shuffled, tuned
 from ..embedding import embed
 from ..model import NuCLR
 from ..presets import Preset
 from ..recording import Recording
+from . import baselines
+from .interval_network import IntervalNetwork, interval_windows
 
 UNTRAINED, CHANCE, NETWORK = "untrained encoder", "chance", "interval network"
 COUPLING, WAVEFORM = "hand: coupling to the population", "hand: waveform"

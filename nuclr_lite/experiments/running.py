@@ -20,14 +20,14 @@ import torch
 
 from ..decoding import decode
 from ..embedding import embed
+from ..files.progress import progress
+from ..files.storage import atomic_directory, atomic_file, check_seal, seal
+from ..pretrained import Pretrained
+from ..pretraining import pretrain
+from ..recording import Recording, match_sampling, units_table
 from .data import part_of, prepare, provenance, recordings_of
 from .experiment import Experiment
 from .methods import UNTRAINED, as_decoded, features_without_training
-from ..pretrained import Pretrained
-from ..pretraining import pretrain
-from ..files.progress import progress
-from ..recording import Recording, match_sampling, units_table
-from ..files.storage import atomic_directory, atomic_file, check_seal, seal
 
 AGAIN = "remove that folder and run the experiment again: only what is missing is computed"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import colours, named, styled_figure
 from ..experiments.baselines import binned, population_coupling
 from ..recording import Recording
+from .style import colours, named, styled_figure
 
 
 @styled_figure

@@ -10,8 +10,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from .style import PALETTE, styled_figure
 from ..decoding import confusion_table
+from .style import PALETTE, styled_figure
 
 
 @styled_figure

@@ -13,9 +13,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..style import PALETTE, colours, named, styled_figure
 from ...recording import Recording
 from ...sources.allen.optotagging import OptotagConfig, select_pulses, spikes_around
+from ..style import PALETTE, colours, named, styled_figure
 
 
 @styled_figure

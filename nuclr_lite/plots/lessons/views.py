@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
-from ..style import PALETTE, named, styled_figure
 from ...recording import Recording
+from ..style import PALETTE, named, styled_figure
 
 
 @styled_figure

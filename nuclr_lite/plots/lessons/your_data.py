@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..style import PALETTE, styled_figure
 from ...recording import Recording
+from ..style import PALETTE, styled_figure
 
 
 @styled_figure

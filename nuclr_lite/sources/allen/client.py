@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urljoin
 from uuid import uuid4
@@ -144,7 +144,7 @@ def two_photon_file_url(cache, experiment_id: int) -> str:
     return urljoin(cache.api.api_url, rows[0]["download_link"])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _neuropixels_classes():
     """AllenSDK's cache, engine and warehouse with what they lack.
 
@@ -246,7 +246,7 @@ def _neuropixels_classes():
     return Cache, Engine, api.EcephysProjectWarehouseApi
 
 
-@lru_cache(maxsize=None)
+@cache
 def _two_photon_classes():
     module = import_allensdk("allensdk.core.brain_observatory_cache")
     base = import_allensdk("allensdk.api.queries.brain_observatory_api").BrainObservatoryApi

@@ -17,15 +17,21 @@ import numpy as np
 import pandas as pd
 
 from ...files.storage import atomic_file
+from ..download.downloads import Job, confirm_size, download, download_all, is_whole
+from ..download.transfer import remote_size
 from .client import neuropixels_cache, neuropixels_session_path, neuropixels_session_urls
 from .recordings import (
     convert_session as convert_session,
+)
+from .recordings import (
     light_responses as light_responses,
+)
+from .recordings import (
     optotag as optotag,
+)
+from .recordings import (
     read_session as read_session,
 )
-from ..download.downloads import Job, confirm_size, download, download_all, is_whole
-from ..download.transfer import remote_size
 
 # 146.5 GB in 58 sessions (AllenSDK's documentation), where the server doesn't say
 TYPICAL_SESSION_BYTES = 2.5e9

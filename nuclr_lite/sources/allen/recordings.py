@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ...files.intervals import inside, without
-from ...recording import Recording
 from ...files.storage import file_name
-from .session_file import QUALITY_LIMITS, SessionFile, open_session
+from ...recording import Recording
 from .optotagging import OptotagConfig, cell_type_of_genotype, optotag_units
+from .session_file import QUALITY_LIMITS, SessionFile, open_session
 
 LIGHT_MARGIN_S = 300.0  # before the first light pulse, as in the paper
 # What a recording's units table takes from the file. Not more: a column that somebody added may

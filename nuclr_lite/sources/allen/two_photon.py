@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .client import two_photon_cache, two_photon_file_url, two_photon_path
-from .two_photon_file import read_experiment as read_experiment
 from ..download.downloads import Job, confirm_size, download_all, is_whole
 from ..download.transfer import remote_size
+from .client import two_photon_cache, two_photon_file_url, two_photon_path
+from .two_photon_file import read_experiment as read_experiment
 
 TYPICAL_BYTES = 0.3e9  # a guess, where the server doesn't say how large a file is
 

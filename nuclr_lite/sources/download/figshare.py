@@ -17,8 +17,8 @@ import zlib
 from pathlib import Path
 
 from ...files.storage import atomic_directory
-from .downloads import confirm_size, download
 from ..reading import first_line
+from .downloads import confirm_size, download
 from .transfer import DownloadError, check_disk, import_requests
 
 API = "https://api.figshare.com/v2/articles"

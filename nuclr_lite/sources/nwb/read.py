@@ -13,11 +13,11 @@ import pandas as pd
 
 from ...files.intervals import covered, without
 from ...files.progress import progress
-from ...recording import Recording
 from ...files.tables import tidy_units
+from ...recording import Recording
+from ..reading import kept_rows
 from .opening import is_address, name_in, opened, without_secrets
 from .traces import chosen_series, frames_of, imaging_plane_of, in_order, place_of
-from ..reading import kept_rows
 
 
 def read_nwb(

@@ -18,9 +18,9 @@ import pandas as pd
 from ...files.intervals import covered, inside
 from ...files.progress import progress
 from ...recording import Recording
-from .alf import epochs_table
 from ..download.downloads import opens_as_hdf5
 from ..reading import first_line, on_grid, trains_of
+from .alf import epochs_table
 
 SERIES = ("IrregularTimeSeries", "RegularTimeSeries")
 

@@ -25,8 +25,8 @@ import pandas as pd
 
 from ...files.progress import progress
 from ...recording import Recording
-from .alf import load_npy, read_npy, required
 from ..reading import on_grid
+from .alf import load_npy, read_npy, required
 
 # The NuCLR code's rule (preprocess/bugeon, src/evaluators/bugeon.py). What remains is Lamp5, Pvalb,
 # Sncg, Sst and Vip. excitatory; inhibitory of no finer type; unknown; left out in the paper

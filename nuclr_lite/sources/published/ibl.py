@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 
 from ...recording import Recording
-from .alf import around, epochs_table, newest, read_npy, read_spikes, required, valid_time
-from ..reading import first_line, trains_of
 from ..download.transfer import check_disk
+from ..reading import first_line, trains_of
+from .alf import around, epochs_table, newest, read_npy, read_spikes, required, valid_time
 
 # The Cosmos mapping of iblatlas without 'root' and 'void' (fibre tracts, ventricles, outside);
 # src/evaluators/ibl_bwm.py of the NuCLR code names the same ten.

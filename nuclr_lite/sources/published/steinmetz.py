@@ -20,8 +20,8 @@ import pandas as pd
 
 from ...files.progress import progress
 from ...recording import Recording
-from .alf import around, epochs_table, load_npy, read_npy, read_spikes, required, valid_time
 from ..reading import first_line, trains_of
+from .alf import around, epochs_table, load_npy, read_npy, read_spikes, required, valid_time
 
 # From the data's authors' code (nsteinme/steinmetz-et-al-2019, brainRegionGroups), as the NuCLR
 # code uses it.
