@@ -1,8 +1,11 @@
 """From the command line, on folders of saved recordings (`Recording.save`) or of NWB files:
 
-python -m nuclr_lite pretrain RECORDINGS --preset quick --out runs/mine --resume accelerate launch
---num_processes 8 -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
-python -m nuclr_lite run results/experiments/steinmetz-transductive.json --source RECORDINGS
+    python -m nuclr_lite pretrain RECORDINGS --preset quick --out runs/mine --resume
+    accelerate launch --num_processes 8 -m nuclr_lite pretrain RECORDINGS \\
+        --preset paper-spikes --out runs/mine --resume
+    python -m nuclr_lite run results/experiments/steinmetz-transductive.json --source RECORDINGS
+
+`--help` of each says what else there is.
 """
 
 from __future__ import annotations
