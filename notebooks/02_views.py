@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 02 · Views: what is one sample?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/02_views.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/02_views.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/02_views.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/02_views.ipynb
 #
 # **You will learn** to turn spikes, or calcium traces, into the numbers that the encoder reads:
 # samples, tokens, windows; to draw pairs of windows ("views") of the same population, and to know
@@ -30,17 +35,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]

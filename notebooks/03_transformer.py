@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 03 · The transformer: ask yourself over time, ask the others at each moment
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/03_transformer.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/03_transformer.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/03_transformer.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/03_transformer.ipynb
 #
 # **You will learn** to work attention out by hand, from three units and two tokens to the real
 # encoder; why NuCLR needs two attentions, one that knows about time and one that must not know
@@ -39,17 +44,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
@@ -134,7 +130,9 @@ tuple(x.shape)
 # with all keys, turns the comparisons into shares that sum to 1, and takes the values in these
 # shares. That is all: *a weighted mean, whose weights come from the data*.
 #
-# $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{C}}, \qquad \mathrm{weight}_{ij} = \frac{e^{s_{ij}}}{\sum_m e^{s_{im}}}, \qquad \mathrm{read}_i = \sum_j \mathrm{weight}_{ij}\, v_j $$
+# $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{C}},
+# \qquad \mathrm{weight}_{ij} = \frac{e^{s_{ij}}}{\sum_m e^{s_{im}}},
+# \qquad \mathrm{read}_i = \sum_j \mathrm{weight}_{ij}\, v_j $$
 #
 # Member $i$ asks, member $j$ is asked. Query $q_i$, key $k_j$ and value $v_j$ are vectors of $C$
 # numbers. Their comparison $s_{ij}$ is called a **score** (why $\sqrt C$: below). The formula for
@@ -649,7 +647,9 @@ with torch.no_grad():
 # half of these are values; the other half, the gates, decide how far each value's door is open
 # (**GEGLU**, a gated layer). A second linear layer leads from $4D$ back to $D$.
 #
-# $$ \mathrm{value} \cdot \mathrm{GELU}(\mathrm{gate}), \qquad \mathrm{GELU}(g) = g \, \Phi(g) = \frac{g}{2}\left(1 + \mathrm{erf}\frac{g}{\sqrt 2}\right) $$
+# $$ \mathrm{value} \cdot \mathrm{GELU}(\mathrm{gate}),
+# \qquad \mathrm{GELU}(g) = g \, \Phi(g)
+# = \frac{g}{2}\left(1 + \mathrm{erf}\frac{g}{\sqrt 2}\right) $$
 #
 # $\Phi(g)$ is the share of a standard normal distribution that lies below $g$ (erf, the error
 # function, computes it). The door is shut for gates far below 0; just below 0 a little slips
@@ -1060,7 +1060,8 @@ print("exercise 2: right")
 # without any absolute angle: token $i$ sees token $j$'s key *and* value turned by the
 # **difference** of their angles, and nothing is turned back. For one unit and one head:
 #
-# $$ \mathrm{score}_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt C}, \qquad \mathrm{read}_i = \sum_j \mathrm{softmax}_j(\mathrm{score}_{ij})\, R_{j-i} v_j $$
+# $$ \mathrm{score}_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt C},
+# \qquad \mathrm{read}_i = \sum_j \mathrm{softmax}_j(\mathrm{score}_{ij})\, R_{j-i} v_j $$
 #
 # where $R_{j-i}$ turns by `angle[j] - angle[i]`. Use `turned` and `softmax`, but not `rotary_read`:
 # that is what the check compares with. `turned` accepts leading dimensions, so no loop is needed; a
@@ -1095,7 +1096,8 @@ assert_close(
     got,
     rotary_read(q, k, v, angle),
     msg=lambda text: (
-        f"not yet what rotary_read gives (are the keys turned, by the same difference as the values? the scores divided by sqrt(C)? the softmax over j?): {text}"
+        "not yet what rotary_read gives (are the keys turned, by the same difference as the values?"
+        f" the scores divided by sqrt(C)? the softmax over j?): {text}"
     ),
 )
 assert_close(read_by_difference(q, k, v, rotary_angles(10, periods, clock=17)), got)

@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 04 · The objective: find yourself among the others
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/04_objective.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/04_objective.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/04_objective.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/04_objective.ipynb
 #
 # **You will learn** what the encoder is asked for, and to compute it by hand for three units; to
 # write the loss as a loop of ten lines that gives what the module gives, gradients included; and to
@@ -31,17 +36,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
@@ -173,7 +169,8 @@ assert_close(F.normalize(a, dim=0) @ F.normalize(b, dim=0), cosine(a, b))
 # lies the **log-sum-exp**, $\log \sum_j e^{\cos_j/\tau}$, a soft maximum, and the **temperature**
 # $\tau$ says how soft. It shows in the derivative, the push that negative $k$ gives:
 #
-# $$\frac{\partial}{\partial \cos_k} \log \sum_j e^{\cos_j/\tau} = \frac{w_k}{\tau}, \qquad w_k = \frac{e^{\cos_k/\tau}}{\sum_j e^{\cos_j/\tau}}$$
+# $$\frac{\partial}{\partial \cos_k} \log \sum_j e^{\cos_j/\tau} = \frac{w_k}{\tau},
+# \qquad w_k = \frac{e^{\cos_k/\tau}}{\sum_j e^{\cos_j/\tau}}$$
 #
 # The weights $w$ are a softmax; they sum to 1 and share out the push. Check it with torch's
 # automatic derivatives (autograd), for six negatives:
@@ -205,7 +202,8 @@ nl.plots.temperature_weights(
 #
 # $$\text{attraction} = \frac{1}{M}\sum_i \frac{1 - \cos(z^1_i, z^2_i)}{\tau}$$
 #
-# $$\text{repulsion}^{1}_i = \log \frac{1}{n_1 + n_2} \Big[\underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^2_k)/\tau}}_{\text{others in the other view}}
+# $$\text{repulsion}^{1}_i = \log \frac{1}{n_1 + n_2}
+# \Big[\underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^2_k)/\tau}}_{\text{others in the other view}}
 # + \underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^1_k)}}_{\text{others in its own view}}\Big]$$
 #
 # - The attraction's sum runs over matched units. Both sums of the repulsion run over *everybody* in
@@ -349,7 +347,9 @@ print(
 # classifier's property: where the pick is already right, $p$ near 1, the gradient goes to zero. Our
 # loss, with the match left out, is called **decoupled**. The pull on the match is
 #
-# $$-\frac{\partial\, \text{loss}}{\partial \cos(z^1_i, z^2_i)} = \frac{1 - p}{\tau} \quad\text{(InfoNCE)}, \qquad \frac{1}{\tau} \quad\text{(decoupled)}$$
+# $$-\frac{\partial\, \text{loss}}{\partial \cos(z^1_i, z^2_i)}
+# = \frac{1 - p}{\tau} \quad\text{(InfoNCE)},
+# \qquad \frac{1}{\tau} \quad\text{(decoupled)}$$
 #
 # for one matched unit ($p$: the mean of the two directions). One arrangement lets us vary that
 # cosine and nothing else: one matched unit, strangers at right angles to it and to each other. We
@@ -883,7 +883,7 @@ for name, vectors in examples.items():
 # **VICReg** (Bardes et al. 2022) has no negatives at all. It asks three things: the two vectors of
 # a unit agree (invariance); over units, every dimension varies by at least one standard deviation
 # (variance, against collapse); and dimensions don't repeat each other (covariance). Units never
-# meet in pairs, only in those statistics. Here: `nuclr_lite.loss.py`, `objective="vicreg"` (in what
+# meet in pairs, only in those statistics. Here: `nuclr_lite/loss.py`, `objective="vicreg"` (in what
 # it prints, invariance is called attraction, the other two together repulsion).
 # `12_what_it_learned` trains all three on the simulated animals and compares them, as far as so
 # short a training can.

@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 05 · Pretraining: from random weights to an encoder
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/05_pretraining.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/05_pretraining.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/05_pretraining.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/05_pretraining.ipynb
 #
 # **You will learn** to write the training loop, some twenty lines, that gives the same losses as
 # `nl.pretrain`, step for step; to stop a training and go on with it to the same numbers, save it
@@ -30,17 +35,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
@@ -233,7 +229,8 @@ for group in adamw([encoder, loss], preset.train).param_groups:
 # over the remaining steps the rate falls along half a cosine, towards 0. With steps
 # $s = 0, 1, \dots, T-1$ and peak $\eta_\text{max}$:
 #
-# $$\eta(s) = \begin{cases} \eta_\text{max}\,\dfrac{s+1}{W} & s < W \\[2mm] \eta_\text{max}\,\dfrac{1 + \cos\left(\pi\,\frac{s - W}{T - W}\right)}{2} & s \ge W \end{cases}$$
+# $$\eta(s) = \begin{cases} \eta_\text{max}\,\dfrac{s+1}{W} & s < W \\[2mm]
+# \eta_\text{max}\,\dfrac{1 + \cos\left(\pi\,\frac{s - W}{T - W}\right)}{2} & s \ge W \end{cases}$$
 #
 # By hand, with $\eta_\text{max} = 1$, $W = 2$, $T = 6$: ½, 1, then $\frac{1 + \cos 0}{2} = 1$,
 # $\frac{1 + \cos 45°}{2} = 0.854$, 0.5, 0.146.
@@ -761,7 +758,8 @@ assert round(flop_a_step * full.train.steps / 1e15) == 295
 # it is out of reach. On a GPU, once the recordings are converted, it is these three lines:
 # ```python
 # recordings = [nl.Recording.load(path) for path in sorted(Path("data/processed/allen").iterdir())]
-# pretrained = nl.pretrain(recordings, "paper-spikes", out_dir="runs/paper-spikes-0", workers=8, resume=True)
+# out_dir = "runs/paper-spikes-0"
+# pretrained = nl.pretrain(recordings, "paper-spikes", out_dir=out_dir, workers=8, resume=True)
 # pretrained.save("runs/paper-spikes-0/final")
 # ```
 # `resume=True` from the start: the same line begins and goes on. **Before you spend the hours,

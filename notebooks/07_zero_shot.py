@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 07 · Zero-shot: can it read animals that nobody has seen?
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/07_zero_shot.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/07_zero_shot.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/07_zero_shot.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/07_zero_shot.ipynb
 #
 # **You will learn** what separates *transductive*, *transductive zero-shot* and *inductive
 # zero-shot*, to hold an animal out so that nothing of it can leak, and to see the paper's ablation
@@ -36,17 +41,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]

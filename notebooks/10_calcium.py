@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 10 · Calcium: two-photon imaging, and a test that needs no label
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/10_calcium.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/10_calcium.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/10_calcium.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/10_calcium.ipynb
 #
 # **You will learn** what changes when spikes become dF/F; how to ask whether vectors are worth
 # anything without a single label, by finding the same cell again in another session; and why a
@@ -25,17 +30,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]

@@ -9,7 +9,12 @@
 # %% [markdown]
 # # 11 · Your data: from your folder to a map of your neurons
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/11_your_data.ipynb) [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/11_your_data.ipynb)
+# [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+#
+# [colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [binder badge]: https://mybinder.org/badge_logo.svg
+# [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/11_your_data.ipynb
+# [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/11_your_data.ipynb
 #
 # **You will learn** to bring your own recordings in, as plain arrays, traces or NWB files, and what
 # is said when something is wrong with them; to get a vector per unit, a map, a score with its
@@ -26,17 +31,8 @@ import importlib.util, subprocess, sys
 
 # Colab and the like; numpy and torch stay as they are
 if importlib.util.find_spec("nuclr_lite") is None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite",
-        ],
-        check=True,
-    )
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/OWNER/nuclr_lite"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()
 
 # %% tags=["parameters"]
@@ -106,14 +102,17 @@ vectors.iloc[:3, :5].round(2)
 # %% [markdown]
 # ## 2 · What you need
 #
-# | What | Why | If you don't have it |
-# |---|---|---|
-# | spike times **in seconds**, or traces with their frame rate | a bin is 20 ms long, a window 10 s: the encoder knows only seconds | divide by 1000, or by the clock's rate |
-# | **one clock** for all units, events and valid time | the encoder compares units at the same instant | align first; two probes are two recordings anyway |
-# | **one population**: units seen together, on one probe or in one plane | a unit is described by its company | one `Recording` for each probe, plane and day |
-# | **valid time**: when all units could be seen | silence of a broken amplifier is not silence of a neuron | everything from the first to the last spike |
-# | an animal's name | animals, not units, are the independent samples | you have it |
-# | labels, of some units | to decode; pretraining never sees them | a map and neighbours still work |
+# - Spike times **in seconds**, or traces with their frame rate: a bin is 20 ms long, a window 10 s,
+#   and the encoder knows only seconds. If yours are not: divide by 1000, or by the clock's rate.
+# - **One clock** for all units, events and valid time: the encoder compares units at the same
+#   instant. Align them first; two probes are two recordings anyway.
+# - **One population**: units seen together, on one probe or in one plane, because a unit is
+#   described by its company. One `Recording` for each probe, plane and day.
+# - **Valid time**: when all units could be seen. Silence of a broken amplifier is not silence of a
+#   neuron. Without it: everything from the first to the last spike.
+# - An animal's name: animals, not units, are the independent samples.
+# - Labels, of some units, to decode; pretraining never sees them. Without: a map and neighbours
+#   still work.
 #
 # - **Gaps** need nothing but honest intervals: windows never reach across one.
 # - **Silent units** may stay. A unit is absent from a window in which it doesn't fire; one that is
@@ -263,13 +262,15 @@ assert np.abs(from_sorter.spike_times(12) - trains_of_mine[1]).max() < 1 / 30_00
 # import read_suite2p`). `read_phy`, `from_spikeinterface` and `from_pynapple` return one recording,
 # the others a list: collect them with `append`, or with `+=`.
 #
-# | you have | call |
+# | you have | call, in `nuclr_lite.sources` |
 # |---|---|
-# | a SpikeInterface `Sorting` or `SortingAnalyzer`; a pynapple `TsGroup` or `TsdFrame` | `sources.objects.from_spikeinterface`, `from_pynapple` |
-# | a Suite2p folder; a CaImAn HDF5 file | `sources.suite2p.read_suite2p`, `sources.caiman.read_caiman` |
-# | NWB at an address, such as one of DANDI | `sources.nwb.read_nwb("https://...")` fetches only what it reads |
-# | the paper's sets, downloaded (`data/README.md` says from where) | `sources.steinmetz`, `sources.ibl`, `sources.bugeon`, `sources.allen_neuropixels` |
-# | data prepared for the authors' code (torch_brain, brainsets) | `sources.brainsets.read_brainsets` |
+# | a SpikeInterface `Sorting` or `SortingAnalyzer` | `objects.from_spikeinterface` |
+# | a pynapple `TsGroup` or `TsdFrame` | `objects.from_pynapple` |
+# | a Suite2p folder; a CaImAn HDF5 file | `suite2p.read_suite2p`, `caiman.read_caiman` |
+# | NWB at an address, such as one of DANDI | `nwb.read_nwb("https://...")`: only what it reads |
+# | the paper's sets (`data/README.md`: from where) | `published.steinmetz`, `.ibl`, `.bugeon` |
+# | the Allen Brain Observatory | `allen.neuropixels`, `allen.two_photon` |
+# | data prepared for the authors' code (brainsets) | `published.brainsets.read_brainsets` |
 #
 # To take any of these through the rest of the notebook:
 # `recording.save(Path("../data/processed/mine") / recording.recording_id)` for each, then
@@ -1270,10 +1271,12 @@ print("exercise 3: right")
 # |---|---|---|
 # | macro F1 of four cell types, one of ten animals left out in turn | 0.92 | above 0.8 |
 # | the best that looks at a unit alone | 0.26 | below 0.4 |
-# | nearest neighbour in another recording is of the same type (at random: 0.28) | 0.90 | above 0.8 |
-# | calibration error of the probe; of naive Bayes | 0.03; 0.10 | below 0.06; above that of the probe |
+# | nearest neighbour elsewhere is of the same type (at random: 0.28) | 0.90 | above 0.8 |
+# | calibration error of the probe | 0.03 | below 0.06 |
+# | calibration error of naive Bayes | 0.10 | above that of the probe |
 # | artefacts recognised as strangers | 12 of 12 | 10 of 12 |
-# | units without a label: right; right of those that got an answer (92 %) | 97 %; 100 % | no fewer |
+# | units without a label: right | 97 % | |
+# | right of those that got an answer (92 %) | 100 % | no fewer |
 
 # %%
 macro_f1 = table[table["metric"] == "macro_f1"].set_index("method")["estimate"]

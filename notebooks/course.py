@@ -1,10 +1,14 @@
 """The course: its copies for a class, and the rules that its notebooks keep.
 
-    python notebooks/course.py student           into student/: solutions taken out, the figures to aim at kept
-    python notebooks/course.py instructor        into instructor/: everything, with notes on time and common mistakes
-    python notebooks/course.py site              into site/: web pages of the committed notebooks
-    python notebooks/course.py check 03          run one at smoke: every solution passes its check, every stub fails it; the rules
-    python notebooks/course.py repository owner/name     write the repository's name into badges, set-up cells, README and CITATION
+    python notebooks/course.py student       into student/: solutions taken out, target figures kept
+    python notebooks/course.py instructor    into instructor/: everything, with notes on time and
+                                             common mistakes
+    python notebooks/course.py site          into site/: web pages of the committed notebooks
+    python notebooks/course.py check 03      run one at smoke: every solution passes its check,
+                                             every stub fails it; the rules
+    python notebooks/course.py repository owner/name
+                                             write the repository's name into badges, set-up cells,
+                                             README and CITATION
 
 An exercise is a markdown cell tagged `exercise` ("### Exercise 1 (predict): ..."), a code cell
 tagged `solution` with the answer between `### BEGIN SOLUTION` and `### END SOLUTION`, folded away
@@ -49,17 +53,21 @@ NAMED_IN = (
     "notebooks/*.ipynb",
 )
 
-SETUP = """import importlib.util, subprocess, sys
-if importlib.util.find_spec("nuclr_lite") is None:       # Colab and the like; numpy and torch stay as they are
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "nuclr-lite[notebooks] @ git+https://github.com/{repository}"], check=True)
+SETUP = """\
+import importlib.util, subprocess, sys
+
+# Colab and the like; numpy and torch stay as they are
+if importlib.util.find_spec("nuclr_lite") is None:
+    wanted = "nuclr-lite[notebooks] @ git+https://github.com/{repository}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)
     importlib.invalidate_caches()"""
-BADGES = (
-    "[![Open in"
-    " Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb) "
-    "[![Open in"
-    " Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb)"
-)
+BADGES = """\
+[![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
+
+[colab badge]: https://colab.research.google.com/assets/colab-badge.svg
+[binder badge]: https://mybinder.org/badge_logo.svg
+[colab]: https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb
+[binder]: https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{name}.ipynb"""
 
 
 class Exercise(NamedTuple):
@@ -287,9 +295,7 @@ def broken_rules(source: Path) -> list[str]:
     notebook, name, said = jupytext.read(source), source.stem, []
     first, setup, parameters = notebook.cells[0].source, notebook.cells[1], notebook.cells[2]
     if BADGES.format(repository=repository(), name=name) not in first:
-        said.append(
-            "the first cell lacks the badges, each on the same line, as course.BADGES has them"
-        )
+        said.append("the first cell lacks the badges, as course.BADGES has them")
     said += [
         f"the first cell lacks **{part}**"
         for part in ("You will learn", "Needs", "Takes")
@@ -301,10 +307,11 @@ def broken_rules(source: Path) -> list[str]:
         said.append("the second cell is not the set-up cell, as course.SETUP has it")
     if "parameters" not in tags(parameters):
         said.append("the third cell is not tagged parameters")
+    lines = parameters.source.splitlines()
     said += [
         f"parameter without a comment: {line}"
-        for line in parameters.source.splitlines()
-        if "#" not in line
+        for above, line in zip(["", *lines], lines)
+        if "#" not in line and not above.startswith("#")
     ]
     mine = exercises(notebook)
     if [exercise.number for exercise in mine] != list(range(1, len(mine) + 1)) or {
@@ -356,13 +363,13 @@ def broken_rules(source: Path) -> list[str]:
         if (
             cell.cell_type == "code"
             and not {"parameters", "solution"} & set(tags(cell))
-            and len(lines) > 22
+            and len(lines) > 32
         ):
             said.append(f"a cell of {len(lines)} lines: {lines[0]}")
         said += [
             f"a line of {len(line)} characters: {line[:60]}..."
             for line in lines
-            if cell.cell_type == "code" and len(line) > 130 and "parameters" not in tags(cell)
+            if cell.cell_type == "code" and len(line) > 100 and "parameters" not in tags(cell)
         ]
     return said
 
