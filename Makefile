@@ -40,7 +40,7 @@ reproduce: $(READY)
 	$(BIN)/python notebooks/run.py --profile $(PROFILE)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadgroup -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadgroup
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow
