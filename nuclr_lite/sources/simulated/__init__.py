@@ -1,7 +1,8 @@
 """Simulated recordings, where the truth is known: animals, and files as the Allen Institute would
 write them.
 
-Lives here: `populations`, the animals; `allen_session` and `allen_two_photon`, the files.
+Lives here: `populations`, the animals; `allen_session` (with `allen_light` and
+`allen_session_file`) and `allen_two_photon`, the files.
 May import what `sources/` may. Needs no torch.
 """
 

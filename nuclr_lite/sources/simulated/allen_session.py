@@ -21,7 +21,8 @@ import pandas as pd
 
 from ...files.progress import progress
 from ...files.storage import atomic_file
-from .nwb_tables import NwbTables
+from .allen_light import light_pulses, light_responses, lit
+from .allen_session_file import CHANNELS, SessionWriter
 from .populations import (
     SPIKES,
     Kind,
@@ -36,7 +37,6 @@ from .populations import (
 AREAS_OF_PROBE = (("VISp", "VISl", "CA1"), ("VISal", "VISp", "LGd"), ("VISl", "VISal", "CA3"))
 AREA_SHARE = (0.45, 0.35, 0.2)
 OTHER_AREA = Kind(strength=0.0, lag_s=0.0, sign=+1, share=0.2)
-CHANNELS = 96  # a probe; the uppermost lie above the brain
 # from the end of the usable time to the first pulse: what a reader must keep away from it
 LIGHT_DELAY_S = 300.0
 UNITS_AT_ONCE = 16  # rates of so many units are in memory together
@@ -104,7 +104,9 @@ def simulate_allen_session(
     rng = np.random.default_rng([seed, animal, 2])
     number = animal + 1000 * seed
     session_id = 900_000_001 + number if session_id is None else session_id
-    light = _pulses(duration_s + LIGHT_DELAY_S, light_repeats, rng) if "Ai32" in genotype else None
+    light = (
+        light_pulses(duration_s + LIGHT_DELAY_S, light_repeats, rng) if "Ai32" in genotype else None
+    )
     total_s = duration_s if light is None else float(light["stop_time"].iloc[-1]) + 5.0
     block_s = duration_s / 6
     config = replace(
@@ -120,13 +122,13 @@ def simulate_allen_session(
     units = _place_units(units, channels, config, traits, rng).set_axis(
         950_000_000 + number * 10_000 + np.arange(n_units), axis=0
     )
-    units["light_response"] = _light_responses(units["cell_type"], genotype, light, rng)
+    units["light_response"] = light_responses(units["cell_type"], genotype, light, rng)
     shared, blocks = shared_latents(units, traits, config, rng)
     invalid, silent = _missing_data(duration_s, session_id, channels)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as partial, h5py.File(partial, "w") as file:
-        writer = _SessionWriter(file, str(session_id))
+        writer = SessionWriter(file, str(session_id))
         writer.session(session_id, genotype, number, channels)
         writer.running(total_s, rng)
         writer.stimuli(
@@ -221,45 +223,6 @@ def _place_units(
     return units
 
 
-def _pulses(start_s: float, repeats: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Light pulses as AllenSDK tables them: three durations at three levels, in random order, about
-    2 s apart.
-    """
-    kinds = [
-        (duration, level) for duration in (0.005, 0.01, 1.0) for level in (1.0, 1.7, 2.5)
-    ] * repeats
-    duration, level = np.array(kinds)[rng.permutation(len(kinds))].T
-    start = start_s + np.cumsum(np.r_[0.0, duration[:-1] + rng.uniform(1.5, 2.0, len(kinds) - 1)])
-    is_long = duration == 1.0
-    return pd.DataFrame(
-        {
-            "start_time": start,
-            "condition": np.where(is_long, "half-period of a cosine wave", "a single square pulse"),
-            "level": level,
-            "stop_time": start + duration,
-            "stimulus_name": np.where(is_long, "raised_cosine", "pulse"),
-            "duration": duration,
-        }
-    )
-
-
-def _light_responses(
-    cell_type: pd.Series, genotype: str, light, rng: np.random.Generator
-) -> np.ndarray:
-    """How each unit responds: nearly all that express the channel directly; of the others some are
-    inhibited, and some only pick up the artefact.
-    """
-    if light is None:
-        return np.full(len(cell_type), "none", dtype=object)
-    expresses = np.array([genotype.startswith(name) for name in cell_type])
-    other = rng.choice(["none", "inhibited", "artefact"], p=[0.65, 0.3, 0.05], size=len(cell_type))
-    return np.where(
-        expresses & (rng.random(len(cell_type)) < 0.85),
-        "direct",
-        np.where(expresses, "none", other),
-    ).astype(object)
-
-
 def _missing_data(duration_s: float, session_id: int, channels: pd.DataFrame):
     """The declared invalid times (start, stop, three tags), and the undeclared stretch in which the
     first probe is silent.
@@ -277,7 +240,12 @@ def _presentations(blocks: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """One table a stimulus: gratings of 2 s every 3 s, movies frame by frame at 30 Hz, spontaneous
     as it is; blocks numbered over the shown ones.
     """
-    tables, block = {"spontaneous": [], "drifting_gratings": [], "natural_movie_one": []}, 0
+    tables: dict[str, list[pd.DataFrame]] = {
+        "spontaneous": [],
+        "drifting_gratings": [],
+        "natural_movie_one": [],
+    }
+    block = 0
     for i, row in enumerate(blocks.itertuples()):
         name = (
             "natural_movie_one"
@@ -328,7 +296,7 @@ def _spike_trains(units, traits, shared, config, light, invalid, silent, rng):
         trains = poisson_spikes(unit_rates(batch, traits, shared, config, rng), config, rng)
         for (_, unit), train in zip(batch.iterrows(), trains):
             if light is not None:
-                train = _lit(train, unit["light_response"], light, config, rng)
+                train = lit(train, unit["light_response"], light, config, rng)
             probe = unit["peak_channel_id"] // 1000
             lost = [
                 (start, stop)
@@ -338,281 +306,3 @@ def _spike_trains(units, traits, shared, config, light, invalid, silent, rng):
             for start, stop in lost + ([silent[1:]] if silent[0] == probe else []):
                 train = train[(train < start) | (train > stop)]
             yield train
-
-
-def _lit(
-    train: np.ndarray,
-    response: str,
-    light: pd.DataFrame,
-    config: SimulationConfig,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """The spike train with what light does to it."""
-    onset, duration = light["start_time"].to_numpy(), light["duration"].to_numpy()
-    if response == "direct":
-        reliability, latency, jitter = (
-            rng.uniform(0.5, 0.95),
-            rng.uniform(0.0025, 0.005),
-            rng.uniform(0.0003, 0.0008),
-        )
-        fires = rng.random(len(onset)) < reliability
-        driven = onset[fires] + np.maximum(
-            latency + jitter * rng.standard_normal(fires.sum()), 0.0015
-        )
-        of_long = onset[duration > 0.1]
-        train = np.concatenate(
-            [train, driven, (of_long[:, None] + rng.uniform(0.01, 1.0, (len(of_long), 15))).ravel()]
-        )
-    elif response == "inhibited":
-        since = train - onset[np.maximum(np.searchsorted(onset, train) - 1, 0)]
-        train = train[~((since > 0.001) & (since < 0.03) & (rng.random(len(train)) < 0.9))]
-        rebounds = rng.random(len(onset)) < 0.4
-        train = np.concatenate([train, onset[rebounds] + rng.uniform(0.03, 0.045, rebounds.sum())])
-    elif response == "artefact":
-        seen = rng.random(len(onset)) < 0.7
-        train = np.concatenate([train, onset[seen] + rng.uniform(0.0, 0.0005, seen.sum())])
-    train = np.sort(train)
-    return train[np.diff(train, prepend=-np.inf) >= config.dead_time_s]
-
-
-class _SessionWriter(NwbTables):
-    """The parts of a session file."""
-
-    def session(self, session_id: int, genotype: str, number: int, channels: pd.DataFrame):
-        import h5py
-
-        for name, value in {
-            "identifier": str(session_id),
-            "session_description": "simulated",
-            "session_start_time": "2019-01-01T00:00:00+00:00",
-            "timestamps_reference_time": "2019-01-01T00:00:00+00:00",
-            "general/session_id": str(session_id),
-            "general/institution": "simulated by nuclr_lite; nothing here was measured",
-            "general/stimulus": "brain_observatory_1.1",
-        }.items():
-            self.file[name] = value
-        self.file["file_create_date"] = ["2019-01-01T00:00:00+00:00"]
-        for name in (
-            "acquisition",
-            "analysis",
-            "processing",
-            "stimulus/presentation",
-            "stimulus/templates",
-            "intervals",
-            "scratch",
-        ):
-            self.file.require_group(name)
-        line = genotype.split("/")[0]
-        subject = self.file.create_group("general/subject")
-        self.typed(
-            subject,
-            "EcephysSpecimen",
-            "ndx-aibs-ecephys",
-            age_in_days=118.0,
-            specimen_name=f"{line}-{number:06d}",
-        )
-        for name, value in {
-            "age": "P118D",
-            "genotype": genotype,
-            "sex": "M",
-            "species": "Mus musculus",
-            "subject_id": str(920_000_000 + number),
-        }.items():
-            subject[name] = value
-        subject["age"].attrs["reference"] = "birth"
-        groups = {}
-        for probe_id, name in channels.drop_duplicates("probe_id")[
-            ["probe_id", "group_name"]
-        ].to_numpy():
-            device = self.file.create_group(f"general/devices/{name}")
-            self.typed(
-                device,
-                "EcephysProbe",
-                "ndx-aibs-ecephys",
-                description="simulated probe",
-                manufacturer="none",
-                probe_id=int(probe_id),
-                sampling_rate=30000.0,
-            )
-            group = self.file.create_group(f"general/extracellular_ephys/{name}")
-            self.typed(
-                group,
-                "EcephysElectrodeGroup",
-                "ndx-aibs-ecephys",
-                description="Ecephys Electrode Group",
-                location="See electrode locations",
-                probe_id=int(probe_id),
-                has_lfp_data=False,
-                lfp_sampling_rate=np.nan,
-            )
-            group["device"] = h5py.SoftLink(device.name)
-            groups[name] = group.ref
-        table = self.table(
-            "general/extracellular_ephys/electrodes",
-            dict(channels.items()),
-            channels.index,
-            description="metadata about extracellular electrodes",
-        )
-        self.column(
-            table,
-            "group",
-            np.array([groups[name] for name in channels["group_name"]], dtype=object),
-            kind="reference",
-        )
-        table.attrs["colnames"] = [*channels.columns, "group"]
-
-    def stimuli(self, presentations: dict, invalid: list, light: pd.DataFrame | None):
-        import h5py
-
-        for name, table in presentations.items():
-            self.table(
-                f"intervals/{name}_presentations",
-                dict(table.items()),
-                table.index,
-                kind="TimeIntervals",
-            )
-        start, stop, *tags = zip(*invalid)
-        table = self.table(
-            "intervals/invalid_times",
-            {"start_time": start, "stop_time": stop, "tags": np.stack(tags, axis=1).ravel()},
-            range(len(start)),
-            "TimeIntervals",
-        )
-        self.index(table, "tags", 3 * (1 + np.arange(len(start))))
-        if light is not None:
-            module = self.file.create_group("processing/optotagging")
-            self.typed(module, "ProcessingModule", description="optogenetic stimulation")
-            series = self.series(
-                module, "optotagging", light["start_time"], light["duration"], "seconds"
-            )
-            table = self.table(
-                "processing/optotagging/optogenetic_stimulation",
-                dict(light.items()),
-                light.index,
-                kind="TimeIntervals",
-            )
-            # AllenSDK drops these two columns unseen, and fails where they are missing.
-            rows = np.arange(len(light))
-            self.column(table, "tags", np.full(len(light), "optical_stimulation"))
-            point = np.dtype([("idx_start", "i4"), ("count", "i4"), ("timeseries", h5py.ref_dtype)])
-            self.column(
-                table,
-                "timeseries",
-                np.array([(row, 1, series.ref) for row in rows], dtype=point),
-                kind="TimeSeriesReferenceVectorData",
-            )
-            table["timeseries"].attrs["namespace"] = "core"
-            for name in ("tags", "timeseries"):
-                self.index(table, name, 1 + rows)
-            table.attrs["colnames"] = [*light.columns, "tags", "timeseries"]
-
-    def running(self, duration_s: float, rng: np.random.Generator):
-        """Running speed in bouts, for AllenSDK, which wants it; nothing here reads it."""
-        at = np.arange(0.0, duration_s, 1 / 60)
-        speed = np.repeat(rng.random(len(at) // 600 + 1) < 0.3, 600)[: len(at)] * rng.gamma(
-            4.0, 4.0, len(at)
-        )
-        module = self.typed(
-            self.file.create_group("processing/running"),
-            "ProcessingModule",
-            description="running speed",
-        )
-        for name, start, data, unit in (
-            ("running_speed", at, speed, "cm/s"),
-            ("running_speed_end_times", at + 1 / 60, np.full(len(at), np.nan), "cm/s"),
-        ):
-            self.series(module, name, start, data, unit)
-
-    def spikes(self, units: pd.DataFrame, trains, rng: np.random.Generator) -> np.ndarray:
-        """Append train after train; returns the mean rates, Hz."""
-        group = self.file.create_group("units")
-        times, amplitudes = (
-            group.create_dataset(name, (0,), maxshape=(None,), dtype="f8", chunks=(2**16,))
-            for name in ("spike_times", "spike_amplitudes")
-        )
-        ends, rates = [], []
-        for train in trains:
-            for dataset, data in (
-                (times, train),
-                (amplitudes, 1e-4 + 1e-5 * rng.standard_normal(len(train))),
-            ):
-                dataset.resize(len(dataset) + len(train), axis=0)
-                dataset[len(dataset) - len(train) :] = data
-            ends.append(len(times))
-            rates.append(len(train) / max(np.ptp(train), 1.0) if len(train) else 0.0)
-        for name, dataset in (("spike_times", times), ("spike_amplitudes", amplitudes)):
-            self.typed(dataset, "VectorData", "hdmf-common", description="no description")
-            self.index(group, name, ends)
-        return np.array(rates)
-
-    def units(self, units: pd.DataFrame, channels: pd.DataFrame, rng: np.random.Generator):
-        n = len(units)
-        flaw = rng.choice(
-            ["", "noise", "amplitude_cutoff", "presence_ratio", "isi_violations"],
-            p=[0.84, 0.04, 0.04, 0.04, 0.04],
-            size=n,
-        )
-        near = lambda mean, spread: np.abs(mean + spread * rng.standard_normal(n))
-        columns = {
-            "peak_channel_id": units["peak_channel_id"],
-            "local_index": np.arange(n),
-            "cluster_id": np.arange(n),
-            "firing_rate": units["firing_rate"],
-            "quality": np.where(flaw == "noise", "noise", "good"),
-            "amplitude_cutoff": np.where(flaw == "amplitude_cutoff", 0.3, near(0.02, 0.01)),
-            "presence_ratio": np.where(flaw == "presence_ratio", 0.7, 0.99),
-            "isi_violations": np.where(flaw == "isi_violations", 1.5, near(0.05, 0.03)),
-            "isolation_distance": near(60, 15),
-            "l_ratio": near(0.01, 0.005),
-            "d_prime": near(4, 1),
-            "nn_hit_rate": near(0.9, 0.02),
-            "nn_miss_rate": near(0.01, 0.005),
-            "max_drift": near(20, 5),
-            "cumulative_drift": near(200, 50),
-            "silhouette_score": near(0.1, 0.03),
-            "snr": near(3, 0.5),
-            "spread": near(60, 15),
-            "waveform_duration": near(0.45, 0.12),
-            "waveform_halfwidth": near(0.2, 0.05),
-            "PT_ratio": near(0.5, 0.1),
-            "repolarization_slope": near(0.5, 0.1),
-            "recovery_slope": -near(0.1, 0.03),
-            "amplitude": near(120, 30),
-            "velocity_above": near(0.2, 0.1),
-            "velocity_below": -near(0.2, 0.1),
-        }
-        group = self.table("units", columns, units.index, kind="Units")
-        waveforms = group.create_dataset(
-            "waveform_mean", (n * CHANNELS, 82), dtype="f8", fillvalue=0.0, chunks=(CHANNELS, 82)
-        )
-        depth = channels["local_index"].reindex(units["peak_channel_id"]).to_numpy()
-        for i, (at, height) in enumerate(zip(depth, columns["amplitude"])):
-            waveforms[i * CHANNELS + at] = -height * np.exp(-(((np.arange(82) - 30) / 4.0) ** 2))
-        self.typed(
-            waveforms,
-            "VectorData",
-            "hdmf-common",
-            description="mean waveform, by channel",
-            unit="volts",
-        )
-        self.index(group, "waveform_mean", CHANNELS * (1 + np.arange(n)))
-        group.attrs["colnames"] = [*columns, "spike_times", "spike_amplitudes", "waveform_mean"]
-        truth = units[
-            [
-                "cell_type",
-                "area",
-                "light_response",
-                "state_coupling",
-                "state_lag_s",
-                "state_sign",
-                "drive_coupling",
-                "drive_lag_s",
-                "drive_sign",
-            ]
-        ]
-        self.table(
-            "scratch/simulated_truth",
-            dict(truth.items()),
-            units.index,
-            description="how each unit was simulated",
-        )

@@ -20,6 +20,7 @@ says so (general/institution).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ STIMULI = {
     "three_session_B": ("static_gratings", "natural_scenes", "natural_movie_one"),
     "three_session_C": ("locally_sparse_noise", "natural_movie_one", "natural_movie_two"),
 }
-FEATURES = {
+FEATURES: dict[str, dict[str, Sequence[float]]] = {
     "drifting_gratings": {
         "temporal_frequency": [1, 2, 4, 8, 15],
         "orientation": range(0, 360, 45),
@@ -255,7 +256,7 @@ def _write_general(file, experiment_id, container_id, cre_line, area, depth_um, 
         "fov": f"{FIELD_UM}x{FIELD_UM} microns ({PIXELS} x {PIXELS} pixels)",
         "institution": "none: simulated by nuclr_lite, no animal",
         "devices/2-photon microscope": (
-            "SIMULATED. nuclr_lite Please see nuclr_lite.sources.simulated_two_photon"
+            "SIMULATED. nuclr_lite Please see nuclr_lite.sources.simulated"
         ),
         "subject/age": "100 days",
         "subject/sex": "unknown",
@@ -325,9 +326,7 @@ def _write_stimuli(
     movie_s: float,
     rng: np.random.Generator,
 ):
-    """A sweep a row, its start and stop in imaging frames; sweeps last about as long as in the real
-    set.
-    """
+    """A sweep a row, its start and stop in imaging frames; about as long as in the real set."""
     starts, stops = (
         np.searchsorted(timestamps, START_S + blocks[name].to_numpy() - 1e-6)
         for name in ("start_s", "stop_s")

@@ -16,7 +16,9 @@ giving a coupling c, a lag and a sign towards S, and its area giving d, a lag an
     x_i(t) =  sqrt(w) [ sign_c c S(t - lag_c) + sqrt(1 - c^2) s_i(t) ]
             + sqrt(1 - w) [ sign_d d V(t - lag_d) + sqrt(1 - d^2) v_i(t) ]
 
-    rate_i(t) = base_i exp( gain x_i(t) - gain^2 / 2 + drift_i(t) ),     spikes: Poisson, 2 ms dead time
+    rate_i(t) = base_i exp( gain x_i(t) - gain^2 / 2 + drift_i(t) )
+
+Spikes are Poisson, with 2 ms dead time.
 
 Whatever the type and the area, x_i is a Gaussian process with *the same* variance and the same
 autocorrelation: seen alone, units of all kinds are alike, apart from a slight difference of mean
@@ -43,9 +45,7 @@ from ...recording import Recording
 
 @dataclass(frozen=True)
 class Kind:
-    """A cell type or an area: how its units follow a shared latent, how common it is, how fast its
-    units fire.
-    """
+    """A cell type or an area: how its units follow a shared latent, how many they are, how fast."""
 
     strength: float  # from 0 to 1
     lag_s: float
@@ -347,9 +347,7 @@ def _movie_into(
 def poisson_spikes(
     rates: np.ndarray, config: SimulationConfig, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Spike times of each unit, s. Of two spikes closer than the dead time, the later is
-    dropped.
-    """
+    """Spike times of each unit, s. A spike within the dead time of the one before is dropped."""
     counts = rng.poisson(rates * config.step_s)  # (units, steps)
     trains = []
     for unit_counts in counts:
