@@ -6,6 +6,7 @@ import gc
 import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeGuard
 from urllib.parse import quote, unquote, urlsplit
 
 from ..reading import first_line
@@ -15,7 +16,7 @@ BLOCK_BYTES, KEPT_BLOCKS = 2**20, 128
 SILENCE_S = 60.0  # a server that says nothing for so long won't
 
 
-def is_address(path) -> bool:
+def is_address(path) -> TypeGuard[str]:
     """Whether this is an address, not a path; ValueError for one of a kind that isn't read."""
     if not isinstance(path, str) or "://" not in path:
         return False
@@ -52,22 +53,19 @@ def opened(file: Path | str):
         raise ImportError(
             "reading NWB files needs pynwb, which is not installed: pip install pynwb"
         ) from error
-    broken, secret = (OSError,), ""
+    broken: tuple[type[Exception], ...] = (OSError,)
+    passed_on: tuple[type[Exception], ...] = (PermissionError,)
+    shown, secret = str(file), ""
+    remedy = "it is truncated or not NWB; download it again"
     if is_address(file):
         # What a lost connection raises while the data are read. asyncio's TimeoutError is an
         # OSError.
         broken, secret = (OSError, _network().ClientError), urlsplit(file).query
-        shown, remedy = (
-            without_secrets(file),
-            "it is truncated or not NWB, or the connection failed; try again, or download it first",
+        shown = without_secrets(file)
+        remedy = (
+            "it is truncated or not NWB, or the connection failed; try again, or download it first"
         )
         passed_on = (PermissionError, FileNotFoundError, ImportError)
-    else:
-        shown, remedy, passed_on = (
-            file,
-            "it is truncated or not NWB; download it again",
-            (PermissionError,),
-        )
     with ExitStack() as closing:
         if is_address(file):
             closing.enter_context(_without_garbage_collection())
@@ -121,7 +119,8 @@ def _remote(address: str, shown: str, closing: ExitStack):
         # fsspec calls everything so that keeps it from asking for the size
         if getattr(error.__cause__, "status", None) in (404, 410):
             raise FileNotFoundError(f"{shown}: nothing there; check the address.") from error
-        raise error.__cause__ or error
+        cause = error.__cause__ or error  # what fsspec hides behind it
+        raise cause from cause.__cause__
     if not stream.seekable():
         raise ValueError("the server doesn't give parts of a file")
     return closing.enter_context(h5py.File(closing.enter_context(stream), "r"))

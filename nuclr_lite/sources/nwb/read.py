@@ -1,22 +1,19 @@
-"""Recordings from NWB files, spikes or calcium traces: the door that your own data comes
-through.
-"""
+"""Recordings from NWB files, spikes or calcium traces: the door that your own data come through."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...files.intervals import covered, without
 from ...files.progress import progress
-from ...files.tables import tidy_units
 from ...recording import Recording
 from ..reading import kept_rows
+from .columns import as_text, one_value_columns, ragged
 from .opening import is_address, name_in, opened, without_secrets
+from .times import all_observed, epochs_of, restricted
 from .traces import chosen_series, frames_of, imaging_plane_of, in_order, place_of
 
 
@@ -172,7 +169,7 @@ def _read_file(
             if getattr(nwbfile.subject, name, None)
         },
     }
-    epochs = _epochs(nwbfile, file)
+    epochs = epochs_of(nwbfile, file)
 
     if modality == "calcium":
         recordings = []
@@ -180,9 +177,7 @@ def _read_file(
             rois = candidates[place].rois
             rows = np.asarray(rois.data[:])
             where = f"{file}: {place}" if plane else file
-            labels = _one_value_columns(
-                rois.table, rows, where, imaging_plane_of(candidates[place])
-            )
+            labels = one_value_columns(rois.table, rows, where, imaging_plane_of(candidates[place]))
             kept, labels, shown = _chosen_units(labels, keep, label_columns, None, where)
             traces, rate, start_s, valid = frames_of(
                 candidates[place], len(rows), f"{file}: {place}"
@@ -192,7 +187,7 @@ def _read_file(
                     traces if keep is None else traces[:, kept],
                     rate,
                     labels[shown],
-                    _restrict(valid, nwbfile, intervals_from, file),
+                    restricted(valid, nwbfile, intervals_from, file),
                     recording_id=name + (f"-{plane}" if plane else ""),
                     start_s=start_s,
                     animal_id=_animal_id(nwbfile, labels, animal, where),
@@ -203,12 +198,12 @@ def _read_file(
         return recordings
 
     table = nwbfile.units
-    labels = _one_value_columns(table, np.arange(len(table)), file, {})
+    labels = one_value_columns(table, np.arange(len(table)), file, {})
     kept, labels, shown = _chosen_units(labels, keep, label_columns, probe_column, file)
     animal_id = _animal_id(nwbfile, labels, animal, file)
-    trains = _ragged(table["spike_times"])
-    observed = _ragged(table["obs_intervals"]) if "obs_intervals" in table.colnames else None
-    probes = _text(labels[probe_column]) if probe_column else pd.Series("", index=labels.index)
+    trains = ragged(table["spike_times"])
+    observed = ragged(table["obs_intervals"]) if "obs_intervals" in table.colnames else None
+    probes = as_text(labels[probe_column]) if probe_column else pd.Series("", index=labels.index)
     if probes.isna().any():
         raise ValueError(
             f"{file}: {int(probes.isna().sum())} units have no value in"
@@ -220,7 +215,7 @@ def _read_file(
         of_probe = np.flatnonzero(probes == probe)
         members = kept[of_probe]
         if observed is not None and any(len(observed[i]) for i in members):
-            valid = _all_observed([observed[i] for i in members], labels.index[of_probe], file)
+            valid = all_observed([observed[i] for i in members], labels.index[of_probe], file)
         elif intervals_from is None:
             times = np.concatenate([trains[i] for i in members])
             valid = np.array([[times.min(initial=np.inf), times.max(initial=-np.inf)]])
@@ -230,7 +225,7 @@ def _read_file(
             Recording.from_spike_trains(
                 [trains[i] for i in members],
                 labels[shown].iloc[of_probe],
-                _restrict(valid, nwbfile, intervals_from, file),
+                restricted(valid, nwbfile, intervals_from, file),
                 recording_id=name + (f"-{probe}" if probe_column else ""),
                 probe_id=probe or None,
                 animal_id=animal_id,
@@ -260,57 +255,6 @@ def _chosen_units(
     return kept, labels.iloc[kept], shown
 
 
-def _one_value_columns(table, rows, file, more: dict[str, str]) -> pd.DataFrame:
-    """The columns of `table` that hold one number or text a row, at `rows`, indexed by the table's
-    id; `more`: texts for all rows.
-    """
-    from hdmf.common import DynamicTableRegion, VectorIndex
-
-    columns = {}
-    for name in table.colnames:
-        column = table[name]
-        region = column.target if isinstance(column, VectorIndex) else column
-        if (
-            name == "electrodes"
-            and isinstance(region, DynamicTableRegion)
-            and "location" in region.table.colnames
-        ):
-            locations = np.asarray(region.table["location"].data[:])
-            places = [set(locations[electrodes]) for electrodes in _ragged(column)]
-            columns["electrode_location"] = np.array(
-                [place.pop() if len(place) == 1 else None for place in places], dtype=object
-            )[rows]
-        if name == "iscell" and column.data.shape[1:] == (2,):
-            iscell = column.data[:][rows]
-            columns |= {"is_cell": iscell[:, 0] > 0, "cell_probability": iscell[:, 1]}
-        if isinstance(column, (VectorIndex, DynamicTableRegion)) or len(column.data.shape) != 1:
-            continue
-        values = column.data[:]
-        if name == "electrode_group":
-            values = np.array([group.name for group in values], dtype=object)
-        # Not compound values, nor references to other objects of the file.
-        is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "biufSUO"
-        if is_plain and (
-            values.dtype.kind != "O" or all(isinstance(value, (str, bytes)) for value in values)
-        ):
-            # tidy_units would take a column `unit_id` for the index, which here is the table's own
-            # id.
-            columns[name if name != "unit_id" else "unit_id_in_file"] = values[rows]
-    columns |= {name: [text] * len(rows) for name, text in more.items() if name not in columns}
-    ids = table.id[:][rows]
-    return tidy_units(pd.DataFrame(columns, index=ids), len(ids), str(file))
-
-
-def _text(values: pd.Series) -> pd.Series:
-    """As text, whole numbers without '.0'; missing stays missing."""
-    return values.map(
-        lambda value: (
-            str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        ),
-        na_action="ignore",
-    )
-
-
 def _animal_id(nwbfile, labels: pd.DataFrame, animal: str | None, file) -> str:
     if animal is None:
         if nwbfile.subject is None or not nwbfile.subject.subject_id:
@@ -321,98 +265,10 @@ def _animal_id(nwbfile, labels: pd.DataFrame, animal: str | None, file) -> str:
         return nwbfile.subject.subject_id
     if animal not in labels.columns:
         return str(animal)
-    values = _text(labels[animal]).unique()
+    values = as_text(labels[animal]).unique()
     if len(values) != 1 or pd.isna(values[0]):
         raise ValueError(
             f"{file}: column {animal!r} has the values {list(values[:5])}, and one animal a file is"
             " needed; choose the units of one with keep='...', or give animal='an id'."
         )
     return values[0]
-
-
-def _ragged(column) -> list[np.ndarray]:
-    """The values of each row of a column that may hold several a row."""
-    if not hasattr(column, "target"):  # no VectorIndex: one a row
-        return [np.atleast_1d(value) for value in column.data[:]]
-    stops = np.asarray(column.data[:], dtype=np.int64)
-    values = column.target.data[:]
-    return [values[start:stop] for start, stop in zip(np.r_[0, stops[:-1]], stops)]
-
-
-def _epochs(nwbfile, file) -> pd.DataFrame | None:
-    table = nwbfile.epochs
-    if table is None:
-        return None
-    times, known = _start_stop(table, file)
-    column = next((name for name in ("tags", "label", "name") if name in table.colnames), None)
-    names = (
-        [", ".join(map(str, tags)) or "epoch" for tags in _ragged(table[column])]
-        if column
-        else ["epoch"] * len(known)
-    )
-    names = np.array(names, dtype=object)
-    return pd.DataFrame({"start_s": times[:, 0], "stop_s": times[:, 1], "name": names[known]})
-
-
-def _start_stop(table, file) -> tuple[np.ndarray, np.ndarray]:
-    """(K, 2), s, of the rows that have both times, in order; and which rows those are."""
-    times = np.stack([table["start_time"].data[:], table["stop_time"].data[:]], axis=1).astype(
-        np.float64
-    )
-    sound = np.isfinite(times).all(axis=1) & (times[:, 1] >= times[:, 0])
-    if not sound.all():
-        warnings.warn(
-            f"{file}: left out {(~sound).sum()} of {len(sound)} rows of {table.name!r}: no time, or"
-            " backwards.",
-            stacklevel=2,
-        )
-    return times[sound], sound
-
-
-def _all_observed(observed: list[np.ndarray], unit_ids, file) -> np.ndarray:
-    """(K, 2), s: the time that the obs_intervals of all units share."""
-    shared = np.array([[-np.inf, np.inf]])
-    for unit_id, rows in zip(unit_ids, observed):
-        shared = covered(np.concatenate([shared, covered(rows.reshape(-1, 2))]), depth=2)
-        if not len(shared):
-            problem = (
-                "share no time with those of the units before it" if len(rows) else "are empty"
-            )
-            raise ValueError(
-                f"{file}: the obs_intervals of unit {unit_id} {problem}, so that no time is valid"
-                " for all units; read the probes apart with probe_column='...', or leave units out"
-                " with keep='...'."
-            )
-    return shared
-
-
-def _restrict(valid: np.ndarray, nwbfile, intervals_from: str | None, file) -> np.ndarray:
-    """(K, 2), s: what of `valid` lies in the table `intervals_from` and outside the file's
-    invalid_times.
-    """
-    from pynwb.epoch import TimeIntervals
-
-    restricted = {}
-    if intervals_from is not None:
-        tables = {
-            item.name: item for item in nwbfile.objects.values() if isinstance(item, TimeIntervals)
-        }
-        if intervals_from not in tables:
-            raise ValueError(
-                f"{file}: no table of intervals {intervals_from!r}; there are {sorted(tables)}."
-            )
-        restricted[intervals_from] = lambda time: covered(
-            np.concatenate([time, covered(_start_stop(tables[intervals_from], file)[0])]), depth=2
-        )
-    if nwbfile.invalid_times is not None:
-        restricted["invalid_times"] = lambda time: without(
-            time, _start_stop(nwbfile.invalid_times, file)[0]
-        )
-    for name, restrict in restricted.items():
-        valid = restrict(valid)
-        if not len(valid):
-            raise ValueError(
-                f"{file}: table {name!r} leaves no valid time; check that it uses the data's clock"
-                " (s), or choose another."
-            )
-    return valid

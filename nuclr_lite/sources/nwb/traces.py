@@ -30,9 +30,7 @@ def in_order(candidates: dict) -> dict:
 
 
 def chosen_series(candidates: dict, wanted: str | Sequence[str] | None, file) -> dict[str, str]:
-    """{place: name of its plane} of the RoiResponseSeries to read; the name is '' where it is but
-    one.
-    """
+    """{place: name of its plane} of the RoiResponseSeries to read; '' where it is but one."""
     if wanted is None:
         chosen = [
             place for place, item in candidates.items() if type(item.parent).__name__ == "DfOverF"
@@ -66,15 +64,13 @@ def _plane_names(series: list) -> list[str]:
     """What tells the series apart, in words: their imaging planes, or else their own names, or else
     their places.
     """
-    planes = [imaging_plane_of(item).get("imaging_plane") for item in series]
+    planes = [imaging_plane_of(item).get("imaging_plane", "") for item in series]
     own, places = (
         [item.name for item in series],
         [place_of(item).replace("/", "-") for item in series],
     )
     return next(
-        names
-        for names in (planes, own, places)
-        if None not in names and len(set(names)) == len(names)
+        names for names in (planes, own, places) if all(names) and len(set(names)) == len(names)
     )
 
 
