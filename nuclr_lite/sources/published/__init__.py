@@ -1,5 +1,6 @@
 """Published data sets, each read as it was published: `steinmetz`, `ibl`, `bugeon`, `brainsets`.
 
-Lives here: a file a data set, and `alf`, the form that several of them share.
+Lives here: a file a data set (`ibl` has the tables of an insertion in `ibl_tables`), and `alf`, the
+form that several of them share.
 May import what `sources/` may, and `download/`.
 """

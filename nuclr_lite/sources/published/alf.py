@@ -114,7 +114,7 @@ def read_spikes(times_file: Path, clusters_file: Path) -> tuple[np.ndarray, np.n
         )
     numbers = clusters.dtype.kind in "iuf" and np.isfinite(clusters).all()
     whole = clusters.astype(np.int64) if numbers else None
-    if not numbers or (whole != clusters).any() or (whole < 0).any():
+    if whole is None or (whole != clusters).any() or (whole < 0).any():
         raise ValueError(
             f"{clusters_file}: holds something other than unit numbers (0, 1, 2, ...); download it"
             " again."

@@ -219,9 +219,7 @@ def _spikes(
 
 
 def _frames(series, n_units: int, whole, where: str):
-    """Timestamps (frames,) s, traces (frames, units), and the (K, 2) intervals that hold frames,
-    s.
-    """
+    """Timestamps (frames,) s, traces (frames, units), and the (K, 2) intervals with frames, s."""
     traces = series["df_over_f"][:].astype(np.float32)
     domain = _domain(series, where)
     if traces.ndim != 2 or traces.shape[1] != n_units:

@@ -193,7 +193,7 @@ def _units(folder: Path) -> pd.DataFrame:
             " transcriptomic type of each cell, one a line. Unpack the archive again."
         )
     units = pd.DataFrame(
-        [{"ttype": ttype} | labels_of(ttype) for ttype in ttypes],
+        [{"ttype": ttype, **labels_of(ttype)} for ttype in ttypes],
         index=pd.RangeIndex(len(ttypes), name="unit_id"),
     )
     for column, name, place in UNIT_FILES:

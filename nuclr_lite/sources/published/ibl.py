@@ -20,12 +20,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ...recording import Recording
 from ..download.transfer import check_disk
-from ..reading import first_line, trains_of
-from .alf import around, epochs_table, newest, read_npy, read_spikes, required, valid_time
+from ..reading import trains_of
+from .alf import newest, read_spikes, required, valid_time
+from .ibl_tables import epochs_of, file_of, units_of
 
 # The Cosmos mapping of iblatlas without 'root' and 'void' (fibre tracts, ventricles, outside);
 # src/evaluators/ibl_bwm.py of the NuCLR code names the same ten.
@@ -43,12 +43,6 @@ FILES = (
     "channels.mlapdv.npy",
 )
 SESSION_FILES = ("_ibl_trials.table.pqt", "_ibl_passivePeriods.intervalsTable.csv")
-PASSIVE_NAMES = {
-    "passiveProtocol": "passive",
-    "spontaneousActivity": "spontaneous",
-    "RFM": "receptive field mapping",
-    "taskReplay": "task replay",
-}
 # public, as IBL's documentation gives it
 SERVER = {"base_url": "https://openalyx.internationalbrainlab.org", "password": "international"}
 
@@ -108,7 +102,9 @@ def read_insertion(
         required(place, "spikes.times.npy", "the time of each spike, s"),
         required(place, "spikes.clusters.npy", "the cluster number of each spike, from 0"),
     )
-    units = _units(place, int(clusters.max()) + 1, regions)
+    units = units_of(place, int(clusters.max()) + 1)
+    if regions and "atlas_id" in units:
+        units = units.assign(**region_names(units["atlas_id"]))
     # A cluster number without a spike is no unit (merged away when sorting), and has no metrics.
     units = units[np.bincount(clusters, minlength=len(units)) > 0]
     chosen = units[units["label"] == 1] if good_only else units
@@ -118,7 +114,9 @@ def read_insertion(
             " out, or pass good_only=False."
         )
     trains = trains_of(times, clusters, chosen.index.to_numpy())
-    files = [file.relative_to(folder).as_posix() for name in FILES if (file := _file(place, name))]
+    files = [
+        file.relative_to(folder).as_posix() for name in FILES if (file := file_of(place, name))
+    ]
     return Recording.from_spike_trains(
         trains,
         chosen,
@@ -126,7 +124,7 @@ def read_insertion(
         recording_id=f"ibl-{subject}-{date}-{number}-{probe}",
         animal_id=animal or subject,
         probe_id=probe,
-        epochs=_epochs(folder.parent),
+        epochs=epochs_of(folder.parent),
         provenance={"source": "IBL Brain-wide Map", "files": files, "good_only": good_only},
     )
 
@@ -269,109 +267,6 @@ def _sorting(folder: Path, sorter: str | None) -> Path:
     )
 
 
-def _file(place: Path, name: str) -> Path | None:
-    """`newest`; channels.* may lie in the probe's folder, where the alignment to the atlas wrote
-    them.
-    """
-    return newest(place, name) or (
-        newest(place.parent, name)
-        if name.startswith("channels.") and place.parent.name != "alf"
-        else None
-    )
-
-
-def _table(file: Path, holds: str) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(file)
-    except ImportError as error:
-        raise ImportError(
-            "reading .pqt tables needs pyarrow, which is not installed: pip install pyarrow (with"
-            " numpy 1: 'pyarrow<26')"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{file}: can't be read as a Parquet table ({first_line(error)}); it should hold"
-            f" {holds}. Download it again."
-        ) from error
-
-
-def _units(place: Path, at_least: int, regions: bool) -> pd.DataFrame:
-    """One row a cluster number."""
-    file = required(
-        place,
-        "clusters.channels.npy",
-        "the channel, from 0, with the largest waveform of each cluster",
-    )
-    channels = read_npy(file, "the channel of each cluster").astype(np.int64)
-    if len(channels) < at_least:
-        raise ValueError(
-            f"{file}: has {len(channels)} clusters, and spikes.clusters.npy speaks of cluster"
-            f" {at_least - 1} (counted from 0): they are of different sortings or revisions;"
-            " download the insertion again."
-        )
-    file = required(
-        place,
-        "clusters.metrics.pqt",
-        "quality metrics, one row a cluster: cluster_id, label (1: passes all)",
-    )
-    metrics = _table(file, "quality metrics, one row a cluster")
-    if not {"cluster_id", "label"} <= set(metrics.columns):
-        raise ValueError(
-            f"{file}: has the columns {list(metrics.columns)}, and cluster_id and label are needed;"
-            " download it again."
-        )
-    label = (
-        metrics.drop_duplicates("cluster_id")
-        .set_index("cluster_id")["label"]
-        .reindex(range(len(channels)))
-    )
-    units = pd.DataFrame(
-        {"label": label.to_numpy(dtype=np.float64), "channel": channels},
-        index=pd.RangeIndex(len(channels), name="unit_id"),
-    )
-    if depths := _file(place, "clusters.depths.npy"):
-        units["depth_um"] = read_npy(
-            depths, "the depth of each cluster, um", length=len(channels)
-        ).astype(np.float64)
-    if uuids := _file(place, "clusters.uuids.csv"):
-        names = pd.read_csv(uuids, dtype=str).iloc[:, 0].tolist()
-        if len(names) != len(channels):
-            raise ValueError(
-                f"{uuids}: has {len(names)} rows for {len(channels)} clusters; it should hold one"
-                " id a cluster. Download the insertion again."
-            )
-        units["uuid"] = names
-    located = _file(place, "channels.brainLocationIds_ccf_2017.npy")
-    if located is None:
-        warnings.warn(
-            f"{place}: no channels.brainLocationIds_ccf_2017.npy (the atlas id of each channel):"
-            " its units have no region.",
-            stacklevel=3,
-        )
-        return units
-    return _locate(units, place, located, regions)
-
-
-def _locate(units: pd.DataFrame, place: Path, file: Path, regions: bool) -> pd.DataFrame:
-    """The units with atlas ids, places and names of regions."""
-    holds = "the Allen CCF id of each channel's place"
-    atlas_id = read_npy(file, holds).astype(np.int64)
-    channels = units["channel"].to_numpy()
-    if channels.max() >= len(atlas_id) or channels.min() < 0:
-        raise ValueError(
-            f"{file}: has {len(atlas_id)} channels, and clusters.channels.npy speaks of channel"
-            f" {channels.max()} (counted from 0); it should hold {holds}. Download the insertion"
-            " again."
-        )
-    units["atlas_id"] = atlas_id[channels]
-    if mlapdv := _file(place, "channels.mlapdv.npy"):
-        positions = read_npy(
-            mlapdv, "the place of each channel, um from bregma", length=len(atlas_id), columns=3
-        )
-        units["ml_um"], units["ap_um"], units["dv_um"] = positions[channels].astype(np.float64).T
-    return units.assign(**region_names(units["atlas_id"])) if regions else units
-
-
 def region_names(atlas_ids) -> dict[str, list]:
     """acronym, beryl, cosmos and region (cosmos, None for root and void) of Allen CCF 2017 ids, by
     iblatlas; None for an id that it doesn't know, with a warning.
@@ -403,24 +298,3 @@ def region_names(atlas_ids) -> dict[str, list]:
         for column, mapping in (("acronym", "Allen"), ("beryl", "Beryl"), ("cosmos", "Cosmos"))
     }
     return names | {"region": [name if name in REGIONS else None for name in names["cosmos"]]}
-
-
-def _epochs(alf: Path) -> pd.DataFrame:
-    parts = {}
-    if trials := newest(alf, "_ibl_trials.table.pqt"):
-        table = _table(trials, "one row a trial")
-        if {"intervals_0", "intervals_1"} <= set(table.columns):
-            parts["trial"] = table[["intervals_0", "intervals_1"]].to_numpy(dtype=np.float64)
-            parts["task"] = around(parts["trial"])
-    if passive := newest(alf, "_ibl_passivePeriods.intervalsTable.csv"):
-        table = pd.read_csv(passive, index_col=0)
-        # Two rows, start and stop, and one column a period; a period that was not run is empty.
-        if {"start", "stop"} <= set(table.index):
-            parts |= {
-                PASSIVE_NAMES.get(name, name): (
-                    column[["start", "stop"]].to_numpy(dtype=np.float64)[None]
-                )
-                for name, column in table.items()
-                if column.notna().all()
-            }
-    return epochs_table(parts, alf)
