@@ -4,6 +4,7 @@ Lives here: what everybody needs, in `scores` and `maps`; figures of single note
 `lessons/`. May import everything; nothing imports it.
 """
 
+from .lessons.attention import attention_matrices, two_attentions
 from .lessons.context import across_blocks, against_truth, between, neighbours, same_units
 from .lessons.exercises import (
     folds,
@@ -23,24 +24,11 @@ from .lessons.objective import (
     sorting,
     temperature_weights,
 )
+from .lessons.pairs import distances, found_by_copying, second_views
 from .lessons.sessions import identity, light_response, separation, session_timeline, unit_quality
 from .lessons.training import good_curve, gradient_norms, resumed, schedule, trouble
-from .lessons.transformer import (
-    attention_matrices,
-    multiplications,
-    rotary_hands,
-    rows_permuted,
-    two_attentions,
-    what_reaches,
-)
-from .lessons.views import (
-    distances,
-    found_by_copying,
-    packing,
-    second_views,
-    spikes_in_bins,
-    two_views,
-)
+from .lessons.transformer import multiplications, rotary_hands, rows_permuted, what_reaches
+from .lessons.views import packing, spikes_in_bins, two_views
 from .lessons.your_data import abstaining, neighbour_agreement, strangers, trust, used_time
 from .maps import activity, alone_and_together, map
 from .scores import confusion, curves, history, scores

@@ -170,7 +170,12 @@ def map(
     for kind, colour in colours(kinds).items():
         mine = (kinds == kind).to_numpy()
         axes.scatter(
-            *flat[mine].T, s=14, color=colour, label=f"{kind} ({mine.sum()})", linewidths=0
+            flat[mine, 0],
+            flat[mine, 1],
+            s=14,
+            color=colour,
+            label=f"{kind} ({mine.sum()})",
+            linewidths=0,
         )
     if labels is not None:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.8)

@@ -1,4 +1,4 @@
-"""Figures of single notebooks, a file a notebook or two.
+"""Figures of single notebooks, a file or two for each.
 
 They lie in the package because Colab installs nothing else.
 """

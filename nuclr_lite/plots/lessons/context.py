@@ -99,8 +99,7 @@ def same_units(
 
 @styled_figure
 def between(tables: dict[str, pd.DataFrame], rows: str, columns: str, title: str = "") -> Figure:
-    """Heatmaps of kinds against kinds, from `interpretation.between_kinds`: 1, white, is an even
-    share.
+    """Heatmaps of kinds against kinds, from `interpretation.between_kinds`; white: an even share.
 
     tables : panel title -> DataFrame (kinds, kinds). rows, columns : what they are ("who attends").
     """

@@ -15,8 +15,7 @@ from ..style import PALETTE, styled_figure
 
 @styled_figure
 def resampled(draws: dict, estimate: float, title: str = "") -> Figure:
-    """What a score becomes when units, or animals, are drawn anew: a histogram each, with its 95 %
-    interval.
+    """A score when units, or animals, are drawn anew: a histogram each, with its 95 % interval.
 
     draws : what was drawn -> (n_resamples,) macro F1. estimate : the score of the units as they
         are.
@@ -49,8 +48,7 @@ def resampled(draws: dict, estimate: float, title: str = "") -> Figure:
 
 @styled_figure
 def folds(animals, splits: dict, title: str = "") -> Figure:
-    """Who is learned from and who is asked about: a row a fold, a column a unit, units sorted by
-    animal.
+    """Who is learned from, who is asked about: a row a fold, a column a unit, sorted by animal.
 
     animals : (units,) the animal of each unit. splits : protocol -> list of (train, test), row
         numbers of the units.
@@ -185,7 +183,7 @@ def leak(moved_ms, auc, light_ms: float = 10.0, title: str = "") -> Figure:
 
 
 @styled_figure
-def found_among_nearest(curves: dict[str, object], chance: float, title: str = "") -> Figure:
+def found_among_nearest(curves: dict[str, np.ndarray], chance: float, title: str = "") -> Figure:
     """How often the right cell is among the k most alike, against k: a line a method.
 
     curves : method -> (n,) shares for k = 1 to n. chance : of one guess; k guesses have k times

@@ -1,6 +1,4 @@
-"""Figures of `04_objective`: temperature, negatives, where the gradient pulls. Each returns a
-Figure.
-"""
+"""Figures of `04_objective`: temperature, negatives, the gradient's pull. Each returns a Figure."""
 
 from __future__ import annotations
 
@@ -182,7 +180,7 @@ def pushes_of_views(cosines, shares: dict[str, object], title: str = "") -> Figu
 
 
 @styled_figure
-def sorting(losses: dict[str, object], landmarks: dict[str, float], title: str = "") -> Figure:
+def sorting(losses: dict[str, np.ndarray], landmarks: dict[str, float], title: str = "") -> Figure:
     """Loss against step of gradient descent on free points.
 
     losses : start -> (steps,) total loss, nats. landmarks : name -> a loss to compare with, drawn
@@ -212,8 +210,7 @@ def sorting(losses: dict[str, object], landmarks: dict[str, float], title: str =
 
 @styled_figure
 def readable_parts(table: pd.DataFrame, title: str = "") -> Figure:
-    """What can be read from vectors: a group a kind of vectors, a bar a thing to read, a dot a
-    seed.
+    """What can be read from vectors: a group a kind of vectors, a bar a thing, a dot a seed.
 
     table : columns vectors, what, r2 (share of the variance that a linear readout of other units
         explains).

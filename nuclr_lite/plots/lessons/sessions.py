@@ -5,6 +5,7 @@ responses, the same cell on another day.
 from __future__ import annotations
 
 from textwrap import fill
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ...recording import Recording
-from ...sources.allen.optotagging import OptotagConfig, select_pulses, spikes_around
+from ...sources.allen.optotagging import DEFAULTS, OptotagConfig, select_pulses, spikes_around
 from ..style import PALETTE, colours, named, styled_figure
 
 
@@ -25,7 +26,7 @@ def light_response(
     unit_ids,
     decisions: pd.DataFrame | None = None,
     window_ms: tuple[float, float] = (-20, 30),
-    config: OptotagConfig = OptotagConfig(),
+    config: OptotagConfig = DEFAULTS,
     title: str = "",
 ) -> Figure:
     """To check optotagging by eye: each unit's spikes around the light pulses (raster; the first
@@ -65,10 +66,8 @@ def light_response(
     )
     evoked = (time_ms >= config.evoked_ms[0]) & (time_ms < config.evoked_ms[1]) & ~artefact
     edges = np.arange(window_ms[0], window_ms[1] + 0.5)
-    light, hatched = (
-        dict(color=PALETTE[9], alpha=0.22, lw=0),
-        dict(facecolor="none", edgecolor="0.55", hatch="//////", lw=0),
-    )
+    light: dict[str, Any] = dict(color=PALETTE[9], alpha=0.22, lw=0)
+    hatched: dict[str, Any] = dict(facecolor="none", edgecolor="0.55", hatch="//////", lw=0)
     n_columns = min(4, len(unit_ids))
     n_rows = -(-len(unit_ids) // n_columns)
     figure = plt.figure(figsize=(0.6 + 2.9 * n_columns, 3.7 * n_rows))
@@ -235,7 +234,7 @@ def identity(scores: pd.DataFrame, title: str = "") -> Figure:
     """The same cell found again in another session: one row for each method, one dot for each pair
     of sessions.
 
-    scores : as `allen_two_photon.identity_score`, with the columns `method` and `cell_type` beside.
+    scores : as `retrieval.identity_score`, with the columns `method` and `cell_type` beside.
     """
     order, kinds = list(scores["method"].unique()), colours(scores["cell_type"])
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.38 * len(order)))

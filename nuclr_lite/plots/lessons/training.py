@@ -112,8 +112,7 @@ def gradient_norms(norms: pd.DataFrame, clip: float, title: str = "") -> Figure:
 def resumed(
     whole: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame, title: str = ""
 ) -> Figure:
-    """A run without a break, wide and grey, and on it one that was stopped and went on from its
-    checkpoint.
+    """A run without a break, wide and grey, and on it one that went on from its checkpoint.
 
     whole, after : histories of the two complete runs. before : the history in the checkpoint.
     """

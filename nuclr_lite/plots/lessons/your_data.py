@@ -93,7 +93,7 @@ def neighbour_agreement(table: pd.DataFrame, title: str = "") -> Figure:
             color="0.1",
             ls="--",
             lw=1.4,
-            label="drawn at random" if at == len(kinds) - 1 else None,
+            label="drawn at random" if at == len(kinds) - 1 else "",
         )
         for left, share in zip(x, mine["agree"]):
             axes.text(left, share + 0.015, f"{share:.2f}", ha="center", va="bottom", size="small")
@@ -172,7 +172,7 @@ def strangers(distances: dict[str, np.ndarray], farthest: float, title: str = ""
     """
     figure, axes = plt.subplots(figsize=(7.4, 0.9 + 0.75 * len(distances)))
     rng = np.random.default_rng(0)
-    for at, (name, values) in enumerate(distances.items()):
+    for at, values in enumerate(distances.values()):
         beyond = np.asarray(values) > farthest
         height = at + rng.uniform(-0.28, 0.28, len(values))
         axes.scatter(
