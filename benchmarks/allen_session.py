@@ -1,7 +1,8 @@
 """How long and how much memory it takes to turn an Allen session file into recordings, beside
 AllenSDK's EcephysSession on the same file.
 
-    python benchmarks/allen_session.py [--units 640] [--duration 8000] [--path FILE] [--out results/benchmark_allen_session.csv]
+    python benchmarks/allen_session.py [--units 640] [--duration 8000] [--path FILE] \\
+        [--out results/benchmark_allen_session.csv]
 
 The session is simulated, unless --path names one. Each way runs in a process of its own, the two in
 turn, --repeats times; both read the units, the spike times, the invalid times and the stimulus
@@ -31,20 +32,27 @@ started = time.perf_counter()
 seconds = time.perf_counter() - started
 print(seconds, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1e6)
 """
+# Of each way: what is imported, and the work that is timed.
 CONVERT = (
-    "from nuclr_lite.sources import allen_neuropixels",
-    (
-        "with tempfile.TemporaryDirectory(dir={scratch!r}) as folder:\n   "
-        " neuropixels.convert_session(path, folder, structures={structures})"
-    ),
+    "from nuclr_lite.sources.allen import neuropixels",
+    """
+with tempfile.TemporaryDirectory(dir={scratch!r}) as folder:
+    neuropixels.convert_session(path, folder, structures={structures})
+""",
 )
 ALLENSDK = (
-    """import pynwb
+    """
+import pynwb
 from nuclr_lite.sources.allen.client import import_allensdk
-EcephysSession = import_allensdk("allensdk.brain_observatory.ecephys.ecephys_session").EcephysSession
-Api = import_allensdk("allensdk.brain_observatory.ecephys.ecephys_session_api").EcephysNwbSessionApi""",
-    """session = EcephysSession(api=Api.from_nwbfile(pynwb.NWBHDF5IO(path, "r", load_namespaces=True).read()))
-session.units, session.spike_times, session.get_invalid_times(), session.get_stimulus_epochs()""",
+ecephys = "allensdk.brain_observatory.ecephys"
+EcephysSession = import_allensdk(f"{ecephys}.ecephys_session").EcephysSession
+Api = import_allensdk(f"{ecephys}.ecephys_session_api").EcephysNwbSessionApi
+""",
+    """
+nwbfile = pynwb.NWBHDF5IO(path, "r", load_namespaces=True).read()
+session = EcephysSession(api=Api.from_nwbfile(nwbfile))
+session.units, session.spike_times, session.get_invalid_times(), session.get_stimulus_epochs()
+""",
 )
 
 

@@ -1,7 +1,8 @@
 """What pretraining at the published size costs, and what larger data sets would: operations and
 memory counted, disk measured, hours projected.
 
-    python benchmarks/cost.py [--preset paper-spikes] [--tflops 100] [--out results/benchmark_cost.csv]
+    python benchmarks/cost.py [--preset paper-spikes] [--tflops 100] \\
+        [--out results/benchmark_cost.csv]
 
 Counted: the floating-point operations of a step's matrix products, and the bytes that its forward
 pass keeps for the backward one, at several numbers of units and tokens; from them formulas, whose
@@ -82,12 +83,12 @@ def main():
         f" steps; {total / options.tflops / 1e12 / 3600:.1f} h at {options.tflops:g} TFLOP/s"
         " (projected)"
     )
+    weights, length = fit(counts, "operations")[0], preset.model.tokens_per_window
     print(
         "populations of 10 to 150 units side by side: padding adds"
-        f" {padding(fit(counts, 'operations')[0], preset.model.tokens_per_window):.1%} of the"
+        f" {padding(weights, length):.1%} of the"
         " operations (the encoder pads in attention over the population only); "
-        "everything padded:"
-        f" {padding(fit(counts, 'operations')[0], preset.model.tokens_per_window, everything=True):.0%}"
+        f"everything padded: {padding(weights, length, everything=True):.0%}"
     )
     table = projected(counts, preset, options.tflops)
     print(table.to_string(index=False, float_format="%.3g"))
@@ -107,6 +108,23 @@ def operations(preset: nl.Preset, tokens, sizes) -> float:
     return float(counter.get_total_flops())
 
 
+def bytes_kept(preset: nl.Preset, tokens, sizes) -> int:
+    """What a forward pass of the encoder keeps for the backward one, its weights aside."""
+    encoder, _ = build(preset)
+    weights = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        encoder(tokens, sizes)
+    return sum(kept.values())
+
+
 def count(preset: nl.Preset) -> pd.DataFrame:
     """Operations and bytes kept for one population in one view, float32, at several numbers of
     units and tokens.
@@ -115,31 +133,16 @@ def count(preset: nl.Preset) -> pd.DataFrame:
     for units in (10, 30, 60, 150, 300):
         for length in (5, 10, 20):
             sized = replace(preset, model=replace(preset.model, tokens_per_window=length))
-            tokens, sizes, kept = (
-                torch.zeros(units, length, preset.model.samples_per_token),
-                torch.tensor([units]),
-                {},
-            )
-            encoder, _ = build(sized)
-            weights = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
-
-            def keep(tensor):
-                storage = tensor.untyped_storage()
-                if storage.data_ptr() not in weights:
-                    kept[storage.data_ptr()] = storage.nbytes()
-                return tensor
-
-            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                vectors = encoder(tokens, sizes)
+            tokens = torch.zeros(units, length, preset.model.samples_per_token)
+            sizes = torch.tensor([units])
             rows.append(
                 {
                     "units": units,
                     "tokens": length,
                     "operations": operations(sized, tokens, sizes),
-                    "bytes_kept": sum(kept.values()),
+                    "bytes_kept": bytes_kept(sized, tokens, sizes),
                 }
             )
-            del vectors
     return pd.DataFrame(rows)
 
 
@@ -189,9 +192,7 @@ def bytes_a_spike() -> float:
 
 
 def projected(counts: pd.DataFrame, preset: nl.Preset, tflops: float) -> pd.DataFrame:
-    """Whole data sets: disk, an epoch, the published number of steps, and embedding everything
-    once.
-    """
+    """Whole data sets: disk, an epoch, the published number of steps, embedding everything once."""
     work, kept, size, length = (
         fit(counts, "operations")[0],
         fit(counts, "bytes_kept")[0],

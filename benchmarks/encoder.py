@@ -1,7 +1,7 @@
-"""Encoder forward + backward against a plain reference of the same mathematics, side by side in one
-run.
+"""Encoder forward + backward, and a plain reference of the same mathematics, in one run.
 
-    python benchmarks/encoder.py [--size paper|quick] [--repeats 5] [--out results/benchmark_encoder.csv]
+    python benchmarks/encoder.py [--size paper|quick] [--repeats 5] \\
+        [--out results/benchmark_encoder.csv]
 
 For each setting the two are timed in turn (ours, plain, ours, plain, ...); the ratio is the median
 over the pairs of plain / ours, so above 1 ours is faster. Both are first compared: they must agree

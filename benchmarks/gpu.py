@@ -1,8 +1,10 @@
-"""What a GPU does with this code: is it right, how fast is it, what would the published recipe
-take?
+"""What a GPU does with this code: is it right, how fast is it, what would the whole recipe take?
 
-    python benchmarks/gpu.py --out results/gpu                     # one GPU: about 8 minutes
-    python benchmarks/gpu.py --device cpu --preset quick --pairs 4 --steps 5 --warm-up 5 --out /tmp/gpu      # to see that it runs
+    # one GPU: about 8 minutes
+    python benchmarks/gpu.py --out results/gpu
+    # to see that it runs
+    python benchmarks/gpu.py --device cpu --preset quick --pairs 4 --steps 5 --warm-up 5 \\
+        --out /tmp/gpu
 
 Writes one CSV a question into --out and prints them: `correctness` (outputs, loss and gradients
 against the CPU in float32; how often the CPU waits for the GPU within a step), `step` (forward and
@@ -20,6 +22,7 @@ import time
 import warnings
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,13 +30,12 @@ import torch
 from accelerate.utils import send_to_device
 from cost import operations
 from plain import plain_forward
-from torch.utils.data import DataLoader
 
 import nuclr_lite as nl
 from nuclr_lite.model import Populations
 from nuclr_lite.pretrained import build
 from nuclr_lite.sources.simulated import SPIKES
-from nuclr_lite.steps import Steps
+from nuclr_lite.steps import Steps, loader
 
 
 def main():
@@ -185,9 +187,7 @@ def padded(encoder, tokens, sizes):
 
 
 def step_times(encoder, loss, batch, device, repeats: int = 5) -> pd.DataFrame:
-    """Forward and backward of one batch, three ways in turn; medians, and ratios of each pair to
-    ours.
-    """
+    """Forward and backward of one batch, three ways in turn: medians, ratios of pairs to ours."""
     ways = {
         "ours": None,
         "plain loop": lambda *views: plain_forward(encoder, *views),
@@ -203,7 +203,7 @@ def step_times(encoder, loss, batch, device, repeats: int = 5) -> pd.DataFrame:
             [
                 {
                     name: seconds(
-                        lambda: run(encoder, loss, batch, device, forward, precision == "bf16"),
+                        partial(run, encoder, loss, batch, device, forward, precision == "bf16"),
                         device,
                     )
                     for name, forward in ways.items()
@@ -228,39 +228,33 @@ def step_times(encoder, loss, batch, device, repeats: int = 5) -> pd.DataFrame:
 def split(encoder, loss, views, options, steps: int = 20) -> pd.DataFrame:
     """Where the time of a step goes when each part is waited for: medians over steps."""
     optimizer = torch.optim.AdamW([*encoder.parameters(), *loss.parameters()], lr=1e-6, fused=True)
-    loader = iter(
-        DataLoader(
-            Steps(views),
-            batch_size=None,
-            sampler=[k % len(views) for k in range(steps + 2)],
-            num_workers=options.workers,
-            pin_memory=options.device == "cuda",
-        )
-    )
+    batches = [k % len(views) for k in range(steps + 2)]
+    loaded = iter(loader(views, batches, options.workers, torch.device(options.device)))
+    made = {}
+
+    def data():
+        made["step"] = send_to_device(next(loaded), options.device, non_blocking=True)
+
+    def forward():
+        step = made["step"]
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.device == "cuda"):
+            made["total"] = loss(
+                *encoder(step.tokens, step.populations).split(step.units), step.pairing
+            ).total
+
+    def update():
+        optimizer.step()
+        optimizer.zero_grad()
+
+    parts = {
+        "data": data,
+        "forward": forward,
+        "backward": lambda: made["total"].backward(),
+        "optimiser": update,
+    }
     rows = []
     for _ in range(steps + 2):
-        made = {}
-
-        def data():
-            made["step"] = send_to_device(next(loader), options.device, non_blocking=True)
-
-        def forward():
-            step = made["step"]
-            with torch.autocast(options.device, torch.bfloat16, enabled=options.device == "cuda"):
-                made["total"] = loss(
-                    *encoder(step.tokens, step.populations).split(step.units), step.pairing
-                ).total
-
-        def update():
-            optimizer.step()
-            optimizer.zero_grad()
-
-        parts = {
-            "data": data,
-            "forward": forward,
-            "backward": lambda: made["total"].backward(),
-            "optimiser": update,
-        }
+        made.clear()  # nothing of the step before lies in memory
         rows.append({name: seconds(part, options.device) for name, part in parts.items()})
     medians = pd.DataFrame(rows[2:]).median()  # the first two warm up
     return pd.DataFrame(

@@ -1,6 +1,7 @@
 """How start-up, memory and the cutting of views grow with the number of recordings on disk.
 
-    python benchmarks/many_recordings.py [--recordings 20 100 500] [--out results/benchmark_many_recordings.csv]
+    python benchmarks/many_recordings.py [--recordings 20 100 500] \\
+        [--out results/benchmark_many_recordings.csv]
 
 Recordings are random spikes (100 units, 600 s, 8 Hz: 6 MB each), saved once and opened as memory
 maps by a process of its own for each number, which gets ready for the preset `paper-spikes` and
@@ -40,8 +41,15 @@ views[0]
 first = time.perf_counter()
 for index in range(1, 6):
     views[index % len(views)]
-print(json.dumps({"recordings": len(recordings), "pairs_an_epoch": views.n_pairs, "start_s": first - started, "batch_s": (time.perf_counter() - first) / 5,
-                  "own_memory_gb": resident("RssAnon") - libraries, "mapped_gb": resident("RssFile")}))
+row = {
+    "recordings": len(recordings),
+    "pairs_an_epoch": views.n_pairs,
+    "start_s": first - started,
+    "batch_s": (time.perf_counter() - first) / 5,
+    "own_memory_gb": resident("RssAnon") - libraries,
+    "mapped_gb": resident("RssFile"),
+}
+print(json.dumps(row))
 """
 
 

@@ -15,9 +15,7 @@ from nuclr_lite import NuCLR
 
 
 def plain_forward(model: NuCLR, tokens: Tensor, population_sizes: Tensor) -> Tensor:
-    """What `model(tokens, population_sizes)` computes in evaluation mode: (units, L, P) -> (units,
-    D).
-    """
+    """`model(tokens, population_sizes)` in evaluation mode: (units, L, P) -> (units, D)."""
     return torch.cat([_population(model, x) for x in tokens.split(population_sizes.tolist())])
 
 

@@ -1,7 +1,8 @@
 """Held-out score against the number of animals that the encoder is pretrained on, at equal steps,
 on simulated animals.
 
-    python benchmarks/pretraining_animals.py --modality calcium --seeds 0 1 2 [--animals 2 16] [--steps 1200] [--out results/pretraining_animals.csv]
+    python benchmarks/pretraining_animals.py --modality calcium --seeds 0 1 2 \\
+        [--animals 2 16] [--steps 1200] [--out results/pretraining_animals.csv]
 
 For each seed: `max(animals)` animals to learn from and 6 more that neither encoder nor classifier
 sees. The classifier's labels come from the animals that the encoder saw ("the same"), as for

@@ -1,6 +1,7 @@
 """How long it takes to cut the views of a training step, and what share of the step that is.
 
-    python benchmarks/views.py [--preset quick] [--steps 40] [--seed 0] [--out results/benchmark_views.csv]
+    python benchmarks/views.py [--preset quick] [--steps 40] [--seed 0] \\
+        [--out results/benchmark_views.csv]
 
 Views alone, then whole steps (views, forward, loss, backward, optimiser) on the same batches, in
 one run, on simulated recordings. Also: import time against that of the libraries it needs, and peak
@@ -32,7 +33,10 @@ encoder, libraries = nl.NuCLR(nl.PRESETS[{preset!r}].model), peak_gb()
 recording = nl.Recording.load({path!r})
 started = time.perf_counter()
 nl.embed(encoder, recording)
-print(f"{{recording}}; {preset} encoder: {{time.perf_counter() - started:.0f}} s, peak memory {{peak_gb():.2f}} GB (libraries alone {{libraries:.2f}} GB)")
+print(
+    f"{{recording}}; {preset} encoder: {{time.perf_counter() - started:.0f}} s,"
+    f" peak memory {{peak_gb():.2f}} GB (libraries alone {{libraries:.2f}} GB)"
+)
 """
 
 
