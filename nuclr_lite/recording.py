@@ -9,14 +9,17 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .files.intervals import check_intervals, covered, frame_ranges, inside
+from .files.intervals import check_intervals, covered, frame_ranges, frames_inside, inside
 from .files.recording_files import read_recording, write_recording
 from .files.tables import tidy_epochs, tidy_name, tidy_units
-from .files.values import seconds, trace_scale, trace_values
+from .files.values import trace_scale, trace_values, trains_in_seconds
+
+OTHER_MODALITY: Any = None  # in place of what only a recording of the other modality has
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +36,15 @@ class Recording:
     unit_rows : (S,) int32, the row in `units` that fired each spike (spikes only).
     traces : (frames, units) float32, dF/F or events (calcium only). Frame i covers
         start_s + [i, i + 1) / sampling_rate_hz.
-    trace_scale : the number that views divide traces by (paper, section 4): their 99th percentile.
+    sampling_rate_hz, start_s : frames a second, and when frame 0 begins, s (calcium only).
+    trace_scale : the number that views divide traces by (paper, section 4): their 99th percentile
+        (calcium only).
     epochs : DataFrame start_s, stop_s, name: what happened when (stimulus blocks, ...). May be
         empty.
     n_spikes_outside : spikes that lay outside the valid intervals and were left out.
     provenance : dict, where this came from.
+
+    What the other modality has is None.
     """
 
     modality: str
@@ -46,12 +53,12 @@ class Recording:
     units: pd.DataFrame
     intervals: np.ndarray
     probe_id: str | None = None
-    times: np.ndarray | None = None
-    unit_rows: np.ndarray | None = None
-    traces: np.ndarray | None = None
-    sampling_rate_hz: float | None = None
+    times: np.ndarray = OTHER_MODALITY
+    unit_rows: np.ndarray = OTHER_MODALITY
+    traces: np.ndarray = OTHER_MODALITY
+    sampling_rate_hz: float = OTHER_MODALITY
     start_s: float = 0.0
-    trace_scale: float | None = None
+    trace_scale: float = OTHER_MODALITY
     epochs: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["start_s", "stop_s", "name"])
     )
@@ -88,26 +95,11 @@ class Recording:
             no spike in valid time; times that are sample numbers (integer arrays), dates, or
             float32 where that is exact to no more than 10 ms.
         """
-        recording_id, animal_id = (
-            tidy_name(recording_id, "recording_id"),
-            tidy_name(animal_id, f"{recording_id}: animal_id"),
-        )
+        recording_id = tidy_name(recording_id, "recording_id")
+        animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
         trains = list(spike_trains)
         units = tidy_units(units, len(trains), recording_id)
-        trains = [
-            seconds(train, unit_id, recording_id) for unit_id, train in zip(units.index, trains)
-        ]
-        for unit_id, train in zip(units.index, trains):
-            if train.ndim != 1:
-                raise ValueError(
-                    f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim}"
-                    " dimensions; give one flat array of seconds."
-                )
-            if not np.isfinite(train).all():
-                raise ValueError(
-                    f"{recording_id}: unit {unit_id!r} has {int((~np.isfinite(train)).sum())} NaN"
-                    " or infinite spike times; remove them, or the unit, first."
-                )
+        trains = trains_in_seconds(trains, units.index, recording_id)
         unsorted = [
             unit_id for unit_id, train in zip(units.index, trains) if (np.diff(train) < 0).any()
         ]
@@ -182,15 +174,9 @@ class Recording:
         ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are
             zero throughout.
         """
-        recording_id, animal_id = (
-            tidy_name(recording_id, "recording_id"),
-            tidy_name(animal_id, f"{recording_id}: animal_id"),
-        )
+        recording_id = tidy_name(recording_id, "recording_id")
+        animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
         traces = trace_values(traces, recording_id)
-        if traces.ndim != 2:
-            raise ValueError(
-                f"{recording_id}: traces have shape {traces.shape}; give (frames, units)."
-            )
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
             raise ValueError(
                 f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second,"
@@ -218,9 +204,7 @@ class Recording:
                 f" s, the frames only from {start_s:g} to {end_s:g} s; check sampling_rate_hz and"
                 " start_s."
             )
-        valid = np.zeros(len(traces), dtype=bool)
-        for first, stop in frame_ranges(intervals, sampling_rate_hz, start_s):
-            valid[first:stop] = True
+        valid = frames_inside(intervals, sampling_rate_hz, start_s, len(traces))
         if not valid.any():
             raise ValueError(
                 f"{recording_id}: no frame lies wholly inside a valid interval; check that both use"
@@ -314,7 +298,10 @@ class Recording:
                 f"{self.recording_id}: the epochs {', '.join(map(repr, names))} hold no valid time;"
                 " choose others, or see recording.intervals."
             )
-        cut = {"intervals": intervals, "provenance": self.provenance | {"during": names}}
+        cut: dict[str, Any] = {
+            "intervals": intervals,
+            "provenance": self.provenance | {"during": names},
+        }
         if self.modality == "spikes":
             kept = inside(np.asarray(self.times), intervals)
             cut |= {

@@ -73,6 +73,16 @@ def frame_ranges(intervals: np.ndarray, sampling_rate_hz: float, start_s: float)
     return np.maximum(ranges, 0)
 
 
+def frames_inside(
+    intervals: np.ndarray, sampling_rate_hz: float, start_s: float, n_frames: int
+) -> np.ndarray:
+    """(n_frames,) bool: which frames lie wholly in an interval."""
+    inside = np.zeros(n_frames, dtype=bool)
+    for first, stop in frame_ranges(intervals, sampling_rate_hz, start_s):
+        inside[first:stop] = True
+    return inside
+
+
 def inside(times: np.ndarray, intervals: np.ndarray) -> np.ndarray:
     """(S,) bool: which times lie in an interval, both ends included."""
     which = np.searchsorted(intervals[:, 0], times, side="right") - 1

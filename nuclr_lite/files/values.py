@@ -1,6 +1,4 @@
-"""What comes in as spike times and traces: plain numbers in seconds, or an error that says what is
-wrong.
-"""
+"""Spike times and traces that come in: plain numbers, in seconds, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -9,8 +7,24 @@ import warnings
 import numpy as np
 
 
-def seconds(train, unit_id, recording_id: str) -> np.ndarray:
-    """One unit's spike times as float64; ValueError for what can't be seconds."""
+def trains_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndarray]:
+    """Every unit's spike times as a flat float64 array; ValueError for what can't be seconds."""
+    trains = [_seconds(train, unit_id, recording_id) for unit_id, train in zip(unit_ids, trains)]
+    for unit_id, train in zip(unit_ids, trains):
+        if train.ndim != 1:
+            raise ValueError(
+                f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim}"
+                " dimensions; give one flat array of seconds."
+            )
+        if not np.isfinite(train).all():
+            raise ValueError(
+                f"{recording_id}: unit {unit_id!r} has {int((~np.isfinite(train)).sum())} NaN"
+                " or infinite spike times; remove them, or the unit, first."
+            )
+    return trains
+
+
+def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
     where = f"{recording_id}: the spike times of unit {unit_id!r}"
     kind = getattr(getattr(train, "dtype", None), "kind", "")
     if kind in "iu" and kind and np.size(train):
@@ -42,7 +56,7 @@ def seconds(train, unit_id, recording_id: str) -> np.ndarray:
 
 
 def trace_values(traces, recording_id: str) -> np.ndarray:
-    """Traces as float32, a copy: what the caller does to theirs later is theirs.
+    """Traces (frames, units) as float32, a copy: what the caller does to theirs later is theirs.
 
     Masked values are NaN.
     """
@@ -53,21 +67,22 @@ def trace_values(traces, recording_id: str) -> np.ndarray:
         if kind.kind in "cMmSU":
             raise TypeError(f"they are {kind}")
         if isinstance(traces, np.ma.MaskedArray):
-            traces = traces.astype(np.float64).filled(np.nan)
+            traces = np.ma.filled(traces.astype(np.float64), np.nan)
         # too large for float32 is infinite, which is refused later
         with np.errstate(over="ignore"):
-            return np.array(traces, dtype=np.float32)
+            values = np.array(traces, dtype=np.float32)
     except (TypeError, ValueError, Warning) as error:
         raise ValueError(
             f"{recording_id}: the traces can't be read as numbers ({error}); give one array"
             " (frames, units)."
         ) from error
+    if values.ndim != 2:
+        raise ValueError(f"{recording_id}: traces have shape {values.shape}; give (frames, units).")
+    return values
 
 
 def trace_scale(valid: np.ndarray, recording_id: str) -> float:
-    """99th percentile of all units and frames together; where that is not positive, of the positive
-    values.
-    """
+    """99th percentile of all units and frames; where that isn't positive, of positive values."""
     largest = max(float(valid.max()), -float(valid.min()))
     with np.errstate(over="ignore"):  # between values that are refused below
         scale = float(np.percentile(valid, 99))
