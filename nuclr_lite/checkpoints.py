@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from .files.storage import atomic_directory, seal
 from .pretrained import Pretrained, checkpoints_in, write_model
+from .recording import Recording
 
 NEWEST_KEPT = 2
 
@@ -20,7 +22,7 @@ def write_checkpoint(
 ):
     """Write `checkpoint-<step>`, and remove what is neither among the newest nor the best.
 
-    place : step, epoch, batch, recordings (their fingerprint), loss (mean since the checkpoint
+    place : step, epoch, batch, recordings (their `fingerprint`), loss (mean since the checkpoint
         before).
 
     Raises
@@ -87,6 +89,16 @@ def best_checkpoint(out_dir: str | Path) -> Path:
             f"{out_dir} holds no checkpoint; give the folder that pretrain(out_dir=...) wrote."
         )
     return min(checkpoints, key=lambda checkpoint: _place(checkpoint)["loss"])
+
+
+def fingerprint(recordings: list[Recording]) -> str:
+    """Of what training sees: ids, valid time, amount of data. Cheap for recordings of any size."""
+    digest = hashlib.sha256()
+    for recording in recordings:
+        amount = len(recording.times) if recording.modality == "spikes" else len(recording.traces)
+        digest.update(f"{recording.recording_id} {recording.n_units} {amount}".encode())
+        digest.update(recording.intervals.tobytes())
+    return digest.hexdigest()
 
 
 def _place(checkpoint: Path) -> dict:

@@ -1,5 +1,4 @@
-"""Pretraining: a step budget, the paper's optimiser and schedule, and checkpoints that lose
-nothing.
+"""Pretraining: a step budget, the paper's optimiser and schedule, checkpoints that lose nothing.
 
 `pretrain` takes recordings and nothing else: it looks at no label, and an animal that isn't in the
 list can't be reached. Source of the recipe: Arora et al. 2025 (arXiv 2512.01199), appendix; details
@@ -8,21 +7,20 @@ as in the authors' code.
 From the command line, in one process or, under a launcher, in many:
 
     python -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
-    accelerate launch --num_processes 8 -m nuclr_lite pretrain RECORDINGS --preset paper-spikes --out runs/mine --resume
+    accelerate launch --num_processes 8 -m nuclr_lite pretrain RECORDINGS \\
+        --preset paper-spikes --out runs/mine --resume
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
 
-from .checkpoints import read_checkpoint, write_checkpoint
+from .checkpoints import fingerprint, read_checkpoint, write_checkpoint
 from .files.progress import progress
 from .files.storage import check_writable
 from .loss import ContrastiveLoss, VICReg, rank_me, retrieval_accuracy
@@ -30,7 +28,7 @@ from .model import NuCLR
 from .presets import PRESETS, Preset
 from .pretrained import Pretrained, build, checkpoints_in, what_was_seen
 from .recording import Recording, as_list
-from .steps import Step, Steps, learning_rate, parameter_groups, precision_of
+from .steps import Step, learning_rate, loader, parameter_groups, precision_of
 from .views import PairedViews
 
 CHECKED_EVERY = 50  # steps: reading a loss makes a GPU wait, so it is not done each time
@@ -146,7 +144,7 @@ class _Run:
             preset.train.seed,
             share=(self.process, self.n_processes),
         )
-        self.fingerprint, self.seen = _fingerprint(recordings), what_was_seen(recordings)
+        self.fingerprint, self.seen = fingerprint(recordings), what_was_seen(recordings)
         self.warmup = (
             preset.train.warmup_steps if preset.train.warmup_steps is not None else len(self.views)
         )
@@ -230,16 +228,8 @@ class _Run:
         while True:
             self.views.set_epoch(self.epoch)
             rest = range(self.batch, len(self.views))
-            for self.batch, batch in zip(
-                (index + 1 for index in rest),
-                DataLoader(
-                    Steps(self.views),
-                    batch_size=None,
-                    sampler=rest,
-                    num_workers=workers,
-                    pin_memory=device.type == "cuda",
-                ),
-            ):
+            for index, batch in zip(rest, loader(self.views, rest, workers, device)):
+                self.batch = index + 1
                 matched = torch.tensor(
                     [batch.pairing.n_matched, len(batch.pairing.populations_1.occupied)]
                 )
@@ -385,15 +375,3 @@ class _Run:
         )
         self.step, self.epoch, self.batch = place["step"], place["epoch"], place["batch"]
         self.rows = saved.history.to_dict("records")
-
-
-def _fingerprint(recordings: list[Recording]) -> str:
-    """Of what training sees: ids, valid time and amount of data; cheap for recordings of any
-    size.
-    """
-    digest = hashlib.sha256()
-    for recording in recordings:
-        amount = len(recording.times) if recording.modality == "spikes" else len(recording.traces)
-        digest.update(f"{recording.recording_id} {recording.n_units} {amount}".encode())
-        digest.update(recording.intervals.tobytes())
-    return digest.hexdigest()

@@ -5,11 +5,12 @@ learning rate; which parameters decay.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from .loss import ContrastiveLoss, Pairing, VICReg
 from .model import NuCLR, Populations
@@ -52,10 +53,23 @@ class Steps(Dataset):
         )
 
 
-def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
-    """Of the step with this number (from 0): a linear rise over `warmup` steps, then a cosine
-    to 0.
+def loader(
+    views: PairedViews, batches: Sequence[int], workers: int, device: torch.device
+) -> DataLoader:
+    """These batches of `PairedViews`, by number, as `Step`s, made by so many other processes (0: by
+    this one); in pinned memory where a GPU is to read them.
     """
+    return DataLoader(
+        Steps(views),
+        batch_size=None,
+        sampler=batches,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+    )
+
+
+def learning_rate(step: int, train: TrainConfig, warmup: int) -> float:
+    """Of step number `step` (from 0): a linear rise over `warmup` steps, then a cosine to 0."""
     if step < warmup:
         return train.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(train.steps - warmup, 1)
