@@ -312,25 +312,31 @@ tags:
 
 # A NuCLR encoder for {model.modality}
 
-One vector of {model.dim} numbers for each neuron, from its own activity and that of the population around it. {parameters:,} parameters. The method is that of Arora et al. 2025
-(arXiv 2512.01199), in the independent implementation nuclr_lite.
+One vector of {model.dim} numbers for each neuron, from its own activity and that of the population
+around it. {parameters:,} parameters. The method is that of Arora et al. 2025 (arXiv 2512.01199), in
+the independent implementation nuclr_lite.
 
 ```python
 import nuclr_lite as nl
 
-pretrained = nl.Pretrained.load("this folder")               # or nl.Pretrained.from_pretrained("owner/name")
+pretrained = nl.Pretrained.load("this folder")  # or nl.Pretrained.from_pretrained("owner/name")
 embedding = nl.embed(pretrained.encoder, recordings)
 ```
 
 ## Trained on
 
-{seen["animal_id"].nunique()} animals, {len(seen)} recordings, {seen["n_units"].sum():,} units, {seen["valid_s"].sum() / 3600:.2f} h of valid time; source: {sources}. No label was used. Which animals, recording by recording,
-is in `trained_on.csv`: scores on any of them are not *inductive*.
+{seen["animal_id"].nunique()} animals, {len(seen)} recordings, {seen["n_units"].sum():,} units,
+{seen["valid_s"].sum() / 3600:.2f} h of valid time; source: {sources}. No label was used.
+Which animals, recording by recording, is in `trained_on.csv`: scores on any of them are not
+*inductive*.
 
 ## Recipe
 
-{train.steps:,} steps of {train.batch_size} pairs of windows, seed {train.seed}; a window is {model.window_s:g} s long, a sample {model.sample_s:g} s. All of it is in `preset.json`, how training went in `history.csv`: at the end
-a unit's nearest neighbour in the other view was itself in {last["retrieval_accuracy"]:.0%} of the cases (guessing: {last["retrieval_chance"]:.1%}), and the vectors used {last["rank_me"]:.1f} dimensions of {model.dim} (RankMe).
+{train.steps:,} steps of {train.batch_size} pairs of windows, seed {train.seed};
+a window is {model.window_s:g} s long, a sample {model.sample_s:g} s. All of it is in `preset.json`,
+how training went in `history.csv`: at the end a unit's nearest neighbour in the other view was
+itself in {last["retrieval_accuracy"]:.0%} of the cases (guessing: {last["retrieval_chance"]:.1%}),
+and the vectors used {last["rank_me"]:.1f} dimensions of {model.dim} (RankMe).
 
 ## Scores
 
@@ -338,6 +344,7 @@ a unit's nearest neighbour in the other view was itself in {last["retrieval_accu
 
 ## Limits
 
-A vector depends on the company: on which units were recorded together, and how many. The encoder reads {model.modality} at {model.sample_s:g} s a sample and nothing else. What it was not trained on (other species, areas,
-probes, states) it has not been tested on, unless a score above says so.
+A vector depends on the company: on which units were recorded together, and how many. The encoder
+reads {model.modality} at {model.sample_s:g} s a sample and nothing else. What it was not trained on
+(other species, areas, probes, states) it has not been tested on, unless a score above says so.
 """
