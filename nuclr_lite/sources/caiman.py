@@ -106,6 +106,7 @@ def read_caiman(
             f"{path}: estimates/{signal} ({SIGNALS[signal]}) was not computed; {remedy} one of the"
             f" signals that are there: {list(shapes)}."
         )
+    assert traces is not None  # what has a shape has values
     if traces.ndim != 2 or traces.dtype.kind not in "iuf" or len(set(shapes.values())) > 1:
         raise ValueError(
             f"{path}: its estimates have the shapes {shapes}, where (components, frames), the same"

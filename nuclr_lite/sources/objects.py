@@ -1,10 +1,9 @@
-"""Recordings from what other tools hold in memory: SpikeInterface, pynapple, long tables of
-pandas.
-"""
+"""Recordings from what other tools hold in memory: SpikeInterface, pynapple, long pandas tables."""
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +68,8 @@ def from_spikeinterface(
         labels = labels.loc[units]
 
     pieces: dict = {unit_id: [] for unit_id in labels.index}
-    intervals, moved_s, end_s = [], [], -np.inf
+    intervals, end_s = [], -np.inf
+    moved_s: list[float | None] = []
     for segment in range(sorting.get_num_segments()):
         trains, valid = _segment(sorting, analyzer, segment)
         if valid is None:  # no spike and no known length
@@ -149,9 +149,7 @@ def _labels(sorting, analyzer, recording_id: str) -> pd.DataFrame:
 
 
 def one_value(columns: dict, ids, recording_id: str) -> pd.DataFrame:
-    """The columns that hold one number or one text a unit, indexed by unit id; a warning names the
-    others.
-    """
+    """The columns of one number or text a unit, by unit id; a warning names the others."""
     held = {}
     for name, column in columns.items():
         column = (
@@ -194,8 +192,7 @@ def from_pynapple(
     probe_id: str | None = None,
     epochs: pd.DataFrame | None = None,
 ) -> Recording:
-    """From a pynapple `TsGroup` (spikes) or `TsdFrame` (calcium: dF/F or events, one column a
-    unit).
+    """From a pynapple `TsGroup` (spikes) or `TsdFrame` (dF/F or events, one column a unit).
 
     Metadata with one value a unit become columns. Valid is the `time_support`; of a TsdFrame only
     where it has frames: they are placed on a regular grid, and an epoch ends with its last frame.
@@ -222,7 +219,7 @@ def from_pynapple(
         {name: data.get_info(name).to_numpy() for name in data.metadata_columns}, ids, recording_id
     )
     support = np.asarray(data.time_support.values, dtype=np.float64)
-    common = dict(
+    common: dict[str, Any] = dict(
         recording_id=recording_id,
         animal_id=animal_id,
         probe_id=probe_id,

@@ -90,9 +90,7 @@ def read_phy(
 
 
 def _sampling_rate(folder: Path, given: float | None) -> float:
-    """Samples a second: as given, or else from params.py, whose lines are read as literals: `name =
-    value`.
-    """
+    """Samples a second: as given, or else from params.py, whose lines are read as literals."""
     stated = set()
     file = folder / "params.py"
     if file.is_file():

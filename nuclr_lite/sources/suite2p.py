@@ -246,9 +246,7 @@ def running_baseline(traces: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
 
 
 def _array(file: Path, *shape: int) -> np.ndarray:
-    """A plain array, on disk; ValueError where it is none, or its first dimensions are not
-    `shape`.
-    """
+    """A plain array, on disk; ValueError for none, or for other first dimensions than `shape`."""
     if not file.is_file():
         raise FileNotFoundError(
             f"{file}: nothing there; Suite2p writes it with the others, so copy the whole folder."
@@ -269,9 +267,7 @@ def _array(file: Path, *shape: int) -> np.ndarray:
 
 
 def _matlab(file: Path, rate_needed: bool) -> dict:
-    """`ops` and `stat` of a Fall.mat; empty where there is none, or it can't be read and isn't
-    needed.
-    """
+    """`ops` and `stat` of a Fall.mat; empty where it is absent, or unreadable and not needed."""
     if not file.is_file():
         return {}
     try:

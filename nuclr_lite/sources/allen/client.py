@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from urllib.parse import quote, urljoin
 from uuid import uuid4
@@ -24,7 +25,12 @@ from ..download.transfer import DownloadError, read_json
 WAREHOUSE = "api.brain-map.org"
 BUCKET = "https://allen-brain-observatory.s3.us-west-2.amazonaws.com/visual-coding-neuropixels/ecephys-cache"
 # AllenSDK 2.16.2 uses these, which numpy 2 no longer has.
-REMOVED_FROM_NUMPY = {"string_": "bytes_", "unicode_": "str_", "NaN": "nan"}
+REMOVED_FROM_NUMPY = {
+    "string_": "bytes_",
+    "unicode_": "str_",
+    "NaN": "nan",
+    "VisibleDeprecationWarning": "exceptions.VisibleDeprecationWarning",
+}
 
 
 def import_allensdk(module: str = "allensdk"):
@@ -37,9 +43,7 @@ def import_allensdk(module: str = "allensdk"):
     """
     for old, new in REMOVED_FROM_NUMPY.items():
         if not hasattr(np, old):
-            setattr(np, old, getattr(np, new))
-    if not hasattr(np, "VisibleDeprecationWarning"):
-        np.VisibleDeprecationWarning = np.exceptions.VisibleDeprecationWarning
+            setattr(np, old, attrgetter(new)(np))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # marshmallow's, by the dozen
@@ -99,7 +103,7 @@ def neuropixels_session_urls(
     the warehouse names when AllenSDK asks it, which is done only when the bucket has failed. A
     cache on another host has the second only.
     """
-    urls = [lambda: cache.fetch_api.get_session_data(session_id)]
+    urls: list[str | Callable[[], str]] = [lambda: cache.fetch_api.get_session_data(session_id)]
     if cache.fetch_api.rma_engine.host == WAREHOUSE:
         urls.insert(0, f"{bucket}/session_{session_id}/session_{session_id}.nwb")
     return urls

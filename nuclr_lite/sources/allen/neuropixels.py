@@ -127,7 +127,8 @@ def _session_bytes(cache, cache_dir: str | Path, session_ids, ask: bool = True) 
         else []
     )
 
-    answered, silent = [], []
+    answered: list[int] = []
+    silent: list[int] = []
 
     def size_of(number) -> int | None:
         # Without a network each question takes many seconds: a round without any answer is enough.

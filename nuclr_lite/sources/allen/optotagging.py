@@ -105,7 +105,10 @@ def cell_type_of_genotype(genotype) -> str | None:
     return drivers.pop() if len(drivers) == 1 and re.search(r"\bAi32\b", str(genotype)) else None
 
 
-def select_pulses(pulses: pd.DataFrame, config: OptotagConfig = OptotagConfig()) -> pd.DataFrame:
+DEFAULTS = OptotagConfig()
+
+
+def select_pulses(pulses: pd.DataFrame, config: OptotagConfig = DEFAULTS) -> pd.DataFrame:
     """The rows of AllenSDK's optogenetic table that the criterion uses, in order of time.
 
     A pulse is left out, with a warning, where other light shines in its baseline or evoked windows.
@@ -180,7 +183,7 @@ def optotag_units(
     spike_trains: Mapping,
     pulses: pd.DataFrame,
     cell_type: str,
-    config: OptotagConfig = OptotagConfig(),
+    config: OptotagConfig = DEFAULTS,
 ) -> pd.DataFrame:
     """Test every unit of a session for a direct response to light.
 
@@ -275,7 +278,7 @@ def optotag_units(
         "why",
         _why(table, _silenced_first(unit, window, time_ms, n_units, duration_ms, config), config),
     )
-    table.insert(0, "cell_type", np.where(table["why"] == "tagged", cell_type, None))
+    table.insert(0, "cell_type", np.where(table["why"] == "tagged", cell_type, np.array(None)))
     return table
 
 
@@ -374,13 +377,14 @@ def _silenced_first(unit, window, time_ms, n_units, duration_ms, config) -> np.n
     """(units,) p of so few spikes from the start of the evoked window to whichever time in it makes
     p least, corrected for that choice.
     """
-    stops = np.linspace(*config.evoked_ms, 17)[1:]
+    start, stop = config.evoked_ms
+    stops = np.linspace(start, stop, 17)[1:]
     baseline = np.bincount(unit[window > 0], minlength=n_units)
     baseline_ms = _exposure(config.evoked_ms, duration_ms, config).sum() * config.n_baseline_windows
     p = []
     for stop in stops:
         early = np.bincount(unit[(window == 0) & (time_ms < stop)], minlength=n_units)
-        early_ms = _exposure((config.evoked_ms[0], stop), duration_ms, config).sum()
+        early_ms = _exposure((start, stop), duration_ms, config).sum()
         p.append(stats.binom.cdf(early, early + baseline, early_ms / (early_ms + baseline_ms)))
     return np.minimum(np.min(p, axis=0) * len(stops), 1)
 

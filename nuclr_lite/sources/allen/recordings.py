@@ -18,7 +18,7 @@ import pandas as pd
 from ...files.intervals import inside, without
 from ...files.storage import file_name
 from ...recording import Recording
-from .optotagging import OptotagConfig, cell_type_of_genotype, optotag_units
+from .optotagging import DEFAULTS, OptotagConfig, cell_type_of_genotype, optotag_units
 from .session_file import QUALITY_LIMITS, SessionFile, open_session
 
 LIGHT_MARGIN_S = 300.0  # before the first light pulse, as in the paper
@@ -154,7 +154,7 @@ def optotag(
     structures: tuple[str, ...] | None = None,
     *,
     quality: dict | None = QUALITY_LIMITS,
-    config: OptotagConfig = OptotagConfig(),
+    config: OptotagConfig = DEFAULTS,
 ) -> pd.DataFrame:
     """Which units of a session respond to light as cells that express channelrhodopsin do: their
     cell type.

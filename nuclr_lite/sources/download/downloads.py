@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...files.progress import progress
@@ -39,9 +40,7 @@ class Job:
 
 
 def opens_as_hdf5(path: str | Path) -> None:
-    """ValueError, saying what it is instead, unless the file opens as HDF5 and has its full
-    length.
-    """
+    """ValueError, saying what it is instead, unless the file opens as HDF5 in its full length."""
     import h5py
 
     try:
@@ -202,9 +201,7 @@ def confirm_size(n_bytes: float, folder: str | Path, what: str, yes: bool = Fals
 
 
 class _Meter:
-    """The bytes of one file, in a bar of its own and in the one for all files; says when to
-    stop.
-    """
+    """The bytes of one file, in its own bar and in that for all files; says when to stop."""
 
     def __init__(
         self, name: str, disable: bool, overall=None, stopped: threading.Event | None = None
@@ -275,7 +272,7 @@ def _download(job: Job, check, tries: int, timeout_s, back_off_s: float, meter: 
             try:
                 name = url = url if isinstance(url, str) else url()
                 persist(
-                    lambda: fetch(url, part, job.expected_bytes, check, timeout_s, meter),
+                    partial(fetch, url, part, job.expected_bytes, check, timeout_s, meter),
                     tries,
                     back_off_s,
                     meter.wait,

@@ -18,9 +18,7 @@ DISK_MARGIN = 1.05
 
 
 class DownloadError(OSError):
-    """A file that could not be had, with each address tried, what was wrong there, and what to
-    do.
-    """
+    """A file that could not be had: each address tried, what was wrong there, what to do."""
 
 
 class Trouble(Exception):
@@ -160,9 +158,7 @@ def fetch(
     timeout_s,
     meter,
 ) -> None:
-    """One request for what is missing, added to the part; Trouble unless the part is then the whole
-    file.
-    """
+    """One request for what is missing, added to the part; Trouble unless it is then whole."""
     origin = part.origin()
     if not part.size or part.size != origin["bytes"]:
         _request_rest(url, part, origin, expected_bytes, timeout_s, meter)
