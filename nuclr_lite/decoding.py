@@ -279,9 +279,9 @@ def score_table(
         drawn evenly).
     results : method -> DecodeResult.
     """
-    common = None
-    for table in features.values():
-        common = table.index if common is None else common.intersection(table.index, sort=False)
+    common, *others = (table.index for table in features.values())
+    for index in others:
+        common = common.intersection(index, sort=False)
     lost = max(len(table) for table in features.values()) - len(common)
     if lost:
         warnings.warn(
@@ -297,10 +297,10 @@ def score_table(
     }
     shuffle = shuffle or next(iter(features))
     rng = np.random.default_rng(seed)
-    results[f"{shuffle}, shuffled labels"] = decode(
-        features[shuffle].loc[common], shuffled(labels, groups, rng), groups, **options
-    )
     some = features[shuffle].loc[common]
+    results[f"{shuffle}, shuffled labels"] = decode(
+        some, shuffled(labels, groups, rng), groups, **options
+    )
     options["classifier"] = DummyClassifier(strategy="most_frequent")
     results["majority"] = decode(some, labels, groups, **options)
     options["classifier"] = DummyClassifier(strategy="uniform", random_state=seed)
@@ -310,9 +310,7 @@ def score_table(
 
 
 def _takes_groups(classifier) -> bool:
-    """scikit-learn's searches hand `groups` to their splitter, but don't name it in their
-    signature.
-    """
+    """scikit-learn's searches hand `groups` to their splitter; their signature doesn't say so."""
     if isinstance(classifier, (GridSearchCV, RandomizedSearchCV)):
         return hasattr(classifier.cv, "split")
     return "groups" in signature(classifier.fit).parameters
@@ -390,15 +388,8 @@ def confusions(predictions: pd.DataFrame, groups, classes: list) -> np.ndarray:
     # in sorted order, so that tables of the same animals fit each other
     animal = np.unique(groups, return_inverse=True)[1]
     counts = np.zeros((animal.max() + 1, len(classes), len(classes)))
-    np.add.at(
-        counts,
-        (
-            animal,
-            predictions["true"].map(place).to_numpy(),
-            predictions["predicted"].map(place).to_numpy(),
-        ),
-        1,
-    )
+    true, predicted = (predictions[name].map(place).to_numpy() for name in ("true", "predicted"))
+    np.add.at(counts, (animal, true, predicted), 1)
     return counts
 
 

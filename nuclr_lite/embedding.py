@@ -25,8 +25,7 @@ def embed(
     units_per_batch: int = 1024,
     n_jobs: int = 1,
 ) -> pd.DataFrame:
-    """Embed every unit of one or more recordings, in evaluation mode, where the encoder's weights
-    are.
+    """Embed every unit of one or more recordings, in evaluation mode, on the encoder's device.
 
     Windows lie end to end from each valid interval's start, with one more that ends at its end
     where a rest remains; a unit's vector is the float64 mean over the windows in which it is
@@ -94,8 +93,7 @@ def embed(
 def embed_populations(
     encoder: NuCLR, populations: Iterable[tuple[np.ndarray, Tensor]], units_per_batch: int
 ) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """The vectors of any populations, several at a time, in evaluation mode, where the encoder's
-    weights are.
+    """Vectors of any populations, several at a time, in evaluation mode, on the encoder's device.
 
     populations : (key, tokens (units, L, P)), the key anything with an entry a unit. Those without
         a unit are passed over.

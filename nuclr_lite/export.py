@@ -327,9 +327,7 @@ def _of_recordings(table: pd.DataFrame, recordings) -> pd.DataFrame:
 
 
 def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
-    """{name: one value, or one vector, for each of `ids`}: NaN, or '' in texts, where there is no
-    result.
-    """
+    """{name: one value or vector for each of `ids`}: NaN, or '' in texts, where there is none."""
     ids = pd.Index(ids)
     known = results.index.isin(ids)
     if not known.all():

@@ -12,7 +12,7 @@ here to be compared with it (`12_what_it_learned`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -111,29 +111,35 @@ class Pairing(NamedTuple):
             row - (sizes.cumsum(0) - sizes)[population]
             for row, sizes in ((row_1, sizes_1), (row_2, sizes_2))
         )
-        tensors = (
+        n_populations = len(population.unique())  # here, not on a device that would be waited for
+        row_1, row_2, population, slot_1, slot_2 = (
             tensor.to(device, non_blocking=True)
             for tensor in (row_1, row_2, population, slot_1, slot_2)
         )
         return cls(
             len(row_1),
-            len(population.unique()),
-            *tensors,
-            *(Populations.of(sizes, device, keep_empty=True) for sizes in (sizes_1, sizes_2)),
+            n_populations,
+            row_1,
+            row_2,
+            population,
+            slot_1,
+            slot_2,
+            Populations.of(sizes_1, device, keep_empty=True),
+            Populations.of(sizes_2, device, keep_empty=True),
         )
 
 
 def paired(
-    embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor | Pairing, *rest: Tensor | None
+    embedding_1: Tensor, embedding_2: Tensor, unit_ids_1: Tensor | Pairing, *rest: Any
 ) -> Pairing:
     """The `Pairing` that an objective was given, or that of the ids and sizes it was given, after a
     look whether there is one vector a unit.
     """
-    pairing = (
-        unit_ids_1
-        if isinstance(unit_ids_1, Pairing)
-        else Pairing.of(unit_ids_1, *rest, device=embedding_1.device)
-    )
+    if isinstance(unit_ids_1, Pairing):
+        pairing = unit_ids_1
+    else:
+        ids_2, sizes_1, sizes_2 = rest
+        pairing = Pairing.of(unit_ids_1, ids_2, sizes_1, sizes_2, embedding_1.device)
     for view, embedding, populations in (
         (1, embedding_1, pairing.populations_1),
         (2, embedding_2, pairing.populations_2),
@@ -332,14 +338,13 @@ class VICReg(nn.Module):
                 .clamp(min=1)
             )
             attraction = INVARIANCE * F.mse_loss(z1, z2)
-            repulsion = sum(_spread(z, pairing.population, counts, free) for z in (z1, z2))
+            spread_1, spread_2 = (_spread(z, pairing.population, counts, free) for z in (z1, z2))
+            repulsion = spread_1 + spread_2
         return LossParts(attraction + repulsion, attraction, repulsion)
 
 
 def _spread(z: Tensor, population: Tensor, counts: Tensor, free: int) -> Tensor:
-    """Variance and covariance terms of one view: z (M, D), population (M,), counts (N,) units of
-    each.
-    """
+    """Variance and covariance terms of a view: z (M, D), population (M,), counts (N,) of units."""
     # (N, D)
     means = z.new_zeros(len(counts), z.shape[1]).index_add(0, population, z) / counts[:, None]
     centred = z - means.index_select(0, population)

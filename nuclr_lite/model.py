@@ -141,6 +141,8 @@ class RotaryPosition(nn.Module):
     to 8 L tokens; the last `1 - rotary_fraction` of the pairs do not turn.
     """
 
+    turn: Tensor  # (L, C/2, 2), cosines and sines
+
     def __init__(self, head_dim: int, tokens: int, rotary_fraction: float):
         super().__init__()
         turning = int(round(head_dim * rotary_fraction / 2))
@@ -153,7 +155,6 @@ class RotaryPosition(nn.Module):
     def set_omega(self, omega: Tensor, tokens: int):
         """Take angular frequencies (C/2,) in radians per token."""
         angle = torch.arange(tokens, dtype=torch.float64)[:, None] * omega.double()  # (L, C/2)
-        # (L, C/2, 2)
         self.register_buffer(
             "turn", torch.stack([angle.cos(), angle.sin()], dim=-1).float(), persistent=False
         )
@@ -171,9 +172,7 @@ class RotaryPosition(nn.Module):
 
 
 class Attention(nn.Module):
-    """What both attentions share: a norm, one linear layer to queries, keys and values, one
-    back.
-    """
+    """What both attentions share: a norm, a linear layer to queries, keys and values, one back."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -224,9 +223,7 @@ class SpatialAttention(Attention):
 
 
 class FeedForward(nn.Module):
-    """GEGLU: half of a widened layer is the value, the other half gates it through an exact
-    GELU.
-    """
+    """GEGLU: half of a widened layer is the value, the other gates it through an exact GELU."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()

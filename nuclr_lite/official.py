@@ -102,7 +102,7 @@ def load_official_weights(
     return encoder.eval()
 
 
-def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], str | None]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download the authors' checkpoint first.")
     try:
@@ -149,8 +149,7 @@ class _Inert:
 
 
 class _TensorsOnly:
-    """A `pickle_module` for `torch.load` that rebuilds tensors and turns everything else into
-    `_Inert`.
+    """A `pickle_module` for `torch.load` that rebuilds tensors and makes all else `_Inert`.
 
     Official checkpoints pickle configuration objects beside the tensors. `weights_only=True`
     refuses them; the default would import and run whatever the file names.

@@ -1,11 +1,10 @@
-"""Presets: complete, printable recipes for a model. How much of the data is run is not their
-business.
-"""
+"""Presets: complete, printable recipes for a model. How much data is run is not their business."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from .model import ModelConfig
 from .views import ViewConfig
@@ -108,7 +107,9 @@ class Preset:
         )
 
 
-_SMALL = dict(dim=32, heads=2, head_dim=16, temporal_layers=1, spatiotemporal_layers=2, dropout=0.0)
+_SMALL: dict[str, Any] = dict(
+    dim=32, heads=2, head_dim=16, temporal_layers=1, spatiotemporal_layers=2, dropout=0.0
+)
 
 PRESETS = {
     # A laptop, the simulated animals, minutes.

@@ -138,9 +138,7 @@ class Windows:
     def starts_between(
         self, low_s: np.ndarray, high_s: np.ndarray, rng: np.random.Generator
     ) -> float | None:
-        """One start, uniform over the allowed starts in the union of [low, high]; None if there is
-        none.
-        """
+        """One start, uniform over the allowed ones in all [low, high]; None if there is none."""
         low_s = self.snap(low_s)
         high_s = self.snap(high_s, up=False)
         span, step = high_s - low_s, self.grid_s
@@ -175,12 +173,12 @@ class Windows:
         absent.
         """
         recording, n_samples = self.recording, self.model.samples_per_window
+        values: np.ndarray  # (active, samples)
         rows = np.arange(recording.n_units) if rows is None else rows
         if self.model.modality == "calcium":
             first = int(round((start_s - recording.start_s) / self.step_s))
-            values = recording.traces[first : first + n_samples][:, rows].T / np.float32(
-                recording.trace_scale
-            )
+            traces = recording.traces[first : first + n_samples][:, rows].T
+            values = traces / np.float32(recording.trace_scale)
         else:
             # A millionth of a bin of slack: times that were rounded to the bin grid (10 ms, say)
             # must not fall on either side of an edge by chance.
@@ -308,7 +306,7 @@ class PairedViews(Dataset):
             if not len(usable):
                 continue
             rng = self._generator("tiling", windows.recording.recording_id)
-            first = []
+            firsts = []
             for (low, high), offset in zip(usable, rng.uniform(0, windows.stride_s, len(usable))):
                 # every place is as likely, the first too
                 begin = windows.snap(windows.snap(low) + offset, up=False)
@@ -316,10 +314,10 @@ class PairedViews(Dataset):
                     begin + windows.stride_s * np.arange(int((high - low) / windows.stride_s) + 1),
                     up=False,
                 )
-                first.append(
+                firsts.append(
                     tiles[tiles + windows.window_s <= high + max(1e-9, windows.rounding_s)]
                 )
-            first = np.concatenate(first)
+            first = np.concatenate(firsts)
             start.append(first)
             pair.append(np.arange(len(first)))
             recording.append(np.full(len(first), index))
@@ -332,9 +330,7 @@ class PairedViews(Dataset):
         return len(self.plan[0])
 
     def __len__(self) -> int:
-        """Whole batches in this epoch; the incomplete last one is dropped, unless it is the only
-        one.
-        """
+        """Whole batches in this epoch; an incomplete last one is dropped, unless it is alone."""
         return max(self.n_pairs // self.batch_size, 1)
 
     def __getitem__(self, index: int) -> Batch:

@@ -1,9 +1,8 @@
-"""Labels for units without one, in animals without any: calibrated probabilities, and "I don't
-know".
+"""Labels for units without one, in new animals: calibrated probabilities, and "I don't know".
 
     reader = nl.ZeroShot.fit(embedding, labels, animals)          # units with a label
     answers = reader.predict(new_embedding)                       # label, or NaN and the reason
-    nl.zero_shot.rehearsal(embedding, labels, animals)            # what to expect, an animal left out in turn
+    nl.zero_shot.rehearsal(embedding, labels, animals)            # what to expect of new animals
 
 A reader is fit in seconds, so none is saved: keep the embedding and the labels.
 """
@@ -274,9 +273,7 @@ def sureness(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def reliability(
     probability: np.ndarray, right: np.ndarray, n_bins: int = 6
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share right, mean probability and number of units in bins of about equal size, each
-    (bins,).
-    """
+    """Share right, mean probability and number of units (bins,), in bins of about equal size."""
     share, mean = calibration_curve(right, probability, n_bins=n_bins, strategy="quantile")
     edges = np.quantile(probability, np.linspace(0, 1, n_bins + 1))
     counts = np.bincount(np.searchsorted(edges[1:-1], probability), minlength=n_bins)
@@ -292,9 +289,7 @@ def calibration_error(probability: np.ndarray, right: np.ndarray, n_bins: int = 
 
 
 def accuracy_when_answering(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """Accuracy among the surest units, for every share that gets an answer: DataFrame share,
-    accuracy.
-    """
+    """Accuracy among the surest units, for every share answered: DataFrame share, accuracy."""
     order = np.argsort(-probability, kind="stable")
     n = np.arange(1, len(order) + 1)
     return pd.DataFrame({"share": n / len(order), "accuracy": right[order].cumsum() / n})
@@ -310,7 +305,7 @@ def with_artefacts(recording: Recording, n_each: int, rng: np.random.Generator) 
     """
     start, stop = recording.intervals[0, 0], recording.intervals[-1, 1]
     trains = [recording.spike_times(unit_id) for unit_id in recording.units.index]
-    kinds = [None] * len(trains)
+    kinds: list[str | None] = [None] * len(trains)
     for _ in range(n_each):
         at = start + rng.exponential(4.0, int((stop - start) / 4)).cumsum()
         hum = np.arange(start + rng.uniform(0, 0.02), stop, 0.02)
@@ -341,9 +336,7 @@ def _mean_distance(known: np.ndarray, new: np.ndarray | None = None) -> np.ndarr
 
 
 def _medians(distance: pd.Series) -> pd.Series:
-    """Median distance of each recording of five units or more: fewer say little about a
-    recording.
-    """
+    """Median distance of each recording of five units or more: fewer say little about one."""
     by_recording = distance.groupby(level=0, sort=False)
     return by_recording.median()[by_recording.size() >= 5]
 

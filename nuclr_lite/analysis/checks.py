@@ -1,7 +1,9 @@
 """The leak checklist: ways in which a good score can be worth nothing, each a function that looks
 for one of them.
 
-    checks.leaks(recordings, pretrained, "cell_type", embedding=embedding, predictions=result.predictions)
+    checks.leaks(
+        recordings, pretrained, "cell_type", embedding=embedding, predictions=result.predictions
+    )
 
 `fine` means that this fault was not found, not that it is not there. A limit is where one should
 look, not where a fault begins; each is explained at its function.
@@ -248,7 +250,8 @@ def leaks(
     }
     if encoder_or_config is not None:
         singly["encoder"] = lambda recording: encoder(recording, encoder_or_config)
-    rows = [
+    # each with the recordings to look at, where it was asked of every one
+    rows: list[Check | tuple[Check, str]] = [
         _worst([(recording.recording_id, check(recording)) for recording in recordings])
         for check in singly.values()
     ]

@@ -241,9 +241,7 @@ def light(recording: Recording, pulses: pd.DataFrame | None = None, margin_s: fl
 
 
 def _some_frames(recording: Recording) -> np.ndarray:
-    """(frames, units) of valid time, some 20,000 at most: quantiles and high correlations need no
-    more.
-    """
+    """(frames, units) of valid time, at most some 20,000: enough for quantiles and correlations."""
     ranges = frame_ranges(recording.intervals, recording.sampling_rate_hz, recording.start_s)
     step = len(recording.traces) // 20_000 + 1
     return np.concatenate([recording.traces[first:stop:step] for first, stop in ranges])

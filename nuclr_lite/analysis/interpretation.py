@@ -58,15 +58,15 @@ def embed_among(
         recording itself; no interval holds a window.
     """
     recordings = as_list(recordings, "embed")
-    hosts = [None] * len(recordings) if hosts is None else list(hosts)
-    if len(hosts) != len(recordings):
+    among: list[Recording | None] = [None] * len(recordings) if hosts is None else [*hosts]
+    if len(among) != len(recordings):
         raise ValueError(
-            f"there are {len(recordings)} recordings and {len(hosts)} hosts; give each recording"
+            f"there are {len(recordings)} recordings and {len(among)} hosts; give each recording"
             " one."
         )
     tables = {}
     for number, (recording, host) in enumerate(
-        zip(progress(recordings, desc="embed among", unit="recording", leave=False), hosts)
+        zip(progress(recordings, desc="embed among", unit="recording", leave=False), among)
     ):
         most = recording.n_units - 1 if host is None else host.n_units
         if not 0 <= n_others <= most:
@@ -330,9 +330,11 @@ class _WindowTokens:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, index: int):
-        # IndexError at the end stops a for loop
+    def __getitem__(self, index: int) -> tuple[Tensor, np.ndarray]:
         tokens, rows = self.windows.samples(self.starts[index])
         place = np.full(self.windows.recording.n_units, -1)
         place[rows] = np.arange(len(rows))
         return torch.from_numpy(tokens), place
+
+    def __iter__(self) -> Iterator[tuple[Tensor, np.ndarray]]:
+        return (self[index] for index in range(len(self)))

@@ -1,5 +1,4 @@
-"""Comparisons that can be left, gone on with and read: `Experiment` says what is compared, `run`
-computes it.
+"""Comparisons that can be left and gone on with: `Experiment` says what is compared, `run` does it.
 
 Lives here: experiments, their methods (baselines among them), their data, what follows from their
 results. May import everything but `plots/`; nothing but `plots/` and the command line imports it.

@@ -49,8 +49,7 @@ def hand_features(recordings: Recording | list[Recording]) -> dict[str, pd.DataF
 def population_coupling(
     recordings: Recording | list[Recording], bin_s: float = 0.1, max_lag_s: float = 3.0
 ) -> pd.DataFrame:
-    """Correlation of each unit with the sum of all others, by lag: the population, looked at by
-    hand.
+    """Each unit's correlation with the sum of all others, by lag: the population looked at by hand.
 
     Spikes: square roots of counts in bins of `bin_s`, s. Calcium: traces, a lag every frame.
     Returns a DataFrame indexed by (recording_id, unit_id), one column a lag from -max_lag_s to

@@ -120,7 +120,7 @@ def against(
         )
     at, rows = int(np.flatnonzero(mine)[0]), {}
     methods = (experiment if isinstance(experiment, Experiment) else next(iter(experiment))).methods
-    for other in np.flatnonzero(table[PARTS].isna().all(axis=1)):
+    for other in map(int, np.flatnonzero(table[PARTS].isna().all(axis=1))):
         method = table["method"].iloc[other]
         if other == at or methods[method].readout == SHUFFLED:
             continue
@@ -172,7 +172,10 @@ def summary_and_draws(
     """
     together = [experiment] if isinstance(experiment, Experiment) else list(experiment)
     groups = list(together[0].cells().groupby(["method", *PARTS], sort=False, dropna=False))
-    read = lambda row: pd.concat([predictions(one, out_dir, row) for one in together])
+
+    def read(row: dict) -> pd.DataFrame:
+        return pd.concat([predictions(one, out_dir, row) for one in together])
+
     tables = [
         [
             [read(row) for row in of_seed.to_dict("records")]
@@ -197,8 +200,7 @@ def summary_and_draws(
 
 
 def _resampled(tables: list, metric: str, n_bootstrap: int, seed: int):
-    """Scores of several results, and what they are when animals and seeds are drawn anew, the same
-    for all.
+    """Scores of several results, also with animals and seeds drawn anew, the same for all.
 
     tables : result -> seed -> draw (of labels) -> predictions. Returns estimates (results,), draws
         (results, n_bootstrap), the number of animals.
@@ -211,7 +213,11 @@ def _resampled(tables: list, metric: str, n_bootstrap: int, seed: int):
     if any(set(table["animal_id"]) != animals for table in flat):
         raise ValueError("the results are of different animals; compare results on the same ones.")
     rng, estimates, draws, weights = np.random.default_rng(seed), [], [], None
-    of_seeds = {}  # how many seeds -> the draws of them
+    of_seeds: dict[int, np.ndarray] = {}  # how many seeds -> the draws of them
+
+    def score(confusion: np.ndarray) -> np.ndarray:
+        return metrics_of(confusion)[..., METRICS.index(metric)]
+
     for result in tables:
         counts = [
             np.stack([confusions(table, table["animal_id"], classes) for table in of_seed])
@@ -222,7 +228,6 @@ def _resampled(tables: list, metric: str, n_bootstrap: int, seed: int):
         n = len(result)
         # (n_bootstrap, seeds)
         of_seeds.setdefault(n, rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap) / n)
-        score = lambda confusion: metrics_of(confusion)[..., METRICS.index(metric)]
         estimates.append(np.mean([score(one.sum(axis=1)).mean() for one in counts]))
         # (seeds, n_bootstrap)
         of_seed = np.stack(

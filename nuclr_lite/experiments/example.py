@@ -47,9 +47,7 @@ def example_encoder(device: str = "cpu") -> Pretrained:
 
 
 def scores_of(pretrained: Pretrained, recordings: list[Recording]) -> pd.DataFrame:
-    """Cell type, inductive zero-shot: learned from the animals of the training, read in the
-    others.
-    """
+    """Cell type, inductive zero-shot: learned from the training's animals, read in the others."""
     units = units_table(recordings)
     held_out = sorted(set(units["animal_id"]) - set(pretrained.trained_on["animal_id"]))
     scores = decode(

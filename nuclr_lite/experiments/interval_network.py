@@ -158,8 +158,8 @@ class IntervalNetwork(ClassifierMixin, BaseEstimator):
         held-out units are then any.
         """
         generator = torch.Generator().manual_seed(self.seed)
-        self.classes_, target = np.unique(y, return_inverse=True)
-        windows, target = self._windows(x), torch.as_tensor(target)
+        self.classes_, number = np.unique(y, return_inverse=True)
+        windows, target = self._windows(x), torch.as_tensor(number)
         train, held_out = map(torch.as_tensor, inner_folds(y, groups, VALIDATION_FOLDS)[0])
         self.mean_ = windows[train].mean(dim=(0, 1))
         self.spread_ = windows[train].std(dim=(0, 1)).clamp_min(1e-3)

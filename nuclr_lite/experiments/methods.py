@@ -142,9 +142,7 @@ def as_decoded(
     seed: int,
     rng: np.random.Generator,
 ):
-    """What `decode` gets for a method: features, labels (NaN: not used), classifier (None: the
-    usual one).
-    """
+    """What `decode` gets: features, labels (NaN: not used), classifier (None: the usual one)."""
     if method.features != method.computed:
         features = features[
             [column for column in features if column.startswith(f"{ALONE[method.features]}_")]

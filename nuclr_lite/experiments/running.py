@@ -1,5 +1,4 @@
-"""Running an `Experiment`: a folder is filled that can be left at any moment, gone on with, and
-read.
+"""Running an `Experiment`: it fills a folder that can be left at any moment, gone on with, read.
 
 Its *cells* are the single results: one method, one seed, one number of animals or labels. `run`
 computes the cells that its folder lacks, in parallel through joblib, and writes one table of all.
@@ -22,6 +21,7 @@ from ..decoding import decode
 from ..embedding import embed
 from ..files.progress import progress
 from ..files.storage import atomic_directory, atomic_file, check_seal, seal
+from ..presets import Preset
 from ..pretrained import Pretrained
 from ..pretraining import pretrain
 from ..recording import Recording, match_sampling, units_table
@@ -200,10 +200,16 @@ def recordings(experiment: Experiment, out_dir: str | Path) -> tuple[list[Record
     return recordings_of(data), data["held_out"]
 
 
+def _recipe(experiment: Experiment, row: dict) -> Preset:
+    """Of the encoder whose vectors the row's method uses."""
+    encoder = experiment.encoder_of(row["method"])
+    assert encoder is not None  # only rows with an encoder are asked about
+    return experiment.recipe(encoder, row["seed"])
+
+
 def _encoder_id(experiment: Experiment, row: dict, data: dict) -> str:
-    recipe = experiment.recipe(experiment.encoder_of(row["method"]), row["seed"])
     return _digest(
-        recipe.to_json(),
+        _recipe(experiment, row).to_json(),
         data["fingerprint"],
         sorted(part_of(data, row["pretraining_animals"], row["seed"])),
     )
@@ -217,9 +223,7 @@ def train_encoder(experiment: Experiment, row: dict, data: dict, out_dir: Path, 
     """Train and keep one encoder, on the recordings of the animals to learn from and no others."""
     torch.set_num_threads(threads)
     recordings = recordings_of(data, part_of(data, row["pretraining_animals"], row["seed"]))
-    trained = pretrain(
-        recordings, experiment.recipe(experiment.encoder_of(row["method"]), row["seed"])
-    )
+    trained = pretrain(recordings, _recipe(experiment, row))
     try:
         trained.save(out_dir / "encoders" / _encoder_id(experiment, row, data))
     except FileExistsError:

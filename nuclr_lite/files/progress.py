@@ -1,6 +1,4 @@
-"""Progress bars for long work: in a terminal, in a notebook, and none where TQDM_DISABLE is set
-(CI).
-"""
+"""Progress bars for long work, in a terminal or a notebook; none where TQDM_DISABLE is set (CI)."""
 
 import os
 

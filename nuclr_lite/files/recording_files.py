@@ -106,7 +106,7 @@ def _read(path: Path, text: str | None, verify: bool) -> dict:
             )
         )
     try:
-        header = json.loads(text)
+        header = json.loads(text or "")
         known = header["format"] == FORMAT
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False

@@ -152,7 +152,7 @@ def _text(value) -> str:
     try:
         text = value.decode() if isinstance(value, bytes) else str(value)
         text.encode()
-    except UnicodeError as error:
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise ValueError(
             f"{value!r} can't be written as UTF-8 ({error.reason}); decode or rename it first."
         ) from error
