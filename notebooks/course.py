@@ -123,10 +123,10 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
 
 
 def stub(solution: str, number: int) -> str:
-    """A solution cell with the answers taken out: functions raise NotImplementedError, names get
-    `...`.
-    """
-    lines, kept, inside = solution.splitlines(), [], None
+    """A solution cell without the answers: functions raise NotImplementedError, names get `...`."""
+    lines = solution.splitlines()
+    kept: list[str] = []
+    inside: list[str] | None = None  # the lines of an answer, within one
     for line in lines:
         if line.strip() == BEGIN:
             inside = []
@@ -162,9 +162,7 @@ def stub(solution: str, number: int) -> str:
 
 
 def student(notebook: NotebookNode) -> NotebookNode:
-    """The class's copy: answers taken out, and outputs, but for those of the cells tagged
-    target.
-    """
+    """The class's copy: without answers and outputs, but for outputs of cells tagged target."""
     copy = deepcopy(notebook)
     for exercise in exercises(copy):
         cell = copy.cells[exercise.solution]
@@ -209,9 +207,7 @@ def notes_of(name: str) -> dict[str, str]:
 
 
 def definitions(source: Path) -> dict:
-    """Functions, classes and CONSTANTS of a notebook, by name, made without running the rest of
-    it.
-    """
+    """Functions, classes and CONSTANTS of a notebook, by name, without running the rest of it."""
     module = ast.parse("\n\n".join(code_of(jupytext.read(source))))
 
     def wanted(node):
@@ -232,9 +228,7 @@ def definitions(source: Path) -> dict:
 
 
 def with_stub_checks(notebook: NotebookNode) -> NotebookNode:
-    """A copy that, run to its end, proves that every solution passes its check and every stub fails
-    it.
-    """
+    """A copy that, run to its end, proves that every solution passes its check and no stub does."""
     copy = deepcopy(notebook)
     for exercise in reversed(exercises(copy)):
         answer, check = copy.cells[exercise.solution].source, copy.cells[exercise.check].source
