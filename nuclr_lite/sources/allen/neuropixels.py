@@ -175,7 +175,7 @@ def download_session(
     is asked of any server.
 
     From the public bucket or, where that fails or another `host` is given, by the warehouse's link
-    (`allen_client.neuropixels_session_urls`). The size is shown in the bar; the download doesn't
+    (`client.neuropixels_session_urls`). The size is shown in the bar; the download doesn't
     begin where the disk hasn't the room; run again, it resumes.
 
     Parameters
