@@ -979,9 +979,10 @@ assert multiplications(block, 2048, 10)["attention over units"] == own_linear
 # not which.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-# ## BEGIN SOLUTION d: a silent unit still has a key and a value, from the biases, and takes its
-# share. (Views leave silent units out.) e: attention is a weighted mean. Twice everybody, half the
-# weight each: it cannot count.
+### BEGIN SOLUTION
+# d: a silent unit still has a key and a value, from the biases, and takes its share. (Views leave
+# silent units out.) e: attention is a weighted mean. Twice everybody, half the weight each: it
+# cannot count.
 prediction = {"a": "same", "b": "same", "c": "changes", "d": "changes", "e": "same"}
 ### END SOLUTION
 

@@ -26,10 +26,11 @@ def neighbours(table: pd.DataFrame, chance: float, title: str = "") -> Figure:
     for at, (who, mine) in enumerate(table.groupby("who", sort=False)):
         # intervals side by side
         x = np.array([order.index(others) for others in mine["others"]]) + 0.05 * at
-        errors = [mine["estimate"] - mine["low"], mine["high"] - mine["estimate"]]
+        estimate = mine["estimate"].to_numpy()
+        errors = [estimate - mine["low"].to_numpy(), mine["high"].to_numpy() - estimate]
         axes.errorbar(
             x,
-            mine["estimate"],
+            estimate,
             errors,
             fmt="o-" if len(mine) > 1 else "o",
             color=PALETTE[at],

@@ -22,14 +22,8 @@ from ..download.transfer import remote_size
 from .client import neuropixels_cache, neuropixels_session_path, neuropixels_session_urls
 from .recordings import (
     convert_session as convert_session,
-)
-from .recordings import (
     light_responses as light_responses,
-)
-from .recordings import (
     optotag as optotag,
-)
-from .recordings import (
     read_session as read_session,
 )
 

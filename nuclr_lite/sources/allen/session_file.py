@@ -78,8 +78,7 @@ def open_session(path: str | Path):
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: no such file; download the session first"
-            " (allen_neuropixels.download_session)."
+            f"{path}: no such file; download the session first (neuropixels.download_session)."
         )
     try:
         import h5py

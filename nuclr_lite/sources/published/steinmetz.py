@@ -137,7 +137,7 @@ def read_steinmetz(folder: str | Path, *, min_annotation: int | None = GOOD) -> 
         packed = sorted(file for kind in ("*.tar", "*.zip") for file in folder.rglob(kind))
         what = (
             f"it holds {len(packed)} packed files: unpack them, for example with"
-            f" nuclr_lite.sources.figshare.unpack({str(packed[0])!r})"
+            f" nuclr_lite.sources.download.figshare.unpack({str(packed[0])!r})"
             if packed
             else "give the folder that holds session folders such as 'Cori_2016-12-14'"
         )
