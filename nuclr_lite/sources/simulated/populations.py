@@ -95,7 +95,7 @@ class SimulationConfig:
     drift: float = 0.15  # standard deviation of a slow change of log rate
     drift_tau_s: float = 200.0
     silent_share: float = 0.04  # units that fire at a hundredth of their rate
-    stimulus_block_s: float = 150.0  # blocks follow each other,
+    stimulus_block_s: float = 150.0
     # in this order, again and again; also 'drifting_gratings'
     stimuli: tuple[str, ...] = ("spontaneous", "natural_movie")
     movie_s: float = 75.0  # the movie's V(t) repeats after this
