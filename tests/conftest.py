@@ -13,6 +13,10 @@ from hypothesis import settings
 import nuclr_lite as nl
 from nuclr_lite.sources import simulated
 
+# An assert in these says what it compared, as one in a test does.
+pytest.register_assert_rewrite(
+    "helpers", "published_folders", "training_runs", "imaging_files", "unbreakable"
+)
 # The models here are tiny: where other programs use the cores, threads that wait for each other
 # make them 400 times slower.
 torch.set_num_threads(1)

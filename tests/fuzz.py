@@ -7,8 +7,7 @@ from functools import wraps
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import nuclr_lite as nl
 

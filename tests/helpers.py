@@ -1,4 +1,6 @@
-"""What several test files share: the shared folder, small recordings, a tiny recipe."""
+"""What several test files share: the repository's root, the shared folder, small recordings, a tiny
+recipe.
+"""
 
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import torch
 
 import nuclr_lite as nl
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 
 # Windows of 2 s: 4 tokens of 5 bins of 0.1 s. Small enough to train for a few steps in a test.
 TINY = nl.PRESETS["quick"].with_(
@@ -110,6 +113,11 @@ def clock(
     return nl.Recording.from_traces(
         traces, rate_hz, intervals=intervals, recording_id=name, animal_id="a", **options
     )
+
+
+def from_trains(trains, **options) -> nl.Recording:
+    """Those spike times, in a recording "r" of animal "a"."""
+    return nl.Recording.from_spike_trains(trains, recording_id="r", animal_id="a", **options)
 
 
 def with_trains(trains, like: nl.Recording, intervals=None) -> nl.Recording:

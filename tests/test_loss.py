@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import randomise, relative_error, shared
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 import nuclr_lite as nl
 from nuclr_lite.loss import VICReg

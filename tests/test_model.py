@@ -6,15 +6,13 @@ import json
 import math
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import randomise, relative_error, shared
-from hypothesis import example, given
-from hypothesis import strategies as st
+from helpers import ROOT, randomise, relative_error, shared
+from hypothesis import example, given, strategies as st
 
 import nuclr_lite as nl
 from nuclr_lite.model import RotaryPosition, TemporalAttention
@@ -322,7 +320,7 @@ def test_window_length():
 
 def test_the_benchmarks_plain_encoder_is_the_same(monkeypatch):
     """What speed is compared with must compute the same."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     from plain import plain_forward
 
     model, sizes = randomise(nl.NuCLR(CONFIG)).eval(), torch.tensor([3, 1, 4])

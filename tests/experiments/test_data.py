@@ -1,0 +1,103 @@
+"""The data of experiments: which animals learn and which are held out, and files of other kinds."""
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC
+
+import numpy as np
+import pytest
+import tiny_experiment
+
+import nuclr_lite as nl
+from nuclr_lite import experiments
+from nuclr_lite.experiments import run
+from nuclr_lite.experiments.data import part_of
+
+# fixtures: pytest looks for them here
+saved, experiment = tiny_experiment.saved, tiny_experiment.experiment
+
+
+def test_fewer_animals_are_among_the_more():
+    data = {"learn": [f"animal{k}" for k in range(16)]}
+    for seed in range(3):
+        assert (
+            set(part_of(data, 2, seed))
+            < set(part_of(data, 8, seed))
+            < set(part_of(data, np.nan, seed))
+        )
+    assert part_of(data, 4, 0) != part_of(data, 4, 1)
+
+
+def test_nwb_files_are_a_source(experiment, tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    from datetime import datetime
+
+    folder = tmp_path / "nwb"
+    folder.mkdir()
+    for animal in "abc":
+        file = pynwb.NWBFile(
+            animal,
+            animal,
+            datetime(2026, 1, 1, tzinfo=UTC),
+            subject=pynwb.file.Subject(subject_id=animal, species="Mus musculus"),
+        )
+        file.add_unit_column("kind", "a label")
+        rng = np.random.default_rng(ord(animal))
+        for unit in range(6):
+            file.add_unit(
+                spike_times=np.sort(rng.uniform(0, 60, 200)),
+                kind="xy"[unit % 2],
+                obs_intervals=[[0.0, 60.0]],
+            )
+        with pynwb.NWBHDF5IO(folder / f"{animal}.nwb", "w") as io:
+            io.write(file)
+    few = replace(
+        experiment,
+        source=str(folder),
+        label="kind",
+        n_held_out=1,
+        baselines=("hand: rate",),
+        seeds=(0,),
+        pretraining_animals=(),
+        label_animals=(),
+        label_shares=(),
+    )
+    first = run(few, tmp_path / "runs")
+    assert first["n"].eq(6).all() and first["dataset"].eq("nwb").all()
+    converted = list((tmp_path / "runs" / "recordings").iterdir())
+    run(replace(few, name="again"), tmp_path / "runs")
+    assert list((tmp_path / "runs" / "recordings").iterdir()) == converted and len(converted) == 1
+
+
+def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
+    """As in the Allen set: encoders learn from the others, and the classifier leaves one labelled
+    animal out in turn.
+    """
+    folder = tmp_path / "some"
+    shutil.copytree(saved, folder)
+    for path in sorted(folder.iterdir())[:3]:
+        recording = nl.Recording.load(path)
+        shutil.rmtree(path)
+        replace(recording, units=recording.units.assign(cell_type=None)).save(path)
+    few = replace(
+        experiment,
+        source=str(folder),
+        held_out=("labelled",),
+        baselines=("hand: rate",),
+        seeds=(0,),
+        pretraining_animals=(),
+        label_animals=(),
+        label_shares=(),
+    )
+    table = run(few, tmp_path / "runs")
+    assert table["n"].eq(36).all()
+    provenance = json.loads((tmp_path / "runs" / "tiny" / "provenance.json").read_text())
+    assert provenance["held_out"] == ["animal0-003", "animal0-004", "animal0-005"] and provenance[
+        "learn"
+    ] == ["animal0-000", "animal0-001", "animal0-002"]
+    assert experiments.predictions(few, tmp_path / "runs", table.iloc[0])["fold"].nunique() == 3
+    two = run(replace(few, name="two", classes=("Exc", "Sst")), tmp_path / "runs")
+    assert (two["n"] < 36).all() and set(
+        experiments.predictions(replace(few, name="two"), tmp_path / "runs", two.iloc[0])["true"]
+    ) == {"Exc", "Sst"}

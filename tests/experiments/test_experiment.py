@@ -1,0 +1,128 @@
+"""Experiments: said in a file or on the command line, and refused where they make no sense."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import tiny_experiment
+from helpers import ROOT
+
+from nuclr_lite import comparison
+from nuclr_lite.__main__ import main
+from nuclr_lite.experiments import Experiment, run
+from nuclr_lite.experiments.methods import CHANCE
+
+# fixtures: pytest looks for them here
+saved, experiment = tiny_experiment.saved, tiny_experiment.experiment
+
+
+def test_errors(experiment, tmp_path, saved):
+    run(
+        replace(
+            experiment,
+            seeds=(0,),
+            pretraining_animals=(),
+            label_animals=(),
+            label_shares=(),
+            baselines=(CHANCE,),
+            encoders={"NuCLR": {}},
+        ),
+        tmp_path,
+    )
+    with pytest.raises(ValueError, match="holds another experiment of the name 'tiny'"):
+        run(experiment, tmp_path)
+    for wrong, message in (
+        ({"protocol": "guess"}, "protocol is 'guess'"),
+        ({"preset": "large"}, "no preset 'large'"),
+        ({"changes": {"stepps": 3}}, "no preset has"),
+        ({"label_shares": (0.0,)}, "shares above 0"),
+        ({"seeds": ()}, "at least one"),
+        ({"baselines": ("hand: all, tuned",)}, "no features 'hand: all, tuned'"),
+        ({"protocol": "transductive"}, "use protocol='inductive zero-shot'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(experiment, **wrong)
+    for wrong, message in (
+        ({"source": str(tmp_path)}, "no saved recording"),
+        ({"pretraining_animals": (64,)}, "too few"),
+        ({"baselines": ("hand: level",)}, "no features 'hand: level'"),
+        ({"label": "colour"}, "no column|no unit has a column 'colour'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(
+                replace(experiment, name="wrong " + next(iter(wrong)), **wrong),
+                tmp_path / next(iter(wrong)),
+            )
+
+
+def test_json_round_trip(experiment):
+    assert Experiment.from_json(experiment.to_json()) == experiment
+
+
+def test_each_animal_in_turn(experiment, tmp_path):
+    few = replace(
+        experiment,
+        baselines=("hand: rate",),
+        seeds=(0,),
+        pretraining_animals=(),
+        label_animals=(),
+        label_shares=(),
+    )
+    turns = few.each_animal(["animal0-001", "animal0-003"])
+    for one in turns:
+        assert run(one, tmp_path)["n"].eq(12).all()
+        assert json.loads((tmp_path / one.name / "provenance.json").read_text())[
+            "held_out"
+        ] == list(one.held_out)
+    together = comparison.summary(turns, tmp_path)
+    assert together["n_animals"].eq(2).all() and len(list((tmp_path / "encoders").iterdir())) == 2
+    with pytest.raises(
+        ValueError, match="held_out names .'colour'., but the animals are animal0-000"
+    ):
+        run(replace(few, name="wrong", held_out=("colour",)), tmp_path)
+
+
+def test_command(experiment, tmp_path, capsys):
+    file = tmp_path / "tiny.json"
+    file.write_text(
+        replace(
+            experiment,
+            source="somewhere",
+            seeds=(0,),
+            pretraining_animals=(),
+            label_animals=(),
+            label_shares=(),
+            baselines=("hand: rate", CHANCE),
+        ).to_json()
+    )
+    main(
+        [
+            "run",
+            str(file),
+            "--source",
+            experiment.source,
+            "--out",
+            str(tmp_path / "runs"),
+            "--csv",
+            str(tmp_path / "summary.csv"),
+        ]
+    )
+    table = pd.read_csv(tmp_path / "summary.csv")
+    assert (
+        table["method"].tolist() == ["NuCLR", "hand: rate", CHANCE] * 2
+        and table["metric"].nunique() == 2
+    )
+    assert "can't tell" in capsys.readouterr().out and table["n_animals"].eq(2).all()
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted((ROOT / "results" / "experiments").glob("*.json")),
+    ids=lambda path: path.stem,
+)
+def test_experiments_that_are_kept_as_files_can_be_read(file):
+    kept = Experiment.from_json(file.read_text())
+    assert (
+        kept.name == file.stem and kept.to_json() + "\n" == file.read_text() and len(kept.cells())
+    )

@@ -1,0 +1,134 @@
+"""The definitions of notebook 11; its checks and its reader have `test_checks` and
+`test_zero_shot`, neighbours and words `test_retrieval` and `test_wording`.
+"""
+
+from dataclasses import replace
+
+import course
+import jupytext
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import spikes, trains_of, with_trains
+from official_files import checkpoint, model, official_state
+
+import nuclr_lite as nl
+
+lesson = course.definitions(course.HERE / "11_your_data.py")
+
+
+# Exercises
+
+
+def test_presence(recordings):
+    check, clean = lesson["check_presence"], recordings[0]
+    clean = with_trains(
+        [np.union1d(train, np.arange(0.5, 60, 5)) for train in trains_of(clean)], clean
+    )
+    sst = (clean.units["cell_type"] == "Sst").to_numpy()
+    fading = with_trains(
+        [train[train < 30] if one else train for train, one in zip(trains_of(clean), sst)], clean
+    )
+    assert check(clean, "cell_type").verdict == "fine" and str(
+        check(fading, "cell_type")
+    ).startswith("look here: units of Sst")
+
+
+def test_answer():
+    p = pd.DataFrame({"A": [0.7, 0.4, 0.9], "B": [0.3, 0.6, 0.1]}, index=[5, 6, 7])
+    given = lesson["answer"](p, np.array([1.0, 1.0, 9.0]), least=0.6, farthest=2.0)
+    assert given.to_dict() == {5: "A", 6: "B", 7: "I don't know"}
+
+
+def test_shuffled_intervals_keep_each_unit_as_it_is():
+    recording = nl.Recording.from_spike_trains(
+        [*trains_of(spikes(3)), [], [4.0]], intervals=[[-10, 70]], recording_id="r", animal_id="a"
+    )
+    after = lesson["shuffled_intervals"](recording, np.random.default_rng(0))
+    for unit in range(5):
+        before, now = np.diff(recording.spike_times(unit)), np.diff(after.spike_times(unit))
+        np.testing.assert_allclose(np.sort(now), np.sort(before), atol=1e-9)
+    assert not np.allclose(after.spike_times(0), recording.spike_times(0)) and after.spike_times(
+        4
+    ) == [4.0]
+
+
+# Files, errors
+
+
+def test_nwb_round_trip(tmp_path, recordings):
+    pytest.importorskip("pynwb")
+    recording = replace(
+        recordings[0],
+        units=recordings[0].units.assign(cell_type=[None, *recordings[0].units["cell_type"][1:]]),
+    )
+    lesson["write_nwb"](recording, tmp_path / "one.nwb", ["cell_type", "area"])
+    [back] = lesson["read_nwb"](tmp_path)
+    np.testing.assert_array_equal(back.times, recording.times)
+    np.testing.assert_array_equal(back.intervals, recording.intervals)
+    assert (
+        back.units["cell_type"].tolist() == recording.units["cell_type"].tolist()
+        and back.animal_id == recording.animal_id
+    )
+    pd.testing.assert_frame_equal(back.epochs, recording.epochs)
+
+
+def test_said_catches_notices_and_errors():
+    said = lesson["said"]
+    assert said(lambda: None) == "nothing"
+    assert (
+        said(lambda: nl.Recording.load("/no/such"), "/no")
+        == "FileNotFoundError: such: nothing there; save a recording to it first."
+    )
+    assert said(
+        lambda: nl.Recording.from_spike_trains([[2.0, 1.0]], recording_id="r", animal_id="a")
+    ).startswith("notice: r: sorted")
+    with pytest.raises(ZeroDivisionError):
+        said(lambda: 1 / 0)
+
+
+# The published encoders
+
+
+def test_the_cell_that_decodes_with_the_published_encoders(
+    recordings, tmp_path, monkeypatch, capsys
+):
+    """With files of the authors' layout in place of theirs: encoders of their window, small and
+    untrained.
+    """
+    asked = []
+
+    def fetched(seed):
+        asked.append(seed)
+        return checkpoint(
+            tmp_path / f"nuclr_{seed}.pt",
+            official_state(model(), "brainwidebench"),
+            "brainwidebench",
+        )
+
+    monkeypatch.setattr(nl, "download_official_weights", fetched, raising=False)
+    [cell] = [
+        cell.source
+        for cell in jupytext.read(course.HERE / "11_your_data.py").cells
+        if "nl.download_official_weights(seed=number)" in cell.source and cell.cell_type == "code"
+    ]
+    units = nl.units_table(recordings)
+    exec(
+        cell,
+        {
+            "nl": nl,
+            "pd": pd,
+            "recordings": recordings,
+            "labels": units["cell_type"],
+            "animals": units["animal_id"],
+            "protocol": "zero-shot",
+            "official_weights": True,
+        },
+    )
+    assert asked == [42, 43, 44, 45, 46]
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        lines[0].split() == ["estimate", "low", "high"]
+        and len(lines) == 6
+        and all(0 <= float(line.split()[-3]) <= 1 for line in lines[1:])
+    )

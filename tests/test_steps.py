@@ -1,0 +1,133 @@
+"""Steps: learning rates, decay, clipping, precision."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import training_runs
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from training_runs import ONE
+
+import nuclr_lite as nl
+from nuclr_lite import pretrained
+
+# a fixture: pytest looks for it here
+recording = training_runs.recording
+
+
+# ---- the recipe
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What every optimiser step sees: groups, and the gradient norms of encoder and projector."""
+    seen, modules = [], {}
+
+    class SpiedEncoder(nl.NuCLR):
+        def __init__(self, config):
+            super().__init__(config)
+            modules["encoder"] = self
+
+    class SpiedLoss(nl.ContrastiveLoss):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            modules["projector"] = self
+
+    def look(optimizer, args, kwargs):
+        norms = {
+            name: math.sqrt(sum(float(p.grad.square().sum()) for p in module.parameters()))
+            for name, module in modules.items()
+        }
+        seen.append(
+            {
+                "optimizer": optimizer,
+                "rates": {group["lr"] for group in optimizer.param_groups},
+                **norms,
+            }
+        )
+
+    monkeypatch.setattr(pretrained, "NuCLR", SpiedEncoder)
+    monkeypatch.setattr(pretrained, "ContrastiveLoss", SpiedLoss)
+    handle = register_optimizer_step_pre_hook(look)
+    yield seen, modules
+    handle.remove()
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 4, None])
+def test_learning_rates(warmup, recording, steps):
+    history = nl.pretrain([recording], ONE.with_(warmup_steps=warmup, learning_rate=0.01)).history
+    rise = 3 if warmup is None else warmup  # None: the batches of an epoch
+    expected = [
+        (
+            0.01 * (step + 1) / rise
+            if step < rise
+            else 0.005 * (1 + math.cos(math.pi * (step - rise) / (7 - rise)))
+        )
+        for step in range(7)
+    ]
+    assert history["learning_rate"].tolist() == pytest.approx(expected)
+    # of all groups
+    assert [rate for step in steps[0] for rate in step["rates"]] == pytest.approx(expected)
+
+
+def test_decay_of_matrices_only(recording, steps):
+    seen, modules = steps
+    nl.pretrain([recording], ONE.with_(steps=1, weight_decay=0.07))
+    names = {
+        id(p): f"{part}.{name}"
+        for part, module in modules.items()
+        for name, p in module.named_parameters()
+    }
+    decay = {
+        names[id(p)]: group["weight_decay"]
+        for group in seen[0]["optimizer"].param_groups
+        for p in group["params"]
+    }
+    assert decay.keys() == set(names.values()) and isinstance(
+        seen[0]["optimizer"], torch.optim.AdamW
+    )
+    for name, value in decay.items():
+        spared = (
+            name.endswith("bias") or ".norm." in name or name.startswith("projector.projector.0")
+        )
+        assert value == (0.0 if spared else 0.07), name
+    assert 0 < sum(decay.values()) < 0.07 * len(decay)
+
+
+def test_encoder_and_projector_are_clipped_apart(recording, steps):
+    nl.pretrain([recording], ONE.with_(gradient_clip=1e-3))
+    for step in steps[0]:
+        assert step["encoder"] == pytest.approx(1e-3, rel=1e-2) and step[
+            "projector"
+        ] == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_small_gradients_are_not_clipped(recording, steps):
+    nl.pretrain([recording], ONE.with_(gradient_clip=1e6, steps=1))
+    nl.pretrain([recording], ONE.with_(gradient_clip=2e6, steps=1))
+    one, other = steps[0]
+    assert (
+        one["encoder"] == other["encoder"] > 1e-3 and one["projector"] == other["projector"] > 1e-3
+    )
+
+
+# ---- precision
+
+
+def test_precisions_may_follow_one_another(recording):
+    losses = [
+        nl.pretrain([recording], ONE.with_(precision=precision)).history["loss"]
+        for precision in ("no", "bf16", "no")
+    ]
+    assert losses[0].equals(losses[2]) and not losses[0].equals(losses[1])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.05)
+
+
+def test_an_encoder_trained_in_half_precision_is_the_one_that_is_saved(recording, tmp_path):
+    trained = nl.pretrain([recording], ONE.with_(precision="bf16"))
+    loaded = nl.Pretrained.load(trained.save(tmp_path / "model"))
+    pd.testing.assert_frame_equal(
+        nl.embed(trained.encoder, recording), nl.embed(loaded.encoder, recording), check_exact=True
+    )

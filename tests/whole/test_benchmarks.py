@@ -1,0 +1,33 @@
+"""What can't be run here on a GPU is at least run."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from helpers import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.mark.slow
+def test_the_gpu_script_runs_on_a_cpu(tmp_path):
+    small = (
+        "--preset quick --pairs 1 --recordings 1 --steps 2 --warm-up 2 --workers 0 --device cpu"
+        " --out".split()
+    )
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "gpu.py"), *small, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    tables = {path.stem: pd.read_csv(path) for path in tmp_path.glob("*.csv")}
+    assert tables.keys() == {"correctness", "step", "split", "training"}
+    exact = (
+        tables["correctness"]
+        .set_index("precision")
+        .loc["float32", ["vectors", "loss", "gradients"]]
+    )
+    assert (exact.astype(float) < 1e-6).all()
+    assert (tables["step"]["seconds"] > 0).all() and tables["training"]["tflop_a_step"].iloc[0] > 0
