@@ -29,18 +29,22 @@ def prepare(experiment, out_dir: Path) -> dict:
         from ..sources.simulated import simulate_recordings
 
         dataset = (
-            f"simulated {experiment.modality}, {experiment.n_animals} animals, seed"
-            f" {experiment.data_seed}"
+            f"simulated {experiment.modality} ({experiment.world}), {experiment.n_animals} animals,"
+            f" seed {experiment.data_seed}"
         )
         folder = (
             out_dir
             / "recordings"
-            / f"simulated-{experiment.modality}-{experiment.n_animals}-{experiment.data_seed}"
+            / f"simulated-{experiment.modality}-{experiment.world.replace(' ', '-')}"
+            f"-{experiment.n_animals}-{experiment.data_seed}"
         )
         if not folder.exists():
             with atomic_directory(folder) as partial:
                 for recording in simulate_recordings(
-                    experiment.n_animals, experiment.modality, experiment.data_seed
+                    experiment.n_animals,
+                    experiment.modality,
+                    experiment.data_seed,
+                    world=experiment.world,
                 ):
                     recording.save(partial / file_name(recording.recording_id))
     else:

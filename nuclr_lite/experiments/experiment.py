@@ -20,7 +20,8 @@ class Experiment:
     name : the folder of its results. label : the column to decode; classes : those of its values
         that count, () all. protocol : one of `PROTOCOLS` (see 07_zero_shot).
     source : 'simulated', a folder of saved recordings, one subfolder each, or a folder of NWB
-        files. modality, n_animals, data_seed : of simulated ones.
+        files. modality, n_animals, data_seed, world : of simulated ones, see
+        `simulate_recordings`.
     n_held_out : animals that no encoder and no classifier learns from, the last ones. 'inductive
         zero-shot' is scored on them; the other protocols leave them out, and so can share encoders
         with it. held_out : names of animals, instead of a number; ('labelled',): all that have a
@@ -50,6 +51,7 @@ class Experiment:
     n_held_out: int = 6
     held_out: tuple[str, ...] = ()
     data_seed: int = 0
+    world: str = "one network"
     preset: str = "quick"
     changes: dict = field(default_factory=dict)
     encoders: dict = field(default_factory=lambda: {"NuCLR": {}})

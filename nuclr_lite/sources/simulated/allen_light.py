@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .populations import SimulationConfig
+from .worlds import SimulationConfig
 
 
 def light_pulses(start_s: float, repeats: int, rng: np.random.Generator) -> pd.DataFrame:

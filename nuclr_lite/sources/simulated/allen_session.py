@@ -23,15 +23,8 @@ from ...files.progress import progress
 from ...files.storage import atomic_file
 from .allen_light import light_pulses, light_responses, lit
 from .allen_session_file import CHANNELS, SessionWriter
-from .populations import (
-    SPIKES,
-    Kind,
-    SimulationConfig,
-    draw_units,
-    poisson_spikes,
-    shared_latents,
-    unit_rates,
-)
+from .populations import draw_units, poisson_spikes, shared_latents, unit_rates
+from .worlds import SPIKES, Kind, SimulationConfig
 
 # from the surface down; further probes begin anew
 AREAS_OF_PROBE = (("VISp", "VISl", "CA1"), ("VISal", "VISp", "LGd"), ("VISl", "VISal", "CA3"))

@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 
 from ...files.storage import atomic_file
-from .populations import CALCIUM, SimulationConfig, dff_of, shared_latents, unit_rates
+from .populations import dff_of, shared_latents, unit_rates
+from .worlds import CALCIUM, SimulationConfig
 
 # The state weighs more than in `simulate_recordings`: the drive, alike for all types, would cover
 # what little a plane of one type tells.

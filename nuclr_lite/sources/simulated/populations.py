@@ -25,6 +25,11 @@ autocorrelation: seen alone, units of all kinds are alike, apart from a slight d
 rate. Only against the population do they differ: who goes with it, who against it, who follows
 late, who stays apart.
 
+That is the world `one network`: one rule in every animal. In the world `assemblies` an animal has
+two to four local networks of unequal size, each with a state S(t) of its own, and a unit's type is
+its relation to the state of *its* assembly, which no column that is decoded names. So the sum of
+everybody says less, and animals differ more, as real ones do.
+
 Animals differ in their time constants and rhythm, the gain, the mean rate, the number of units, how
 much S and V weigh, how fast types lag, and in how far each type's coupling departs from the usual.
 
@@ -33,7 +38,8 @@ Calcium: the same rates with slower latents, through an exponential indicator, p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,86 +47,7 @@ from scipy.signal import lfilter
 
 from ...files.progress import progress
 from ...recording import Recording
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A cell type or an area: how its units follow a shared latent, how many they are, how fast."""
-
-    strength: float  # from 0 to 1
-    lag_s: float
-    sign: int  # +1 or -1
-    share: float  # of the units
-    rate_factor: float = 1.0  # times the usual rate: the little that a unit alone tells
-
-
-def _cell_types(sst_lag_s: float) -> dict[str, Kind]:
-    """Soloists, leaders, followers and those who do the opposite."""
-    return {
-        "Exc": Kind(0.35, 0.0, +1, 0.4, 0.95),
-        "Pvalb": Kind(0.95, 0.0, +1, 0.2, 1.1),
-        "Sst": Kind(0.95, sst_lag_s, +1, 0.2),
-        "Vip": Kind(0.90, 0.0, -1, 0.2),
-    }
-
-
-def _areas(visl_lag_s: float) -> dict[str, Kind]:
-    return {
-        "VISp": Kind(0.95, 0.0, +1, 1 / 3),
-        "VISl": Kind(0.95, visl_lag_s, +1, 1 / 3),
-        "VISal": Kind(0.95, 0.0, -1, 1 / 3),
-    }
-
-
-@dataclass(frozen=True)
-class SimulationConfig:
-    """What an animal's recording looks like. Ranges are drawn from uniformly, one value an
-    animal.
-    """
-
-    cell_types: dict[str, Kind] = field(default_factory=lambda: _cell_types(sst_lag_s=0.5))
-    areas: dict[str, Kind] = field(default_factory=lambda: _areas(visl_lag_s=2.0))
-    duration_s: float = 600.0
-    n_units: tuple[int, int] = (40, 52)
-    state_tau_s: tuple[float, float] = (0.3, 0.8)  # time constant of S and s_i
-    state_frequency_hz: tuple[float, float] = (0.0, 0.5)
-    drive_tau_s: tuple[float, float] = (1.5, 3.0)  # time constant of V and v_i
-    state_share: tuple[float, float] = (0.62, 0.74)  # w
-    gain: tuple[float, float] = (1.2, 1.5)
-    log_rate: tuple[float, float] = (2.1, 2.5)  # mean over units of log rate / Hz
-    log_rate_spread: float = 0.5  # its standard deviation within an animal
-    lag_scale: tuple[float, float] = (0.85, 1.15)
-    coupling_jitter: float = 0.05  # standard deviation over units
-    animal_jitter: float = 0.05  # and over animals, of all units of a kind together
-    drift: float = 0.15  # standard deviation of a slow change of log rate
-    drift_tau_s: float = 200.0
-    silent_share: float = 0.04  # units that fire at a hundredth of their rate
-    stimulus_block_s: float = 150.0
-    # in this order, again and again; also 'drifting_gratings'
-    stimuli: tuple[str, ...] = ("spontaneous", "natural_movie")
-    movie_s: float = 75.0  # the movie's V(t) repeats after this
-    step_s: float = 0.01  # resolution of the rates
-    dead_time_s: float = 0.002
-    indicator_decay_s: float = 0.6  # calcium only, as are the next two
-    frame_rate_hz: float = 1 / 0.23344
-    noise: float = 0.1  # standard deviation, in units of a unit's own dF/F fluctuation
-
-
-SPIKES = SimulationConfig()
-CALCIUM = replace(
-    SPIKES,
-    cell_types=_cell_types(sst_lag_s=1.0),
-    areas=_areas(visl_lag_s=5.0),
-    duration_s=1200.0,
-    n_units=(36, 48),
-    state_tau_s=(1.0, 2.0),
-    state_frequency_hz=(0.0, 0.15),
-    drive_tau_s=(5.0, 9.0),
-    state_share=(0.45, 0.6),
-    gain=(0.9, 1.2),
-    log_rate=(2.0, 2.4),
-    step_s=0.02,
-)
+from .worlds import WORLDS, Kind, SimulationConfig
 
 
 def simulate_recordings(
@@ -128,6 +55,7 @@ def simulate_recordings(
     modality: str = "spikes",
     seed: int = 0,
     config: SimulationConfig | None = None,
+    world: str = "one network",
 ) -> list[Recording]:
     """One recording an animal, with cell_type and area as ground truth.
 
@@ -135,18 +63,22 @@ def simulate_recordings(
     ----------
     n_animals : animals 0 to n - 1; animal k is the same whatever n.
     modality : 'spikes' or 'calcium'.
-    config : None: `SPIKES` or `CALCIUM` of this module.
+    config : a world of one's own. None: the one of `WORLDS` that `world` names.
+    world : 'one network' or 'assemblies', see the notes at the top of this module.
 
     Returns
     -------
     list[Recording]; `.units` has cell_type (Exc, Pvalb, Sst, Vip), area (VISp, VISl, VISal), the
-    true coupling, lag and sign of each unit and its silence; `.epochs` the stimulus blocks.
+    true coupling, lag and sign of each unit, its assembly where there are several, and its silence;
+    `.epochs` the stimulus blocks.
     """
     if modality not in ("spikes", "calcium"):
         raise ValueError(f"modality is {modality!r}; use 'spikes' or 'calcium'.")
     if n_animals < 1:
         raise ValueError(f"n_animals is {n_animals}; simulate at least one.")
-    config = config or (SPIKES if modality == "spikes" else CALCIUM)
+    if world not in WORLDS:
+        raise ValueError(f"world is {world!r}; use one of {sorted(WORLDS)}.")
+    config = config or WORLDS[world][modality]
     animals = progress(range(n_animals), desc="simulate", unit="animal", leave=False)
     return [_simulate_animal(animal, modality, seed, config) for animal in animals]
 
@@ -178,7 +110,7 @@ def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationCo
 
 def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
     """The units table with its truth, and the animal's own traits."""
-    traits = {
+    traits: dict[str, Any] = {
         name: float(rng.uniform(*getattr(config, name)))
         for name in (
             "state_tau_s",
@@ -197,9 +129,14 @@ def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.D
     units = pd.DataFrame(
         {"cell_type": cell_type, "area": area}, index=pd.RangeIndex(n, name="unit_id")
     )
+    if config.assemblies != (1, 1):
+        traits["assemblies"] = _draw_assemblies(config, rng)
+        share = rng.dirichlet(np.full(len(traits["assemblies"]), 3.0))
+        units["assembly"] = rng.choice(len(share), size=n, p=share)
+    frequencies = np.array([assembly["frequency_hz"] for assembly in _assemblies(traits)])
     for name, kinds, labels, frequency in (
-        ("state", config.cell_types, cell_type, traits["state_frequency_hz"]),
-        ("drive", config.areas, area, 0.0),
+        ("state", config.cell_types, cell_type, frequencies[_assembly_of(units)]),
+        ("drive", config.areas, area, np.zeros(n)),
     ):
         own = {
             kind: kinds[kind].strength + config.animal_jitter * rng.standard_normal()
@@ -212,7 +149,7 @@ def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.D
         units[f"{name}_lag_s"] = np.minimum(
             [kinds[label].lag_s * traits["lag_scale"] for label in labels],
             # at most a quarter of a cycle
-            1 / (4 * max(frequency, 1e-3)),
+            1 / (4 * np.maximum(frequency, 1e-3)),
         )
         units[f"{name}_sign"] = [kinds[label].sign for label in labels]
     log_rate = traits["log_rate"] + config.log_rate_spread * rng.standard_normal(n)
@@ -223,6 +160,29 @@ def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.D
         * np.where(units["silent"], 0.01, 1.0)
     )
     return units, traits
+
+
+def _draw_assemblies(config: SimulationConfig, rng: np.random.Generator) -> list[dict]:
+    """Time constant and rhythm of each local network of an animal."""
+    n = int(rng.integers(config.assemblies[0], config.assemblies[1] + 1))
+    taus, frequencies = (
+        rng.uniform(*ends, size=n) for ends in (config.state_tau_s, config.state_frequency_hz)
+    )
+    return [
+        {"tau_s": float(tau), "frequency_hz": float(frequency)}
+        for tau, frequency in zip(taus, frequencies)
+    ]
+
+
+def _assemblies(traits: dict) -> list[dict]:
+    """Time constant and rhythm of an animal's local networks: one, unless it has several."""
+    one = {"tau_s": traits["state_tau_s"], "frequency_hz": traits["state_frequency_hz"]}
+    return traits.get("assemblies", [one])
+
+
+def _assembly_of(units: pd.DataFrame) -> np.ndarray:
+    """(units,) the number of each one's assembly."""
+    return units.get("assembly", pd.Series(0, index=units.index)).to_numpy()
 
 
 def _filled(kinds: dict[str, Kind], n: int, rng: np.random.Generator) -> np.ndarray:
@@ -242,17 +202,20 @@ def _rates(units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.
 def shared_latents(
     units: pd.DataFrame, traits: dict, config: SimulationConfig, rng: np.random.Generator
 ):
-    """An animal's S(t) and V(t), {'state': (steps,), 'drive': (steps,)}, each longer than the
-    recording by its longest lag, and the stimulus blocks.
+    """An animal's S(t) and V(t), {'state': (assemblies, steps), 'drive': (1, steps)}, each longer
+    than the recording by its longest lag, and the stimulus blocks.
     """
     margin = int(
         np.ceil(max(units["state_lag_s"].max(), units["drive_lag_s"].max()) / config.step_s)
     )
     steps = margin + int(round(config.duration_s / config.step_s))
-    state = _latents(
-        1, steps, traits["state_tau_s"], traits["state_frequency_hz"], config.step_s, rng
-    )[0]
-    drive = _latents(1, steps, traits["drive_tau_s"], 0.0, config.step_s, rng)[0]
+    state = np.concatenate(
+        [
+            _latents(1, steps, own["tau_s"], own["frequency_hz"], config.step_s, rng)
+            for own in _assemblies(traits)
+        ]
+    )
+    drive = _latents(1, steps, traits["drive_tau_s"], 0.0, config.step_s, rng)
     movie = _latents(
         1,
         int(round(config.movie_s / config.step_s)),
@@ -261,7 +224,7 @@ def shared_latents(
         config.step_s,
         rng,
     )[0]
-    return {"state": state, "drive": drive}, _movie_into(drive, movie, margin, config)
+    return {"state": state, "drive": drive}, _movie_into(drive[0], movie, margin, config)
 
 
 def unit_rates(
@@ -274,15 +237,23 @@ def unit_rates(
     """(units, steps) rates in Hz of some of an animal's units, given what all of them share."""
     n, steps = len(units), int(round(config.duration_s / config.step_s))
     x = np.zeros((n, steps), dtype=np.float32)
-    for name, frequency, share in (
-        ("state", traits["state_frequency_hz"], traits["state_share"]),
-        ("drive", 0.0, 1 - traits["state_share"]),
+    drive = {"tau_s": traits["drive_tau_s"], "frequency_hz": 0.0}
+    for name, sources, source_of, share in (
+        ("state", _assemblies(traits), _assembly_of(units), traits["state_share"]),
+        ("drive", [drive], np.zeros(n, dtype=int), 1 - traits["state_share"]),
     ):
-        private = _latents(n, steps, traits[f"{name}_tau_s"], frequency, config.step_s, rng)
+        private = np.empty((n, steps), dtype=np.float32)
+        for number, own in enumerate(sources):
+            mine = source_of == number
+            private[mine] = _latents(
+                int(mine.sum()), steps, own["tau_s"], own["frequency_hz"], config.step_s, rng
+            )
         c = units[f"{name}_coupling"].to_numpy(np.float32)[:, None]
         lag = np.round(units[f"{name}_lag_s"] / config.step_s).astype(int).to_numpy()
-        margin = len(shared[name]) - steps
-        delayed = np.stack([shared[name][margin - k : margin - k + steps] for k in lag])
+        margin = shared[name].shape[1] - steps
+        delayed = np.stack(
+            [shared[name][of, margin - k : margin - k + steps] for of, k in zip(source_of, lag)]
+        )
         sign = units[f"{name}_sign"].to_numpy(np.float32)[:, None]
         x += np.float32(np.sqrt(share)) * (sign * c * delayed + np.sqrt(1 - c**2) * private)
     gain = traits["gain"]

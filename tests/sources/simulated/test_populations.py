@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from nuclr_lite.sources.simulated import CALCIUM, SPIKES, populations as simulated
+from nuclr_lite.sources.simulated import CALCIUM, SPIKES, WORLDS, populations as simulated
 
 SHORT = {
     "spikes": replace(SPIKES, duration_s=60.0, stimulus_block_s=20.0, movie_s=5.0),
@@ -108,6 +108,38 @@ def test_together_they_differ():
     late = pd.Series((z[:, lag_bins:] * leader[:-lag_bins]).mean(1)).groupby(kinds).mean()
     assert now["Vip"] < 0 < now["Exc"] < now["Pvalb"] / 1.5
     assert late["Sst"] > now["Sst"] and late["Pvalb"] < now["Pvalb"]
+
+
+def test_assemblies_have_states_of_their_own():
+    """Types are relations to the own assembly's state; that of another one tells nothing."""
+    config = replace(WORLDS["assemblies"]["spikes"], duration_s=1000.0, n_units=(120, 120))
+    rng = np.random.default_rng(2)
+    units, traits = simulated.draw_units(config, rng)
+    shared, _ = simulated.shared_latents(units, traits, config, rng)
+    assert 2 <= len(traits["assemblies"]) == len(shared["state"]) == units["assembly"].nunique()
+    assert len({one["tau_s"] for one in traits["assemblies"]}) == len(traits["assemblies"])
+    log_rate = np.log(simulated.unit_rates(units, traits, shared, config, rng))
+    follows = np.corrcoef(log_rate, shared["state"][:, -log_rate.shape[1] :])[: len(units)]
+    follows = np.abs(follows[:, len(units) :])  # (units, assemblies)
+    at_once = units["state_lag_s"].eq(0) & units["state_coupling"].gt(0.8)
+    own = np.eye(follows.shape[1], dtype=bool)[units["assembly"]]
+    assert follows[at_once][own[at_once]].min() > 0.35 > 0.2 > np.median(follows[~own])
+
+
+@pytest.mark.parametrize("modality", ["spikes", "calcium"])
+def test_worlds_have_the_same_columns_to_decode(modality):
+    short = {
+        world: replace(configs[modality], duration_s=60.0) for world, configs in WORLDS.items()
+    }
+    units = {
+        world: nl.simulate_recordings(1, modality, config=config)[0].units
+        for world, config in short.items()
+    }
+    assert {"assembly"} == set(units["assemblies"]) - set(units["one network"])
+    given = nl.simulate_recordings(1, modality, world="assemblies")[0]
+    assert given.provenance["config"]["assemblies"] == (2, 4)
+    with pytest.raises(ValueError, match="world is 'flat'; use one of"):
+        nl.simulate_recordings(1, modality, world="flat")
 
 
 def test_the_movie_repeats_and_has_the_statistics_of_the_rest():

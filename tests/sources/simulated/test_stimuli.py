@@ -7,11 +7,9 @@ import pandas as pd
 import pytest
 
 import nuclr_lite as nl
-from nuclr_lite.sources.simulated import populations as simulated
+from nuclr_lite.sources.simulated import SPIKES, populations as simulated
 
-SHORT = replace(
-    simulated.SPIKES, duration_s=60.0, n_units=(12, 12), stimulus_block_s=20.0, movie_s=5.0
-)
+SHORT = replace(SPIKES, duration_s=60.0, n_units=(12, 12), stimulus_block_s=20.0, movie_s=5.0)
 
 
 def test_the_usual_stimuli_are_what_they_were():
