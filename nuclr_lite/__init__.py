@@ -39,6 +39,7 @@ _WHERE = {
     "DecodeResult": "decoding",
     "score_table": "decoding",
     "ZeroShot": "zero_shot",
+    "learning_curve": "analysis.learning_curve",
     "simulate_recordings": "sources.simulated",
     "simulate_allen_session": "sources.simulated.allen_session",
     "Experiment": "experiments",

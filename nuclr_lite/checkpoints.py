@@ -18,9 +18,14 @@ NEWEST_KEPT = 2
 
 
 def write_checkpoint(
-    out_dir: Path, pretrained: Pretrained, optimizer: torch.optim.Optimizer, place: dict
+    out_dir: Path,
+    pretrained: Pretrained,
+    optimizers: list[torch.optim.Optimizer],
+    place: dict,
+    keep_all: bool = False,
 ):
-    """Write `checkpoint-<step>`, and remove what is neither among the newest nor the best.
+    """Write `checkpoint-<step>`, and remove what is neither among the newest nor the best, unless
+    all are to be kept.
 
     place : step, epoch, batch, recordings (their `fingerprint`), loss (mean since the checkpoint
         before).
@@ -39,7 +44,8 @@ def write_checkpoint(
         ) as folder:
             write_model(folder, pretrained)
             state = {
-                f"{index}.{name}": torch.as_tensor(value).contiguous()
+                f"{number}.{index}.{name}": torch.as_tensor(value).contiguous()
+                for number, optimizer in enumerate(optimizers)
                 for index, entry in optimizer.state_dict()["state"].items()
                 for name, value in entry.items()
             }
@@ -59,21 +65,27 @@ def write_checkpoint(
             )
         ) from error
     best = best_checkpoint(out_dir)
-    for old in checkpoints_in(out_dir)[:-NEWEST_KEPT]:
+    for old in [] if keep_all else checkpoints_in(out_dir)[:-NEWEST_KEPT]:
         if old != best:  # renamed first: half a checkpoint must not look like one
             shutil.rmtree(old.rename(old.with_name(f".{old.name}.replaced")), ignore_errors=True)
 
 
-def read_checkpoint(checkpoint: Path) -> tuple[Pretrained, dict[int, dict[str, Tensor]], dict]:
-    """The model, the optimiser's state and the place that `write_checkpoint` was given."""
+def read_checkpoint(
+    checkpoint: Path,
+) -> tuple[Pretrained, dict[int, dict[int, dict[str, Tensor]]], dict]:
+    """The model, the state of each optimiser, by number, and the place that `write_checkpoint` was
+    given.
+    """
     from safetensors.torch import load_file
 
     pretrained = Pretrained.load(checkpoint)  # compares the checksums of all files
-    state: dict[int, dict[str, Tensor]] = {}
+    states: dict[int, dict[int, dict[str, Tensor]]] = {}
     for name, value in load_file(checkpoint / "optimizer.safetensors").items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    return pretrained, state, _place(checkpoint)
+        # "optimiser.parameter.what"; the first number is missing where AdamW was the only choice
+        *number, index, key = name.split(".")
+        of_optimizer = states.setdefault(int(number[0]) if number else 0, {})
+        of_optimizer.setdefault(int(index), {})[key] = value
+    return pretrained, states, _place(checkpoint)
 
 
 def best_checkpoint(out_dir: str | Path) -> Path:

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from torch import Tensor
 
 from .files.progress import progress
-from .model import NuCLR
+from .model import NuCLR, suitable_threads
 from .recording import Recording, as_list, check_ids
 from .views import Windows
 
@@ -126,7 +126,8 @@ def _embed_batch(
     encoder.eval()
     try:
         tokens = torch.cat([tokens for _, tokens in batch]).to(next(encoder.parameters()).device)
-        vectors = encoder(tokens, torch.tensor(sizes), units_per_batch).cpu().double().numpy()
+        with suitable_threads(encoder.config):
+            vectors = encoder(tokens, torch.tensor(sizes), units_per_batch).cpu().double().numpy()
     finally:
         encoder.train(was_training)
     return list(zip([key for key, _ in batch], np.split(vectors, np.cumsum(sizes)[:-1])))

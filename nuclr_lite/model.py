@@ -12,12 +12,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# Numbers that a CPU takes through a layer at once: larger tensors, new in each step, cost more to
+# get from the system than to compute.
+CPU_PIECE = 300_000
+WORTH_THREADS = 96  # width from which on a second thread saves a quarter of the time or more
 
 
 @dataclass(frozen=True)
@@ -286,10 +293,28 @@ class SpatioTemporalBlock(nn.Module):
         return _in_pieces(self.temporal, self.spatial(x, populations, units_at_once), units_at_once)
 
 
+@contextmanager
+def suitable_threads(config: ModelConfig) -> Iterator[None]:
+    """As many CPU threads as help an encoder of this size; afterwards as many as before.
+
+    The steps of a small encoder are so short that threads mostly wait for one another, and spin
+    while they wait: beside another busy program two threads were several times slower than one
+    (`benchmarks/threads.py`). Several small encoders are best trained side by side.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if config.dim < WORTH_THREADS else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _in_pieces(layer: nn.Module, x: Tensor, units_at_once: int | None) -> Tensor:
     """A layer in which units don't meet, some units at a time: what it needs for itself (a
     feed-forward layer some 30 times its input) stays small.
     """
+    if units_at_once is None and x.device.type == "cpu":
+        units_at_once = max(1, CPU_PIECE // max(1, math.prod(x.shape[1:])))
     if units_at_once is None or len(x) <= units_at_once:
         return layer(x)
     return torch.cat([layer(piece) for piece in x.split(units_at_once)])
@@ -327,9 +352,9 @@ class NuCLR(nn.Module):
         population_sizes : (N,) int64 on the CPU; sums to U. Units never attend across populations.
             Or what was made of it, on the device of the tokens.
         units_at_once : layers in which units don't meet take so many units at a time, which changes
-            nothing but the memory needed (for evaluation: with dropout it draws differently).
-            Attention over a population sees all of it, through fused kernels whose memory grows
-            with the units, not with their square.
+            nothing but the memory needed (for evaluation: with dropout it draws differently). None:
+            all of them; on a CPU as many as `CPU_PIECE` says. Attention over a population sees all
+            of it, through fused kernels whose memory grows with the units, not with their square.
 
         Returns
         -------

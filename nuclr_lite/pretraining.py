@@ -24,11 +24,11 @@ from .checkpoints import fingerprint, read_checkpoint, write_checkpoint
 from .files.progress import progress
 from .files.storage import check_writable
 from .loss import ContrastiveLoss, VICReg, rank_me, retrieval_accuracy
-from .model import NuCLR
+from .model import NuCLR, suitable_threads
 from .presets import PRESETS, Preset
 from .pretrained import Pretrained, build, checkpoints_in, what_was_seen
 from .recording import Recording, as_list
-from .steps import Step, learning_rate, loader, parameter_groups, precision_of
+from .steps import Step, learning_rate, loader, optimizers, precision_of
 from .views import PairedViews
 
 CHECKED_EVERY = 50  # steps: reading a loss makes a GPU wait, so it is not done each time
@@ -40,6 +40,7 @@ def pretrain(
     out_dir: str | Path | None = None,
     resume: bool = False,
     *,
+    keep_all: bool = False,
     workers: int = 0,
     device: str | None = None,
 ) -> Pretrained:
@@ -58,6 +59,7 @@ def pretrain(
         with the lowest loss (`checkpoints.best_checkpoint`). None: none are written.
     resume : go on from the newest checkpoint in `out_dir`, to the same numbers as without the
         break; from the beginning if there is none.
+    keep_all : leave every checkpoint, for a learning curve (`nl.learning_curve`).
     workers : processes that cut views; the result doesn't depend on it.
     device : 'cpu' forces the CPU. None: what accelerate finds (CUDA, Apple MPS, else CPU).
 
@@ -91,13 +93,13 @@ def pretrain(
         check_writable(out_dir)
 
     # The generators of torch are global; what they were is put back when training ends.
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), suitable_threads(preset.model):
         torch.manual_seed(preset.train.seed)
         run = _Run(preset, recordings, device)
         if checkpoints:
             run.restore(checkpoints[-1])
         started = time.perf_counter()
-        run.train(out_dir, workers)
+        run.train(out_dir, workers, keep_all)
     encoder, loss = (
         run.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
         for module in (run.encoder, run.loss)
@@ -149,13 +151,10 @@ class _Run:
             preset.train.warmup_steps if preset.train.warmup_steps is not None else len(self.views)
         )
         self.encoder, self.loss = build(preset)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.encoder, self.loss, preset.train.weight_decay),
-            lr=preset.train.learning_rate,
-            fused=True,
-        )
-        self.encoder, self.loss, self.optimizer = self.accelerator.prepare(
-            self.encoder, self.loss, self.optimizer
+        made = optimizers(self.encoder, self.loss, preset.train)
+        self.peaks = [group["lr"] for optimizer in made for group in optimizer.param_groups]
+        self.encoder, self.loss, *self.optimizers = self.accelerator.prepare(
+            self.encoder, self.loss, *made
         )
         # steps done; where in the data the next one begins
         self.step, self.epoch, self.batch = 0, 0, 0
@@ -170,7 +169,7 @@ class _Run:
     def history(self) -> pd.DataFrame:
         return pd.DataFrame(self.rows)
 
-    def train(self, out_dir: Path | None, workers: int):
+    def train(self, out_dir: Path | None, workers: int, keep_all: bool):
         train = self.preset.train
         self.encoder.train(), self.loss.train()
         parts, places = [], []  # of the steps since the last row; losses stay on the device
@@ -204,7 +203,7 @@ class _Run:
                 if out_dir and (
                     self.step % train.checkpoint_every == 0 or self.step == train.steps
                 ):
-                    self.save(out_dir)
+                    self.save(out_dir, keep_all)
         if self.n_processes > 1:  # the history, which the first process kept
             from accelerate.utils import broadcast_object_list
 
@@ -268,19 +267,22 @@ class _Run:
         torch.manual_seed(
             (((train.seed << 32) + self.step) * self.n_processes + self.process) % 2**63
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, train, self.warmup)
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        for group, peak in zip(groups, self.peaks):
+            group["lr"] = learning_rate(self.step, train, self.warmup, peak)
         with self.accelerator.autocast():
             parts = self.loss(
                 *self.encoder(batch.tokens, batch.populations).split(batch.units), batch.pairing
             )
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
         # A process's loss is a mean over its own matched units, and gradients are averaged over
         # processes: so weighted, the result is that of the mean over all units.
         self.accelerator.backward(parts.total * (share * self.n_processes))
         for module in (self.encoder, self.loss):
             self.accelerator.clip_grad_norm_(module.parameters(), train.gradient_clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return parts
 
     def _check(self, since: torch.Tensor, places: list[tuple[int, int]], out_dir: Path | None):
@@ -333,7 +335,7 @@ class _Run:
             }
         )
 
-    def save(self, out_dir: Path):
+    def save(self, out_dir: Path, keep_all: bool):
         if not self.accelerator.is_main_process:
             return
         encoder, loss = self.modules()
@@ -352,12 +354,13 @@ class _Run:
         write_checkpoint(
             out_dir,
             Pretrained(encoder, self.history, loss, self.preset, trained_on=self.seen),
-            self.optimizer,
+            self.optimizers,
             place,
+            keep_all,
         )
 
     def restore(self, checkpoint: Path):
-        saved, state, place = read_checkpoint(checkpoint)
+        saved, states, place = read_checkpoint(checkpoint)
         if saved.preset != self.preset:
             raise ValueError(
                 f"{checkpoint} was made with another preset; pass that one"
@@ -370,8 +373,8 @@ class _Run:
             )
         for module, kept in zip(self.modules(), (saved.encoder, saved.loss)):
             module.load_state_dict(kept.state_dict())
-        self.optimizer.load_state_dict(
-            {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
-        )
+        for number, optimizer in enumerate(self.optimizers):
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": states[number], "param_groups": groups})
         self.step, self.epoch, self.batch = place["step"], place["epoch"], place["batch"]
         self.rows = saved.history.to_dict("records")

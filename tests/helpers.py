@@ -16,6 +16,9 @@ SHARED = ROOT.parent / "shared"
 
 # Windows of 2 s: 4 tokens of 5 bins of 0.1 s. Small enough to train for a few steps in a test.
 TINY = nl.PRESETS["quick"].with_(
+    optimizer="adamw",
+    kept_share=(0.5, 1.0),
+    max_distance_s=30.0,
     sample_s=0.1,
     samples_per_token=5,
     tokens_per_window=4,

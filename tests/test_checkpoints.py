@@ -4,6 +4,7 @@ loaded.
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import pandas as pd
 import pytest
 import training_runs
 from helpers import TINY, TINY_CALCIUM, spikes
+from safetensors.torch import load_file, save_file
 from training_runs import ONE, Break, assert_same, checkpoint_names, interrupt
 
 import nuclr_lite as nl
 from nuclr_lite.checkpoints import best_checkpoint
+from nuclr_lite.files.storage import seal
 
 # fixtures: pytest looks for them here
 recording, whole = training_runs.recording, training_runs.whole
@@ -34,6 +37,46 @@ def test_a_break_anywhere_changes_nothing(after, recording, whole, tmp_path, mon
         interrupt(patch, after)
         nl.pretrain([recording], ONE, tmp_path)
     assert_same(nl.pretrain([recording], ONE, tmp_path, resume=True), whole)
+
+
+def test_muon_goes_on_too(recording, tmp_path, monkeypatch):
+    preset = ONE.with_(optimizer="muon")
+    with monkeypatch.context() as patch, pytest.raises(Break):
+        interrupt(patch, 4)
+        nl.pretrain([recording], preset, tmp_path)
+    again = nl.pretrain([recording], preset, tmp_path, resume=True)
+    assert_same(again, nl.pretrain([recording], preset))
+
+
+def test_checkpoints_from_when_there_was_one_optimiser(recording, whole, tmp_path):
+    nl.pretrain([recording], ONE.with_(steps=7), tmp_path)
+    for path in list(tmp_path.iterdir())[1:]:
+        shutil.rmtree(path)
+    [checkpoint] = tmp_path.iterdir()
+    state = load_file(checkpoint / "optimizer.safetensors")
+    assert all(name.startswith("0.") for name in state)
+    save_file(
+        {name.removeprefix("0."): value for name, value in state.items()},
+        checkpoint / "optimizer.safetensors",
+    )
+    (checkpoint / "checksums.json").unlink()
+    seal(checkpoint)
+    assert_same(nl.pretrain([recording], ONE, tmp_path, resume=True), whole)
+
+
+def test_all_checkpoints_can_be_kept(recording, whole, tmp_path):
+    nl.pretrain([recording], ONE, tmp_path, keep_all=True)
+    assert checkpoint_names(tmp_path) == [f"checkpoint-{step:08d}" for step in range(1, 8)]
+    units = recording.units.assign(kind=list("ab") * 3, animal=list("xxyyzz"))
+    units.index = pd.MultiIndex.from_product([["one"], units.index])
+    curve = nl.learning_curve(tmp_path, [recording], units["kind"], units["animal"], ["z"])
+    assert curve["step"].tolist() == list(range(1, 8))
+    last = nl.decode(
+        nl.embed(whole.encoder, [recording]), units["kind"], units["animal"], test_groups=["z"]
+    )
+    assert curve["estimate"].iloc[-1] == last.score()
+    with pytest.raises(FileNotFoundError, match="keep_all=True"):
+        nl.learning_curve(tmp_path / "none", [recording], units["kind"], units["animal"], ["z"])
 
 
 def test_an_epoch_has_three_batches(recording, whole):

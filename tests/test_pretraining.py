@@ -35,6 +35,25 @@ def test_labels_change_nothing(recordings):
     assert_same(nl.pretrain(with_units(lambda units: units[[]]), TINY), expected)
 
 
+@pytest.mark.parametrize(("dim", "expected"), [(32, 1), (256, 2)])
+def test_small_encoders_take_one_thread(dim, expected, recording, monkeypatch):
+    """While they train and embed; afterwards there are as many as before."""
+    seen, forward, before = set(), nl.NuCLR.forward, torch.get_num_threads()
+
+    def look(self, *args):
+        seen.add(torch.get_num_threads())
+        return forward(self, *args)
+
+    monkeypatch.setattr(nl.NuCLR, "forward", look)
+    torch.set_num_threads(2)
+    try:
+        trained = nl.pretrain([recording], ONE.with_(dim=dim, steps=1))
+        nl.embed(trained.encoder, [recording])
+        assert torch.get_num_threads() == 2 and seen == {expected}
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_it_neither_reads_nor_moves_global_random_state(recording, whole):
     torch.manual_seed(123), np.random.seed(123), random.seed(123)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 import torch
 import training_runs
+from helpers import relative_error
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from training_runs import ONE
 
 import nuclr_lite as nl
 from nuclr_lite import pretrained
+from nuclr_lite.steps import Muon, orthogonal
 
 # a fixture: pytest looks for it here
 recording = training_runs.recording
@@ -94,6 +96,61 @@ def test_decay_of_matrices_only(recording, steps):
         )
         assert value == (0.0 if spared else 0.07), name
     assert 0 < sum(decay.values()) < 0.07 * len(decay)
+
+
+def test_muon_takes_the_hidden_matrices_and_adamw_the_rest(recording, steps):
+    seen, modules = steps
+    changes = dict(optimizer="muon", learning_rate=0.01, muon_learning_rate=0.03, warmup_steps=4)
+    nl.pretrain([recording], ONE.with_(**changes))
+    by_kind = {type(step["optimizer"]): step for step in seen[-2:]}
+    assert by_kind.keys() == {torch.optim.AdamW, Muon}
+    taken = {
+        kind: [id(p) for group in step["optimizer"].param_groups for p in group["params"]]
+        for kind, step in by_kind.items()
+    }
+    everything = [id(p) for module in modules.values() for p in module.parameters()]
+    assert sorted(sum(taken.values(), [])) == sorted(everything)
+    hidden = {
+        id(p)
+        for name, p in modules["encoder"].named_parameters()
+        if name.endswith(("qkv.weight", "out.weight", "widen.weight", "narrow.weight"))
+    }
+    assert set(taken[Muon]) == hidden
+    rates = [
+        [rate for step in seen if type(step["optimizer"]) is kind for rate in step["rates"]]
+        for kind in (torch.optim.AdamW, Muon)
+    ]
+    assert rates[1] == pytest.approx([3 * rate for rate in rates[0]])  # one schedule, two peaks
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 9), (9, 4), (1, 6)])
+def test_muon_makes_steps_orthogonal(shape):
+    generator = torch.Generator().manual_seed(0)
+    given = [scale * torch.randn(shape, generator=generator) for scale in (1e-6, 1.0, 1e6)]
+    for matrix, step in zip(given, orthogonal(given)):
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+        # the same singular vectors, and singular values about 1 (those that were tiny lag behind)
+        core = left.T @ step @ right.T
+        assert (core - core.diag().diag()).abs().max() < 0.05
+        assert (core.diag()[values > 0.1 * values.max()] - 1).abs().max() < 0.35
+    assert orthogonal([torch.zeros(shape)])[0].abs().max() == 0
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon")
+def test_muon_is_torchs():
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for shape in ((8, 6), (6, 8), (5, 20))]
+    ours, theirs = ([torch.nn.Parameter(one.clone()) for one in start] for _ in range(2))
+    mine = Muon(ours, 0.02, 0.1)
+    yours = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        for one, other in zip(ours, theirs):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        mine.step(), yours.step()
+    for one, other, first in zip(ours, theirs, start):
+        # torch's works in bfloat16, which has three digits
+        assert relative_error(one.detach() - first, other.detach() - first) < 0.02
 
 
 def test_encoder_and_projector_are_clipped_apart(recording, steps):

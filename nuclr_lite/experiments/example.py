@@ -2,7 +2,7 @@
 without it.
 
 It is the preset `quick`, trained on the fourteen simulated animals that `nl.simulate_recordings(14,
-seed=0)` returns. To make it again, in some minutes:
+seed=0)` returns. To make it again, in a minute:
 
     python -m nuclr_lite.experiments.example
 """

@@ -140,6 +140,7 @@ def curves(
     xlabel: str = "",
     chance: float | None = None,
     title: str = "",
+    doublings: bool = True,
 ) -> Figure:
     """A score against a number or a share: a line through the means with its band (95 %), or means
     with intervals and the curve in `fits`, and a dot for each single result.
@@ -147,6 +148,7 @@ def curves(
     table : rows as `comparison.summary` returns them, with columns `x`, `by`, estimate, low, high.
         dots : rows as `experiments.run` returns them, with `x` and `by`: one a seed and
     draw. fits : `by` -> `comparison.saturating_curve`; dotted beyond the largest x.
+    doublings : each doubling of x is as wide as the next, with a tick for each x; else x is linear.
     """
     figure, axes = plt.subplots(figsize=(6.4, 3.8))
     for at, (kind, colour) in enumerate(zip(table[by].unique(), PALETTE)):
@@ -175,15 +177,15 @@ def curves(
             )
     if chance is not None:
         axes.axhline(chance, color="0.5", ls="--", lw=1, label="chance")
-    axes.set_xscale("log", base=2)
-    ticks = sorted(table[x].unique())
     reach = (
         min(table["low"].min(), chance if chance is not None else 1) - 0.05,
         table["high"].max() + 0.05,
     )
+    if doublings:
+        ticks = sorted(table[x].unique())
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [f"{at:g}" if at >= 1 else f"1/{1 / at:g}" for at in ticks])
     axes.set(
-        xticks=ticks,
-        xticklabels=[f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}" for tick in ticks],
         ylim=(max(reach[0], 0), min(reach[1], 1)),
         xlabel=xlabel or x,
         ylabel="macro F1",

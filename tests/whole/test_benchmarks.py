@@ -31,3 +31,20 @@ def test_the_gpu_script_runs_on_a_cpu(tmp_path):
     )
     assert (exact.astype(float) < 1e-6).all()
     assert (tables["step"]["seconds"] > 0).all() and tables["training"]["tflop_a_step"].iloc[0] > 0
+
+
+@pytest.mark.slow
+def test_the_speedrun_prints_what_it_reached(tmp_path):
+    few = "--modality spikes --seeds 7 --steps 2 --out".split()
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "speedrun.py"), *few, str(tmp_path / "curves.csv")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    curves = pd.read_csv(tmp_path / "curves.csv")
+    assert curves.groupby("recipe")["step"].apply(list).to_dict() == {
+        "before": [1, 2],
+        "now": [1, 2],
+    }
+    assert curves["estimate"].between(0, 1).all() and "nan" in done.stdout.lower()

@@ -92,9 +92,12 @@ def saved(recordings, tmp_path_factory):
 
 
 # of a batch of one pair the second process gets nothing
-@pytest.mark.parametrize("batch_size", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_two_processes_equal_one(batch_size, recordings, saved, tmp_path):
-    preset, gradients = PRESET.with_(batch_size=batch_size), {}
+@pytest.mark.parametrize(
+    ("batch_size", "optimizer"),
+    [(4, "adamw"), (4, "muon"), pytest.param(1, "adamw", marks=pytest.mark.slow)],
+)
+def test_two_processes_equal_one(batch_size, optimizer, recordings, saved, tmp_path):
+    preset, gradients = PRESET.with_(batch_size=batch_size, optimizer=optimizer), {}
 
     def look(optimizer, args, kwargs):
         if not gradients:

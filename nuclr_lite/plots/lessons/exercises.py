@@ -42,6 +42,7 @@ def resampled(draws: dict, estimate: float, title: str = "") -> Figure:
         ylim=(-0.07 * tallest * (len(draws) + 1), 1.05 * tallest),
     )
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 1.05 * tallest])
+    axes.locator_params(axis="x", nbins=5)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return figure
 
