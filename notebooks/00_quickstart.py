@@ -20,11 +20,11 @@
 # to read a label from those vectors in animals whose labels nobody used;
 # and to tell whether the result means anything.
 #
-# **Needs** nothing but this repository. **Takes** about a minute on a laptop (2 cores), 5 more with
-# `encoder_from = "training"`; on a GPU: not timed yet (one is used if there is one).
+# **Needs** nothing but this repository. **Takes** about a minute on a laptop (2 cores), one more
+# with `encoder_from = "training"`; on a GPU: not timed yet (one is used if there is one).
 #
-# The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of 10 s out of a
-# recording, at most 30 s apart. A transformer looks at *all neurons of a window together* and gives
+# The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of some seconds out of a
+# recording, not far apart. A transformer looks at *all neurons of a window together* and gives
 # each a vector. Training asks one thing of the vectors: that a neuron in one window can be found
 # again among all neurons of the other. No label is involved. The bet is that what makes a neuron
 # recognisable at any moment also says what kind it is.
@@ -125,16 +125,15 @@ nl.plots.alone_and_together(recordings[0], label=label_column)
 # that, so all of them take part, but none of their labels does (*transductive zero-shot*), unless
 # you name `held_out_animals`.
 #
-# Training takes minutes. So that you needn't wait, `nl.example_encoder()` loads what this very
+# Training takes a minute. So that you needn't wait, `nl.example_encoder()` loads what this very
 # training gave, on the simulated animals 0 to 13; it comes with the repository. With `encoder_from
 # = "training"` it is done here, before your eyes.
 
 # %%
 modality = recordings[0].modality
-steps = (
-    training_steps
-    or {"smoke": 40, "laptop": nl.PRESETS["quick"].train.steps, "full": 10_000}[profile]
-)
+kind = "quick" if data_source == "simulated" else "laptop"  # real recordings: the paper's views
+recipe = nl.PRESETS[kind if modality == "spikes" else f"{kind}-calcium"]
+steps = training_steps or {"smoke": 40, "laptop": recipe.train.steps, "full": 10_000}[profile]
 changes = {
     "sample_s": sample_s,
     "samples_per_token": samples_per_token,
@@ -144,7 +143,6 @@ changes = {
     "steps": steps,
     "seed": seed,
 }
-recipe = nl.PRESETS["quick" if modality == "spikes" else "quick-calcium"]
 recipe = recipe.with_(**{name: value for name, value in changes.items() if value or name == "seed"})
 
 # %%
@@ -183,8 +181,9 @@ nl.plots.history(pretrained.history)
 # %% [markdown]
 # On the right, RankMe: how many dimensions the vectors use; a fall towards 1 is the sign of
 # collapse. The middle panel is the number to watch: how often a unit's nearest neighbour in the
-# other window is itself. It has to find itself among dozens, some of them of its own kind, so it
-# will not come near 100 %, and need not.
+# other window is itself. It has to find itself among dozens, some of them of its own kind. Here the
+# two windows share half of their time or more, so that it often does; windows far apart find each
+# other's units less often, and need not find them all.
 #
 # An encoder remembers whom it was trained on. So which animals are new to it is looked up, not
 # believed:

@@ -21,18 +21,18 @@
 # which part of it is a guess; and to tell a rise from luck, and a rise that pretraining made from
 # one that a classifier made.
 #
-# **Needs** nothing but this repository. **Takes** about 6 minutes on a laptop (2 cores) the first
+# **Needs** nothing but this repository. **Takes** about 7 minutes on a laptop (2 cores) the first
 # time; run again, it finds what it computed in `runs/`. GPU: not timed yet.
 #
 # **The claim** (Arora et al. 2025): doubling the animals to pretrain on helps cell-type decoding
-# more than doubling the labels. Here it is tested on *simulated* two-photon (calcium) recordings,
-# not on the spikes of `06` and `07`, so scores can't be compared with theirs. Encoders are small
-# and trained for few steps: at `laptop` for 100, so few that **an encoder without any training does
-# better** (with all labels; section 3 has the interval). The curves then show how to compare, not
-# what pretraining is worth. What holds in the Allen data only the Allen data can say.
+# more than doubling the labels. Here it is tested on *simulated* animals. In those of `06` and `07`
+# one rule holds in every animal, and two of them teach all. So this notebook takes another world,
+# `assemblies`: an animal has two to four local networks, each with a rhythm of its own, and a type
+# is how a unit goes with its *own* network, which no label names (`data/README.md`). Scores can't
+# be compared with those of `06` and `07`. What holds in the Allen data only the Allen data can say.
 #
-# **Predict**: the simulated types follow one rule in all animals. Does an encoder need many animals
-# to find it? Does a classifier?
+# **Predict**: to read a type, one must first find out who belongs together. Can that be learned
+# from two animals? And what does the classifier gain from more?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -46,12 +46,12 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, seeds and steps
 source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
-modality = "calcium"  # "spikes" or "calcium"
+world = "assemblies"  # of simulated animals: "one network" or "assemblies", see data/README.md
+modality = "spikes"  # "spikes" or "calcium"
 label_column = "cell_type"  # what to decode
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
-# optimiser steps of each encoder; 0: the profile's (more than 1000 are needed to see what
-# pretraining does)
+# optimiser steps of each encoder; 0: the profile's (the world `assemblies` needs 1,000 or more)
 training_steps = 0
 scores_csv = ""  # also write the table of all results here; "": nowhere
 
@@ -83,7 +83,7 @@ size = {
         n_held_out=6,
         pretraining_animals=(2, 4, 8),
         label_animals=(2, 4, 8),
-        seeds=(0, 1, 2),
+        seeds=(0, 1),
     ),
     "full": dict(
         n_animals=76,
@@ -93,14 +93,19 @@ size = {
         seeds=(0, 1, 2, 3, 4),
     ),
 }[profile]
-steps = training_steps or {"smoke": 5, "laptop": 100, "full": 10_000}[profile]
+
+# %%
+steps = training_steps or {"smoke": 5, "laptop": 1200, "full": 10_000}[profile]
+# Short windows: half the price of a step; the rhythms of this world are fast enough for them.
+shorter = {"tokens_per_window": 5} if modality == "spikes" else {}
 experiment = experiments.Experiment(
-    name=f"scaling-{modality}-{label_column}-{profile}"
+    name=f"scaling-{modality}-{label_column}-{world.replace(' ', '-')}-{profile}"
     + f"-{training_steps}" * bool(training_steps),
     label=label_column,
     source=source,
+    world=world,
     modality=modality,
-    changes={"steps": steps},
+    changes={"steps": steps, **shorter},
     preset="quick" if modality == "spikes" else "quick-calcium",
     baselines=methods.FEW,
     **size,
@@ -111,7 +116,7 @@ print(len(experiment.cells()), "results to compute: method x seed x part of the 
 table = experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
 if scores_csv:
     table.round(4).to_csv(scores_csv, index=False)
-where = "simulated" if source == "simulated" else table["dataset"].iloc[0]
+where = f"simulated, {world}" if source == "simulated" else table["dataset"].iloc[0]
 
 # %% [markdown]
 # From the table to three series. `draws` holds each score as it would be with other animals and
@@ -407,22 +412,26 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # %% [markdown]
 # ## What you should have seen
 #
-# At `laptop`, a rise with more labels, and when both grow. For more animals to pretrain on none
-# shows, and the interval is too wide to exclude a small one. The *untrained* encoder rises with
-# labels as well and, with all of them, lies above NuCLR (section 3). So the rise with labels is
-# what a classifier gains; nothing follows about pretraining before NuCLR is above the untrained
-# encoder. (`-p training_steps 1200` takes about an hour. In another run, of three seeds, 1200 steps
-# on 16 animals instead of 2 brought +0.13, most of it in one seed: `results/README.md`, *More
-# animals to learn from*.)
+# At `laptop`, every point of NuCLR far above the untrained encoder with the same labels (with all:
+# 0.62 against 0.28). Of *labels* more are better: 0.50 with those of 2 animals, 0.62 with those of
+# 16. More animals to *pretrain* on bring nothing here: 0.67 from 2 animals, 0.62 from 16. In equal
+# steps two animals are seen eight times as often, and what sixteen could teach besides takes
+# longer: in one longer training, on other animals, 2 had 0.63 and 16 had 0.77 (1,600 steps;
+# `results/speedrun.md` has the curves). So at this length the paper's claim doesn't show in this
+# simulation. And the correlation with everybody, made by hand, still reads these types better.
 
 # %%
 print(gains["gain"].round(3).to_dict())
 if (
     source == "simulated"
+    and world == "assemblies"
     and profile != "smoke"
-    and (modality, label_column) == ("calcium", "cell_type")
+    and (modality, label_column) == ("spikes", "cell_type")
 ):
-    assert gains.loc["both", "gain"] > 0.05, "expected a rise from the fewest animals to all"
+    learned = rows.loc[rows["method"] == "NuCLR", "estimate"]
+    random = rows.loc[rows["method"] == "untrained encoder", "estimate"]
+    assert learned.min() > random.max() + 0.1, "expected every point above random weights"
+    assert gains.loc["labels", "gain"] > 0.05, "expected a rise with more labels"
 
 # %% [markdown]
 # **Read** Arora et al. 2025 (arXiv 2512.01199), on scaling. On curves that level off, and how far

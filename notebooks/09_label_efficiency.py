@@ -43,11 +43,12 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, draws and steps
 source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
 label_column = "cell_type"  # what to decode
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
-encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, one at "laptop"
+encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, two at "laptop"
 scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the draws in the exercises; the encoders have their own seeds
 
@@ -80,15 +81,17 @@ size = {
         draws=20,
     ),
 }[profile]
-size["seeds"] = tuple(range(encoder_seeds or (5 if profile == "full" else 1)))
+size["seeds"] = tuple(range(encoder_seeds or {"smoke": 1, "laptop": 2, "full": 5}[profile]))
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
 baselines = methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
 
 # %%
 experiment = experiments.Experiment(
-    name=f"label-efficiency-{modality}-{label_column}-{profile}-{len(size['seeds'])}",
+    name=f"label-efficiency-{modality}-{label_column}-{world.replace(' ', '-')}-{profile}"
+    f"-{len(size['seeds'])}",
     label=label_column,
     source=source,
+    world=world,
     modality=modality,
     preset="quick" if modality == "spikes" else "quick-calcium",
     encoders=encoders,
@@ -109,7 +112,7 @@ rows = comparison.summary(experiment, runs_dir)
 table["share"], rows["share"] = table["label_share"].fillna(1.0), rows["label_share"].fillna(1.0)
 if scores_csv:
     table.round(4).to_csv(scores_csv, index=False)
-where = "simulated" if source == "simulated" else table["dataset"].iloc[0]
+where = f"simulated, {world}" if source == "simulated" else table["dataset"].iloc[0]
 
 # %%
 recordings, held_out = experiments.recordings(experiment, runs_dir)
@@ -124,9 +127,9 @@ print(
 # %% [markdown]
 # ## 2 · The curve
 #
-# Means over draws of the labels (and seeds of the encoder, if `encoder_seeds` asks for several);
-# bands: 95 %, animals and seeds resampled. Shown are NuCLR, its controls, the coupling made by
-# hand, and the best of the rest, which look at a unit alone; the table below has everything.
+# Means over draws of the labels and seeds of the encoder; bands: 95 %, animals and seeds resampled.
+# Shown are NuCLR, its controls, the coupling made by hand, and the best of the rest, which look at
+# a unit alone; the table below has everything.
 
 # %%
 chance = rows.loc[rows["method"] == "chance", "estimate"].mean()
@@ -159,7 +162,7 @@ wide.round(3)
 # The claim is about a *difference*, so we put an interval on the difference: the same animals are
 # drawn for both methods, again and again. An animal in which everything is easy then cancels. The
 # row *NuCLR* compares it with itself, given all labels. A difference is called significant if 0
-# lies outside the 95 % interval; six animals are few, and one encoder says nothing about the next;
+# lies outside the 95 % interval; six animals are few, and two encoders say little about the next;
 # the interval is as wide as it is for a reason.
 
 # %%
