@@ -11,8 +11,9 @@ import tiny_experiment
 
 import nuclr_lite as nl
 from nuclr_lite import experiments
-from nuclr_lite.experiments import run
-from nuclr_lite.experiments.data import part_of
+from nuclr_lite.experiments import Experiment, run
+from nuclr_lite.experiments.data import part_of, prepare, recordings_of
+from nuclr_lite.sources.simulated import WORLDS
 
 # fixtures: pytest looks for them here
 saved, experiment = tiny_experiment.saved, tiny_experiment.experiment
@@ -101,3 +102,15 @@ def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
     assert (two["n"] < 36).all() and set(
         experiments.predictions(replace(few, name="two"), tmp_path / "runs", two.iloc[0])["true"]
     ) == {"Exc", "Sst"}
+
+
+def test_each_world_has_recordings_of_its_own(tmp_path):
+    made = {}
+    for world in WORLDS:
+        experiment = Experiment("e", world=world, n_animals=2, n_held_out=1)
+        made[world] = prepare(experiment, tmp_path)
+        assert f"({world})" in made[world]["dataset"]
+    assert len({one["fingerprint"] for one in made.values()}) == len(WORLDS)
+    assert "assembly" in recordings_of(made["assemblies"])[0].units
+    with pytest.raises(ValueError, match="world is 'flat'"):
+        prepare(Experiment("e", world="flat", n_animals=2, n_held_out=1), tmp_path)
