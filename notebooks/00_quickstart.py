@@ -125,9 +125,11 @@ nl.plots.alone_and_together(recordings[0], label=label_column)
 # that, so all of them take part, but none of their labels does (*transductive zero-shot*), unless
 # you name `held_out_animals`.
 #
-# Training takes a minute. So that you needn't wait, `nl.example_encoder()` loads what this very
-# training gave, on the simulated animals 0 to 13; it comes with the repository. With `encoder_from
-# = "training"` it is done here, before your eyes.
+# So that you needn't wait, `nl.example_encoder()` loads an encoder that was trained on the
+# simulated animals 0 to 13 by the paper's recipe in small (AdamW, second windows up to 30 s away, a
+# part of the units left out; 3,200 steps, some minutes); it comes with the repository. With
+# `encoder_from = "training"` one is trained here, before your eyes, in a minute: by a faster
+# recipe, which suits these animals (`05_pretraining`, section 12).
 
 # %%
 modality = recordings[0].modality
@@ -181,9 +183,8 @@ nl.plots.history(pretrained.history)
 # %% [markdown]
 # On the right, RankMe: how many dimensions the vectors use; a fall towards 1 is the sign of
 # collapse. The middle panel is the number to watch: how often a unit's nearest neighbour in the
-# other window is itself. It has to find itself among dozens, some of them of its own kind. Here the
-# two windows share half of their time or more, so that it often does; windows far apart find each
-# other's units less often, and need not find them all.
+# other window is itself. It has to find itself among dozens, some of them of its own kind, so it
+# will not come near 100 %, and need not.
 #
 # An encoder remembers whom it was trained on. So which animals are new to it is looked up, not
 # believed:

@@ -177,9 +177,11 @@ def curves(
             )
     if chance is not None:
         axes.axhline(chance, color="0.5", ls="--", lw=1, label="chance")
+    # intervals of a single animal are NaN
+    ends = table[["low", "estimate", "high"]]
     reach = (
-        min(table["low"].min(), chance if chance is not None else 1) - 0.05,
-        table["high"].max() + 0.05,
+        min(ends.min(axis=None), chance if chance is not None else 1) - 0.05,
+        ends.max(axis=None) + 0.05,
     )
     if doublings:
         ticks = sorted(table[x].unique())

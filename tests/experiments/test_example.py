@@ -20,7 +20,7 @@ def test_the_example_encoder_is_the_one_that_is_described():
     assert sha256(file) == fingerprint
     assert sum(path.stat().st_size for path in file.parent.iterdir()) < 1e6
     pretrained = nl.example_encoder()
-    assert pretrained.preset == nl.PRESETS["quick"], (
+    assert pretrained.preset == example.RECIPE, (
         "the preset has changed: make the encoder again, with python -m"
         " nuclr_lite.experiments.example"
     )
