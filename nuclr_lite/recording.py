@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .files.intervals import check_intervals, covered, frame_ranges, frames_inside, inside
+from .files import values
+from .files.intervals import check_intervals, covered, frame_ranges, inside
 from .files.recording_files import read_recording, write_recording
 from .files.tables import tidy_epochs, tidy_name, tidy_units
-from .files.values import trace_scale, trace_values, trains_in_seconds
 
 OTHER_MODALITY: Any = None  # in place of what only a recording of the other modality has
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One population. Make it with `from_spike_trains`, `from_traces`, a source, or `load`.
+    """One population. Make it with `from_spike_trains`, `from_counts`, `from_traces`, a source, or
+    `load`.
 
     Attributes
     ----------
@@ -36,7 +37,10 @@ class Recording:
     unit_rows : (S,) int32, the row in `units` that fired each spike (spikes only).
     traces : (frames, units) float32, dF/F or events (calcium only). Frame i covers
         start_s + [i, i + 1) / sampling_rate_hz.
-    sampling_rate_hz, start_s : frames a second, and when frame 0 begins, s (calcium only).
+    sampling_rate_hz : frames a second (calcium only).
+    bin_s : of spikes that came as counts, the bins' length, s: `times` are the middles of bins, and
+        finer bins would be made up. None: the times are what the sorter wrote.
+    start_s : when frame 0 or, of counts, the first bin begins, s.
     trace_scale : the number that views divide traces by (paper, section 4): their 99th percentile
         (calcium only).
     epochs : DataFrame start_s, stop_s, name: what happened when (stimulus blocks, ...). May be
@@ -57,6 +61,7 @@ class Recording:
     unit_rows: np.ndarray = OTHER_MODALITY
     traces: np.ndarray = OTHER_MODALITY
     sampling_rate_hz: float = OTHER_MODALITY
+    bin_s: float | None = None
     start_s: float = 0.0
     trace_scale: float = OTHER_MODALITY
     epochs: pd.DataFrame = field(
@@ -99,7 +104,7 @@ class Recording:
         animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
         trains = list(spike_trains)
         units = tidy_units(units, len(trains), recording_id)
-        trains = trains_in_seconds(trains, units.index, recording_id)
+        trains = values.trains_in_seconds(trains, units.index, recording_id)
         unsorted = [
             unit_id for unit_id, train in zip(units.index, trains) if (np.diff(train) < 0).any()
         ]
@@ -147,6 +152,51 @@ class Recording:
         )
 
     @classmethod
+    def from_counts(
+        cls,
+        counts,
+        bin_s: float,
+        units: pd.DataFrame | None = None,
+        *,
+        start_s=0.0,
+        recording_id: str,
+        animal_id: str,
+        **options,
+    ) -> Recording:
+        """From spike counts in bins, where the spike times are not to be had.
+
+        Spikes lie in the middle of their bin. Windows begin on bins, and an encoder's bin
+        (`ModelConfig.sample_s`) must be a whole number of these.
+
+        Parameters
+        ----------
+        counts : (bins, units), whole numbers; or a list of such pieces (trials, say), each a valid
+            interval of its own.
+        bin_s : length of a bin, s.
+        start_s : when the first bin begins, s; of pieces, one start each, in order of time. All
+            lie on one grid of bins: a piece begins up to a bin earlier than it did.
+        units, and options (probe_id, epochs, provenance) : as in `from_spike_trains`.
+
+        Raises
+        ------
+        ValueError : as `from_spike_trains`; also for counts that are negative, broken or missing,
+            pieces of different units, and fewer or more starts than pieces.
+        """
+        name = tidy_name(recording_id, "recording_id")
+        trains, intervals = values.trains_of_counts(
+            values.count_values(counts, name), bin_s, start_s, name
+        )
+        recording = cls.from_spike_trains(
+            trains,
+            units,
+            intervals,
+            recording_id=recording_id,
+            animal_id=animal_id,
+            **options,
+        )
+        return replace(recording, bin_s=float(bin_s), start_s=float(intervals[0][0]))
+
+    @classmethod
     def from_traces(
         cls,
         traces,
@@ -176,7 +226,7 @@ class Recording:
         """
         recording_id = tidy_name(recording_id, "recording_id")
         animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
-        traces = trace_values(traces, recording_id)
+        traces = values.trace_values(traces, recording_id)
         if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
             raise ValueError(
                 f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second,"
@@ -198,27 +248,10 @@ class Recording:
         intervals = check_intervals(
             [[start_s, end_s]] if intervals is None else intervals, recording_id
         )
-        if intervals[0, 0] < start_s - 1e-6 or intervals[-1, 1] > end_s + 1e-6:
-            raise ValueError(
-                f"{recording_id}: intervals reach from {intervals[0, 0]:g} to {intervals[-1, 1]:g}"
-                f" s, the frames only from {start_s:g} to {end_s:g} s; check sampling_rate_hz and"
-                " start_s."
-            )
-        valid = frames_inside(intervals, sampling_rate_hz, start_s, len(traces))
-        if not valid.any():
-            raise ValueError(
-                f"{recording_id}: no frame lies wholly inside a valid interval; check that both use"
-                " the same clock (s)."
-            )
-        finite = np.isfinite(traces)
-        if not finite[valid].all():
-            frame, unit = np.argwhere(~finite & valid[:, None])[0]
-            raise ValueError(
-                f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of"
-                f" unit {units.index.tolist()[unit]!r} is NaN or infinite; leave that stretch out"
-                " of `intervals`, or drop the unit."
-            )
-        scale = trace_scale(traces[valid], recording_id)
+        valid = values.valid_frames(
+            traces, sampling_rate_hz, start_s, intervals, units.index, recording_id
+        )
+        scale = values.trace_scale(traces[valid], recording_id)
         return cls(
             modality="calcium",
             recording_id=recording_id,
@@ -313,7 +346,7 @@ class Recording:
 
     def __repr__(self) -> str:
         what = (
-            f"{len(self.times):,} spikes"
+            f"{len(self.times):,} spikes" + (f" in bins of {self.bin_s:g} s" if self.bin_s else "")
             if self.modality == "spikes"
             else f"{len(self.traces):,} frames at {self.sampling_rate_hz:.4g} Hz"
         )
@@ -362,17 +395,8 @@ def match_sampling(recording: Recording, sample_s: float) -> Recording:
         " expects.",
         stacklevel=3,
     )
-    # outside valid time only
-    traces = np.nan_to_num(
-        np.asarray(recording.traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0
-    )
-    n_new = int(len(traces) / (old * sample_s) + 1e-6)
-    integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
-    edge = np.minimum(np.arange(n_new + 1) * sample_s * old, len(traces))  # in old frames
-    whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
-    at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
-    traces = np.diff(at_edge, axis=0) / (sample_s * old)
-    end_s = recording.start_s + n_new * sample_s
+    traces = values.averaged(recording.traces, sample_s * old)
+    end_s = recording.start_s + len(traces) * sample_s
     # Whole old frames only: one that an interval cuts may be NaN.
     intervals = np.minimum(
         recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .files.intervals import frame_ranges, rounding_s
+from .files.intervals import frame_ranges, is_whole, rounding_s
 from .model import ModelConfig
 from .recording import Recording, match_sampling
 
@@ -79,7 +79,8 @@ class Windows:
     ----------
     recording : resampled to the encoder's frame length, with a notice, if its traces have another.
     model : the encoder's config, which fixes sample, token and window.
-    grid_s : see `ViewConfig`; spikes only. Windows of traces start on frames.
+    grid_s : see `ViewConfig`; spikes only. Windows of traces start on frames, those of counts on
+        bins, from the recording's `start_s` on.
 
     Attributes
     ----------
@@ -88,7 +89,8 @@ class Windows:
 
     Raises
     ------
-    ValueError : the recording's modality is not the encoder's; a grid for traces.
+    ValueError : the recording's modality is not the encoder's; a grid for traces; a bin or grid
+        that is no whole number of the bins in which spikes were counted.
     """
 
     def __init__(self, recording: Recording, model: ModelConfig, grid_s: float | None = None):
@@ -114,6 +116,15 @@ class Windows:
             self.intervals = self.origin_s + self.step_s * frame_ranges(
                 self.intervals, rate, self.origin_s
             )
+        elif recording.bin_s is not None:
+            self.origin_s, self.grid_s = recording.start_s, grid_s or recording.bin_s
+            for name, length_s in (("sample_s", self.step_s), ("grid_s", self.grid_s)):
+                if not is_whole(length_s / recording.bin_s):
+                    raise ValueError(
+                        f"{recording.recording_id}: its spikes were counted in bins of"
+                        f" {recording.bin_s:g} s, and {name} is {length_s:g} s; use a whole number"
+                        " of bins."
+                    )
         self.rounding_s = rounding_s(self.intervals)
         self.window_s = model.samples_per_window * self.step_s
         self.stride_s = (

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix, triu
 
-from ..files.intervals import frame_ranges
+from ..files.intervals import frame_ranges, is_whole
 from ..model import ModelConfig
 from ..recording import Recording
 
@@ -88,7 +88,9 @@ def encoder(recording: Recording, encoder) -> Check:
     a bin?
 
     Stamps on a grid of half a bin or more leave some bins empty in all units at once: a comb that
-    no neuron made. Traces that were slower than the encoder's frames were stretched.
+    no neuron made. Spikes that came as counts (`bin_s`) may lie on one, as windows begin on it,
+    where the encoder's bin is a whole number of theirs. Traces that were slower than the encoder's
+    frames were stretched.
     """
     model = _config(encoder)
     if recording.modality != model.modality:
@@ -128,6 +130,14 @@ def encoder(recording: Recording, encoder) -> Check:
             said + ": they will be averaged" * off,
             "Average them once, with nl.views.match_sampling(recording, sample_s), and keep the"
             " result",
+        )
+    if recording.bin_s is not None:
+        return Check(
+            "encoder",
+            not is_whole(model.sample_s / recording.bin_s),
+            f"spikes were counted in bins of {recording.bin_s:g} s; the encoder's have"
+            f" {model.sample_s:g} s",
+            "Train with a whole number of these bins (sample_s)",
         )
     steps = np.diff(np.unique(recording.times))
     finest = float(np.quantile(steps, 0.01)) if len(steps) else np.inf
@@ -176,8 +186,8 @@ def duplicates(recording: Recording, limit: float = 0.5, bin_s: float = 0.002) -
 
     Counted is in how many bins of `bin_s` both fire, beyond chance, over the bins of the unit with
     fewer (20, if it has less: five spikes say nothing). Chance is what two units of their rates
-    would share. At 2 ms, copies up to 1 ms apart are found; a neuron that was split in two without
-    shared spikes is not.
+    would share. At 2 ms, copies up to 1 ms apart are found (of spikes that came as counts, those in
+    the same bin); a neuron that was split in two without shared spikes is not.
     """
     if recording.modality == "calcium":
         # a constant trace correlates with nothing
@@ -185,8 +195,10 @@ def duplicates(recording: Recording, limit: float = 0.5, bin_s: float = 0.002) -
             together = np.corrcoef(_some_frames(recording), rowvar=False)
         pairs = np.argwhere(np.triu(np.nan_to_num(np.atleast_2d(together)), 1) > 0.95)
     else:
+        bin_s = max(bin_s, recording.bin_s or 0.0)
         bins = np.unique(
-            np.floor(np.asarray(recording.times) / bin_s).astype(np.int64), return_inverse=True
+            np.floor((np.asarray(recording.times) - recording.start_s) / bin_s).astype(np.int64),
+            return_inverse=True,
         )[1]
         fired = csr_matrix(
             (np.ones(len(bins)), (recording.unit_rows, bins)),

@@ -17,6 +17,11 @@ def rounding_s(times) -> float:
     return 4 * float(np.spacing(np.abs(times).max()))
 
 
+def is_whole(ratio: float) -> bool:
+    """Whether a ratio of two lengths of time is a whole number from 1 on, but for rounding."""
+    return round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6 * ratio
+
+
 def check_intervals(intervals, recording_id: str) -> np.ndarray:
     """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
     try:

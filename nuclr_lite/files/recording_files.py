@@ -20,7 +20,7 @@ from .storage import atomic_directory, check_files, describe_files
 from .tables import read_table, write_table
 
 FORMAT = "nuclr_lite recording"
-FORMAT_VERSION = 2  # 1 had no checksum of the header itself
+FORMAT_VERSION = 3  # 1 had no checksum of the header itself, 2 no bin_s
 # name: kind, dimensions
 ARRAYS = {
     "spikes": {"intervals": ("f8", 2), "times": ("f8", 1), "unit_rows": ("i4", 1)},
@@ -33,6 +33,7 @@ PLAIN = (
     "animal_id",
     "probe_id",
     "sampling_rate_hz",
+    "bin_s",
     "start_s",
     "trace_scale",
     "n_spikes_outside",
@@ -131,6 +132,7 @@ def _read(path: Path, text: str | None, verify: bool) -> dict:
             f" damaged; {REMEDY}."
         )
     try:
+        header = {"bin_s": None} | header if version < 3 else header
         fields = {name: header[name] for name in PLAIN}
         names, listed = ARRAYS[header["modality"]], header["files"]
         if set(listed) != set(_file_names(header["modality"])):

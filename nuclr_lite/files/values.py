@@ -1,10 +1,14 @@
-"""Spike times and traces that come in: plain numbers, in seconds, or an error that says why not."""
+"""Spike times, counts and traces that come in: plain numbers, times in seconds, or an error that
+says why not.
+"""
 
 from __future__ import annotations
 
 import warnings
 
 import numpy as np
+
+from .intervals import frames_inside
 
 
 def trains_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndarray]:
@@ -55,6 +59,79 @@ def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
     return times
 
 
+def count_values(counts, recording_id: str) -> list[np.ndarray]:
+    """Pieces of spike counts, each (bins, units) int64; one array is one piece. ValueError for what
+    can't be counts.
+    """
+    several = isinstance(counts, (list, tuple)) and len(counts) and np.ndim(counts[0]) == 2
+    pieces = []
+    for number, given in enumerate(counts if several else [counts]):
+        where = f"{recording_id}: the counts" + f" of piece {number}" * bool(several)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # lists of unequal length
+                values = np.asarray(given)
+            if values.dtype.kind not in "biuf":
+                raise TypeError(f"they are {values.dtype}")
+        except (TypeError, ValueError, Warning) as error:
+            raise ValueError(
+                f"{where} can't be read as numbers ({error}); give one array (bins, units)."
+            ) from error
+        if values.ndim != 2:
+            raise ValueError(f"{where} have shape {values.shape}; give (bins, units).")
+        if np.ma.is_masked(given) or not (values >= 0).all() or (values % 1 != 0).any():
+            raise ValueError(
+                f"{where} are not all whole numbers from 0 on; give how many spikes each bin has,"
+                " not rates, and leave out bins that are missing."
+            )
+        pieces.append(values.astype(np.int64))
+    if len({piece.shape[1] for piece in pieces}) > 1:
+        raise ValueError(
+            f"{recording_id}: pieces have {sorted({piece.shape[1] for piece in pieces})} units; all"
+            " pieces of a recording show the same ones."
+        )
+    return pieces
+
+
+def trains_of_counts(pieces, bin_s: float, start_s, recording_id: str):
+    """Each unit's spikes, in the middle of their bins, s; and the (start, stop) of each piece, s,
+    all on one grid of bins. Starts that don't fit the pieces, and no length of a bin: ValueError.
+
+    pieces : as `count_values` gives them. start_s : the start of each.
+    """
+    starts = np.atleast_1d(np.asarray(start_s, dtype=np.float64))
+    if starts.shape != (len(pieces),) or not np.isfinite(starts).all():
+        raise ValueError(
+            f"{recording_id}: start_s is {start_s!r}; give the time at which each of the"
+            f" {len(pieces)} pieces begins, s."
+        )
+    if not (np.isfinite(bin_s) and bin_s > 0):
+        raise ValueError(f"{recording_id}: bin_s is {bin_s}; give the length of a bin, s, above 0.")
+    # down, not to the nearest: pieces that don't overlap still don't
+    starts = starts[0] + bin_s * np.floor((starts - starts[0]) / bin_s + 1e-6)
+    trains = []
+    for unit in range(pieces[0].shape[1]):
+        middles = [
+            start + bin_s * (np.repeat(np.arange(len(piece)), piece[:, unit]) + 0.5)
+            for start, piece in zip(starts, pieces)
+        ]
+        trains.append(np.concatenate(middles))
+    return trains, [[start, start + bin_s * len(piece)] for start, piece in zip(starts, pieces)]
+
+
+def averaged(traces, length: float) -> np.ndarray:
+    """Traces (frames, units) in frames that are `length` times as long, each the mean of the old
+    ones over its length; what isn't finite counts as 0.
+    """
+    traces = np.nan_to_num(np.asarray(traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    n_new = int(len(traces) / length + 1e-6)
+    integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
+    edge = np.minimum(np.arange(n_new + 1) * length, len(traces))  # in old frames
+    whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
+    at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
+    return np.diff(at_edge, axis=0) / length
+
+
 def trace_values(traces, recording_id: str) -> np.ndarray:
     """Traces (frames, units) as float32, a copy: what the caller does to theirs later is theirs.
 
@@ -79,6 +156,36 @@ def trace_values(traces, recording_id: str) -> np.ndarray:
     if values.ndim != 2:
         raise ValueError(f"{recording_id}: traces have shape {values.shape}; give (frames, units).")
     return values
+
+
+def valid_frames(
+    traces: np.ndarray, sampling_rate_hz: float, start_s: float, intervals, unit_ids, recording_id
+) -> np.ndarray:
+    """(frames,) bool: which frames lie wholly in the intervals; ValueError where there is none,
+    where one is not finite, or the intervals reach beyond the frames.
+    """
+    end_s = start_s + len(traces) / sampling_rate_hz
+    if intervals[0, 0] < start_s - 1e-6 or intervals[-1, 1] > end_s + 1e-6:
+        raise ValueError(
+            f"{recording_id}: intervals reach from {intervals[0, 0]:g} to {intervals[-1, 1]:g}"
+            f" s, the frames only from {start_s:g} to {end_s:g} s; check sampling_rate_hz and"
+            " start_s."
+        )
+    valid = frames_inside(intervals, sampling_rate_hz, start_s, len(traces))
+    if not valid.any():
+        raise ValueError(
+            f"{recording_id}: no frame lies wholly inside a valid interval; check that both use"
+            " the same clock (s)."
+        )
+    finite = np.isfinite(traces)
+    if not finite[valid].all():
+        frame, unit = np.argwhere(~finite & valid[:, None])[0]
+        raise ValueError(
+            f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of"
+            f" unit {unit_ids.tolist()[unit]!r} is NaN or infinite; leave that stretch out"
+            " of `intervals`, or drop the unit."
+        )
+    return valid
 
 
 def trace_scale(valid: np.ndarray, recording_id: str) -> float:

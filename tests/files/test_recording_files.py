@@ -180,7 +180,7 @@ def test_no_folder_a_file_and_a_newer_version(saved):
     header = json.loads((saved / "recording.json").read_text())
     (saved / "recording.json").write_text(json.dumps(header | {"version": 99}))
     with pytest.raises(
-        ValueError, match="format version 99, this nuclr_lite reads up to 2; update nuclr_lite"
+        ValueError, match="format version 99, this nuclr_lite reads up to 3; update nuclr_lite"
     ):
         nl.Recording.load(saved)
 

@@ -32,11 +32,12 @@ _ONE_BAR_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class Job:
-    """One file for `download_all`; the fields are those of `download`."""
+    """One file for `download_all`; the fields are those of `download`. check : None: as for all."""
 
     urls: str | Sequence[str | Callable[[], str]]
     path: str | Path
     expected_bytes: int | None = None
+    check: Callable[[Path], None] | None = None
 
 
 def opens_as_hdf5(path: str | Path) -> None:
@@ -146,7 +147,7 @@ def download_all(
 
     def one(job: Job) -> Path:
         with _Meter(Path(job.path).name, disable_bar, overall, stopped) as meter:
-            return _download(job, check, tries, timeout_s, back_off_s, meter)
+            return _download(job, job.check or check, tries, timeout_s, back_off_s, meter)
 
     with overall, ThreadPoolExecutor(max_workers=parallel) as pool:
         running = [pool.submit(one, job) for job in jobs]

@@ -1,4 +1,5 @@
-"""Published data sets, each read as it was published: `steinmetz`, `ibl`, `bugeon`, `brainsets`.
+"""Published data sets, each read as it was published: `steinmetz`, `ibl`, `bugeon`, `brainsets`,
+`rat_decisions`.
 
 Lives here: a file a data set (`ibl` has the tables of an insertion in `ibl_tables`), and `alf`, the
 form that several of them share.
