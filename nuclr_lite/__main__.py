@@ -126,10 +126,17 @@ def _run_options(parser: argparse.ArgumentParser):
         help="where results are kept; a run that was stopped goes on from there",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
-    parser.add_argument(
+    turns = parser.add_mutually_exclusive_group()
+    turns.add_argument(
         "--each-animal",
         action="store_true",
         help="hold out each animal in turn, with an encoder of its own",
+    )
+    turns.add_argument(
+        "--each-group",
+        nargs="+",
+        metavar="ANIMAL,ANIMAL",
+        help="hold out each of these groups of animals in turn, with an encoder of its own",
     )
     parser.add_argument(
         "--csv",
@@ -143,11 +150,14 @@ def run_command(options):
     experiment = Experiment.from_json(options.experiment.read_text(encoding="utf-8"))
     experiment = replace(experiment, source=options.source or experiment.source)
     data = prepare(experiment, options.out)
-    turns = (
-        experiment.each_animal([*data["learn"], *data["held_out"]])
+    groups = (
+        [tuple(group.split(",")) for group in options.each_group]
+        if options.each_group
+        else [*data["learn"], *data["held_out"]]
         if options.each_animal
-        else [experiment]
+        else None
     )
+    turns = experiment.each_group(groups) if groups else [experiment]
     for turn in turns:
         run(turn, options.out, options.jobs)
     first = next(iter(experiment.encoders))

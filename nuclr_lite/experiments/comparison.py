@@ -149,7 +149,7 @@ def summary(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Means over seeds and draws of an experiment that was run, with intervals; of several
-    (`Experiment.each_animal`), over all their predictions together.
+    (`Experiment.each_group`), over all their predictions together.
 
     Returns
     -------

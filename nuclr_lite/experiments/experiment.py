@@ -27,6 +27,9 @@ class Experiment:
         with it. held_out : names of animals, instead of a number; ('labelled',): all that have a
         label. Where no other animal has one, the classifier leaves one of the held-out animals out
         in turn (as the paper does on the Allen sessions, of which few are optotagged).
+    within_recordings : only recordings that hold two classes or more count, and features are what
+        they are less their mean over the recording: units are told apart that were seen together,
+        and what a whole recording has in common (its animal, its depth, its day) tells nothing.
     preset : name in `PRESETS`. changes : fields of it that differ, such as {'steps': 400}.
     encoders : method -> further changes; {'NuCLR': {}, 'without spatial attention':
         {'spatial_attention': False}}.
@@ -50,6 +53,7 @@ class Experiment:
     n_animals: int = 20
     n_held_out: int = 6
     held_out: tuple[str, ...] = ()
+    within_recordings: bool = False
     data_seed: int = 0
     world: str = "one network"
     preset: str = "quick"
@@ -186,13 +190,14 @@ class Experiment:
     def from_json(cls, text: str) -> Experiment:
         return cls(**json.loads(text))
 
-    def each_animal(self, animals: list[str]) -> list[Experiment]:
-        """One experiment an animal, which holds that animal out; for sets too small to hold several
-        out. `comparison.summary` takes them together.
+    def each_group(self, groups: list[str | tuple[str, ...]]) -> list[Experiment]:
+        """One experiment a group of animals, or a single one, which holds that group out; for sets
+        too small to hold several out for good. `comparison.summary` takes them together.
         """
+        together = [(group,) if isinstance(group, str) else tuple(group) for group in groups]
         return [
-            replace(self, name=f"{self.name}-without-{animal}", held_out=(animal,))
-            for animal in animals
+            replace(self, name=f"{self.name}-without-{'-'.join(group)}", held_out=group)
+            for group in together
         ]
 
 

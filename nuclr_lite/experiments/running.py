@@ -25,6 +25,7 @@ from ..presets import Preset
 from ..pretrained import Pretrained
 from ..pretraining import pretrain
 from ..recording import Recording, match_sampling, units_table
+from .baselines import recording_means
 from .data import part_of, prepare, provenance, recordings_of
 from .experiment import Experiment
 from .methods import UNTRAINED, as_decoded, features_without_training
@@ -327,6 +328,9 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
         np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])]),
     )
     labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
+    if experiment.within_recordings:
+        several = labels.groupby(level="recording_id").transform("nunique") > 1
+        labels, features = labels.where(several), features - recording_means(features)
     learn = units["animal_id"].isin(part_of(data, row["label_animals"], row["seed"]))
     tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
     labels = labels.where(learn | units["animal_id"].isin(tested))

@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny_experiment
 from helpers import ROOT
 
+import nuclr_lite as nl
 from nuclr_lite import comparison
 from nuclr_lite.__main__ import main
 from nuclr_lite.experiments import Experiment, run
@@ -69,7 +71,7 @@ def test_each_animal_in_turn(experiment, tmp_path):
         label_animals=(),
         label_shares=(),
     )
-    turns = few.each_animal(["animal0-001", "animal0-003"])
+    turns = few.each_group(["animal0-001", ("animal0-003",)])
     for one in turns:
         assert run(one, tmp_path)["n"].eq(12).all()
         assert json.loads((tmp_path / one.name / "provenance.json").read_text())[
@@ -77,10 +79,45 @@ def test_each_animal_in_turn(experiment, tmp_path):
         ] == list(one.held_out)
     together = comparison.summary(turns, tmp_path)
     assert together["n_animals"].eq(2).all() and len(list((tmp_path / "encoders").iterdir())) == 2
+    [both] = few.each_group([("animal0-001", "animal0-003")])
+    assert both.name == "tiny-without-animal0-001-animal0-003"
+    assert run(both, tmp_path)["n"].eq(24).all()
     with pytest.raises(
         ValueError, match="held_out names .'colour'., but the animals are animal0-000"
     ):
         run(replace(few, name="wrong", held_out=("colour",)), tmp_path)
+
+
+def test_within_recordings_what_a_recording_has_in_common_tells_nothing(tmp_path):
+    """A label that goes with the recording, but for a few units: the rate, which is shared,
+    reads it until recordings are taken by themselves.
+    """
+    rng, folder = np.random.default_rng(0), tmp_path / "saved"
+    for number in range(8):
+        rate = 2.0 if number % 2 else 10.0
+        kinds = ["slow", "fast"] if number % 2 else ["fast", "slow"]
+        trains = [np.sort(rng.uniform(0, 60, rng.poisson(60 * rate))) for _ in range(12)]
+        nl.Recording.from_spike_trains(
+            trains,
+            pd.DataFrame({"kind": kinds[:1] * 9 + (kinds[1:] if number < 6 else kinds[:1]) * 3}),
+            recording_id=f"r{number}",
+            animal_id=f"a{number}",
+        ).save(folder / f"r{number}")
+    common = dict(
+        label="kind",
+        protocol="transductive zero-shot",
+        source=str(folder),
+        n_held_out=0,
+        preset="quick",
+        changes={"steps": 1, "warmup_steps": 1, "log_every": 1, "checkpoint_every": 1},
+        baselines=("hand: rate",),
+    )
+    across = run(Experiment("across", **common), tmp_path).set_index("method")
+    within = run(Experiment("within", within_recordings=True, **common), tmp_path)
+    within = within.set_index("method")
+    # two of the eight recordings hold one kind, and don't count
+    assert across.loc["hand: rate", "n"] == 96 and within.loc["hand: rate", "n"] == 72
+    assert across.loc["hand: rate", "macro_f1"] > 0.7 > 0.6 > within.loc["hand: rate", "macro_f1"]
 
 
 def test_command(experiment, tmp_path, capsys):
