@@ -41,9 +41,10 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of everything
 profile = "laptop"
-data_source = "simulated"  # "simulated", or "nwb" for your own files
+# "simulated"; "rats": real ones, 58 MB, downloaded once; or "nwb" for your own files
+data_source = "simulated"
 nwb_folder = ""  # folder of .nwb files (absolute, or relative to notebooks/)
-label_column = "cell_type"  # what to decode: a column of the units table
+label_column = ""  # what to decode: a column of the units table; "": cell_type, the rats' region
 animal_column = ""  # column that names the animal; "": the file's subject_id
 # column that names the probe, for one population a probe; "": a file is one population
 probe_column = ""
@@ -77,7 +78,8 @@ import nuclr_lite as nl
 # A `Recording` is the activity of one population of neurons ("units") seen together, a table with a
 # row per unit, and the stretches of time that are valid. Here the animals are **simulated**: unit
 # by unit, four cell types look alike; they differ in how each follows the population.
-# (`data/README.md` explains the generator.) With `data_source = "nwb"` the same notebook runs on
+# (`data/README.md` explains the generator.) With `data_source = "rats"` they are twelve real rats
+# that decide, and the label is the brain region; with `data_source = "nwb"` the notebook runs on
 # your own files.
 
 # %%
@@ -85,6 +87,11 @@ n_animals = {"smoke": 6, "laptop": 20, "full": 40}[profile]
 
 if data_source == "simulated":
     recordings = nl.simulate_recordings(n_animals, seed=seed)
+elif data_source == "rats":
+    from nuclr_lite.sources.folder import read_folder
+    from nuclr_lite.sources.published import rat_decisions
+
+    recordings = read_folder(rat_decisions.prepared("../data"))
 elif data_source == "nwb":
     from nuclr_lite.sources.nwb import read_nwb
 
@@ -96,11 +103,12 @@ elif data_source == "nwb":
         keep=keep or None,
     )
 else:
-    raise ValueError(f"data_source is {data_source!r}; use 'simulated' or 'nwb'.")
+    raise ValueError(f"data_source is {data_source!r}; use 'simulated', 'rats' or 'nwb'.")
 recordings[:3]
 
 # %%
 units = nl.units_table(recordings)
+label_column = label_column or ("region" if data_source == "rats" else "cell_type")
 if label_column not in units:
     raise ValueError(f"no unit has a column {label_column!r}; there are {sorted(units.columns)}.")
 units.groupby(["animal_id", label_column]).size().unstack(fill_value=0)
@@ -135,7 +143,8 @@ nl.plots.alone_and_together(recordings[0], label=label_column)
 modality = recordings[0].modality
 kind = "quick" if data_source == "simulated" else "laptop"  # real recordings: the paper's views
 recipe = nl.PRESETS[kind if modality == "spikes" else f"{kind}-calcium"]
-steps = training_steps or {"smoke": 40, "laptop": recipe.train.steps, "full": 10_000}[profile]
+laptop_steps = 800 if data_source == "rats" else recipe.train.steps  # a minute or two
+steps = training_steps or {"smoke": 40, "laptop": laptop_steps, "full": 10_000}[profile]
 changes = {
     "sample_s": sample_s,
     "samples_per_token": samples_per_token,
@@ -234,6 +243,9 @@ features = {
 }
 features |= {f"hand: {name}": table for name, table in baselines.hand_features(recordings).items()}
 features["hand: coupling to the population"] = baselines.population_coupling(recordings)
+if data_source != "simulated":  # what telling whole recordings apart can reach
+    means = {name: baselines.recording_means(features[name]) for name in ("NuCLR", "hand: all")}
+    features |= {f"{name}, recording means": table for name, table in means.items()}
 
 # %%
 asked = held_out if 0 < len(held_out) < len(animals) else None  # None: each animal in turn
@@ -249,7 +261,9 @@ table.pivot(index="method", columns="metric", values="estimate").loc[
 # %%
 protocol = "inductive zero-shot" if held_out else "transductive zero-shot"
 protocol += "" if asked else ", one animal left out in turn"
-source = "simulated data" if data_source == "simulated" else f"{len(recordings)} NWB files"
+source = {"simulated": "simulated data", "rats": "rats, Luo, Kim et al. 2025"}.get(
+    data_source, f"{len(recordings)} NWB files"
+)
 nl.plots.scores(table, title=f"{label_column}, {protocol} ({source})")
 
 # %%

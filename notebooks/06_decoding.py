@@ -43,10 +43,11 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
 profile = "laptop"
-source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+# "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
+data_source = "simulated"
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
-label_columns = ["cell_type", "area"]  # what to decode
+label_columns = []  # what to decode; []: cell_type and area, the rats' region
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
 encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, two at "laptop"
@@ -91,19 +92,22 @@ from nuclr_lite.experiments import methods
 #   macro F1 (always `Exc`: 0.14).
 
 # %%
+source = experiments.animals(data_source, modality, world)
+label_columns = source.to_decode(label_columns)
 size = {
     "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
     "laptop": dict(n_animals=20, n_held_out=6, changes={}),
     "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
 }[profile]
-size["seeds"] = tuple(range(encoder_seeds or {"smoke": 1, "laptop": 2, "full": 5}[profile]))
-size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
+usual_seeds = {"smoke": 1, "laptop": 2 if source.simulated else 1, "full": 5}[profile]
+size["seeds"] = tuple(range(encoder_seeds or usual_seeds))
+steps = {"steps": training_steps} if training_steps else size["changes"]
+size["changes"] = source.changes | steps
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
-baselines = methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
-preset = "quick" if modality == "spikes" else "quick-calcium"
-ending = (
-    f"{world.replace(' ', '-')}-{profile}-{len(size['seeds'])}"
-    + f"-{training_steps}-steps" * bool(training_steps)
+usual = methods.usual_baselines(modality, label_of_recordings=not source.simulated)
+baselines = methods.FEW if profile == "smoke" else usual
+ending = f"{source.short}-{profile}-{len(size['seeds'])}" + f"-{training_steps}-steps" * bool(
+    training_steps
 )
 
 # %%
@@ -112,12 +116,9 @@ todo = {
         name=f"decoding-{modality}-{label}-{ending}",
         label=label,
         protocol="transductive",
-        source=source,
-        world=world,
-        modality=modality,
-        preset=preset,
         encoders=encoders,
         baselines=baselines,
+        **source.choices,
         **size,
     )
     for label in label_columns
@@ -131,9 +132,7 @@ tables = {
 }
 if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
-where = (
-    f"simulated, {world}" if source == "simulated" else tables[label_columns[0]]["dataset"].iloc[0]
-)
+where = source.caption
 
 # %% [markdown]
 # How NuCLR was trained. Left: the loss and its two parts; lower is better for each. *Attraction*:
@@ -470,7 +469,7 @@ alone = [
 ]
 gain = wide.loc["NuCLR"] - wide.loc[alone].max()
 print("gain over the best that looks at a unit alone:", gain.round(3).to_dict())
-if source == "simulated" and profile != "smoke" and not training_steps and modality == "spikes":
+if source.simulated and profile != "smoke" and not training_steps and modality == "spikes":
     assert (gain > 0.2).all(), "expected a gain above 0.2 for both labels"
 
 # %% [markdown]

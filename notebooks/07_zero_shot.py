@@ -48,10 +48,11 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
 profile = "laptop"
-source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+# "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
+data_source = "simulated"
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
-label_column = "cell_type"  # what to decode
+label_column = ""  # what to decode; "": cell_type, the rats' region
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
 encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, two at "laptop"
@@ -81,20 +82,23 @@ from nuclr_lite.experiments import methods
 # two are scored on the animals that the encoders saw, the third on those that they didn't.
 
 # %%
+source = experiments.animals(data_source, modality, world)
+label_column = source.to_decode(label_column)[0]
 size = {
     "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),
     "laptop": dict(n_animals=20, n_held_out=6, changes={}),
     "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
 }[profile]
-size["seeds"] = tuple(range(encoder_seeds or {"smoke": 1, "laptop": 2, "full": 5}[profile]))
-size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
+usual_seeds = {"smoke": 1, "laptop": 2 if source.simulated else 1, "full": 5}[profile]
+size["seeds"] = tuple(range(encoder_seeds or usual_seeds))
+steps = {"steps": training_steps} if training_steps else size["changes"]
+size["changes"] = source.changes | steps
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
-few, many = methods.FEW, methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
+usual = methods.usual_baselines(modality, label_of_recordings=not source.simulated)
+few, many = methods.FEW, methods.FEW if profile == "smoke" else usual
 baselines = {"transductive": few, "transductive zero-shot": few, "inductive zero-shot": many}
-preset = "quick" if modality == "spikes" else "quick-calcium"
-ending = (
-    f"{world.replace(' ', '-')}-{profile}-{len(size['seeds'])}"
-    + f"-{training_steps}-steps" * bool(training_steps)
+ending = f"{source.short}-{profile}-{len(size['seeds'])}" + f"-{training_steps}-steps" * bool(
+    training_steps
 )
 
 # %%
@@ -103,12 +107,9 @@ todo = {
         name=f"{protocol.replace(' ', '-')}-{modality}-{label_column}-{ending}",
         label=label_column,
         protocol=protocol,
-        source=source,
-        world=world,
-        modality=modality,
-        preset=preset,
         encoders=encoders,
         baselines=some,
+        **source.choices,
         **size,
     )
     for protocol, some in baselines.items()
@@ -126,9 +127,7 @@ summaries = {
 }
 if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
-where = (
-    f"simulated, {world}" if source == "simulated" else tables["transductive"]["dataset"].iloc[0]
-)
+where = source.caption
 
 # %% [markdown]
 # ## 2 · With and without the population
@@ -417,9 +416,7 @@ print(
 macro_f1 = summaries["inductive zero-shot"].set_index("method")["estimate"]
 print(macro_f1[["NuCLR", "without spatial attention", "chance"]].round(3).to_dict())
 usual = (
-    source == "simulated"
-    and not training_steps
-    and (modality, label_column) == ("spikes", "cell_type")
+    source.simulated and not training_steps and (modality, label_column) == ("spikes", "cell_type")
 )
 if usual and profile != "smoke":
     assert macro_f1["NuCLR"] > macro_f1["without spatial attention"] + 0.25, (
@@ -438,4 +435,4 @@ if usual and profile != "smoke":
 # via multimodal contrastive learning*, ICLR (NEMO).
 #
 # **Next:** `08_scaling` and `09_label_efficiency`: how many animals, how many labels? Your own
-# animals: save them with `Recording.save` into one folder, and give it as `source`.
+# animals: save them with `Recording.save` into one folder, and give it as `data_source`.

@@ -45,10 +45,11 @@ if importlib.util.find_spec("nuclr_lite") is None:
 
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, seeds and steps
-source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+# "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
+data_source = "simulated"
 world = "assemblies"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
-label_column = "cell_type"  # what to decode
+label_column = ""  # what to decode; "": cell_type, the rats' region
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
 # optimiser steps of each encoder; 0: the profile's (the world `assemblies` needs 1,000 or more)
@@ -95,19 +96,21 @@ size = {
 }[profile]
 
 # %%
-steps = training_steps or {"smoke": 5, "laptop": 1200, "full": 10_000}[profile]
+source = experiments.animals(data_source, modality, world)
+label_column = source.to_decode(label_column)[0]
+if not source.simulated and profile == "laptop":
+    size |= dict(pretraining_animals=(1, 2, 4), label_animals=(1, 2, 4), seeds=(0,))
+laptop_steps = 1200 if source.simulated else source.changes.get("steps", 2400)
+steps = training_steps or {"smoke": 5, "laptop": laptop_steps, "full": 10_000}[profile]
 # Short windows: half the price of a step; the rhythms of this world are fast enough for them.
-shorter = {"tokens_per_window": 5} if modality == "spikes" else {}
+shorter = {"tokens_per_window": 5} if source.simulated and modality == "spikes" else {}
 experiment = experiments.Experiment(
-    name=f"scaling-{modality}-{label_column}-{world.replace(' ', '-')}-{profile}"
+    name=f"scaling-{modality}-{label_column}-{source.short}-{profile}"
     + f"-{training_steps}" * bool(training_steps),
     label=label_column,
-    source=source,
-    world=world,
-    modality=modality,
-    changes={"steps": steps, **shorter},
-    preset="quick" if modality == "spikes" else "quick-calcium",
+    changes={**source.changes, "steps": steps, **shorter},
     baselines=methods.FEW,
+    **source.choices,
     **size,
 )
 print(len(experiment.cells()), "results to compute: method x seed x part of the animals")
@@ -116,7 +119,7 @@ print(len(experiment.cells()), "results to compute: method x seed x part of the 
 table = experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
 if scores_csv:
     table.round(4).to_csv(scores_csv, index=False)
-where = f"simulated, {world}" if source == "simulated" else table["dataset"].iloc[0]
+where = source.caption
 
 # %% [markdown]
 # From the table to three series. `draws` holds each score as it would be with other animals and
@@ -124,7 +127,8 @@ where = f"simulated, {world}" if source == "simulated" else table["dataset"].ilo
 # of.
 
 # %%
-n_learn = size["n_animals"] - size["n_held_out"]
+recordings, held_out = experiments.recordings(experiment, runs_dir)
+n_learn = len({recording.animal_id for recording in recordings} - set(held_out))
 rows, draws = comparison.summary_and_draws(experiment, runs_dir)
 
 
@@ -423,7 +427,7 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # %%
 print(gains["gain"].round(3).to_dict())
 if (
-    source == "simulated"
+    source.simulated
     and world == "assemblies"
     and profile != "smoke"
     and (modality, label_column) == ("spikes", "cell_type")

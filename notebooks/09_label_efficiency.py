@@ -42,10 +42,11 @@ if importlib.util.find_spec("nuclr_lite") is None:
 
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, draws and steps
-source = "simulated"  # "simulated", or a folder of saved recordings (one subfolder each)
+# "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
+data_source = "simulated"
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
-label_column = "cell_type"  # what to decode
+label_column = ""  # what to decode; "": cell_type, the rats' region
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
 encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, two at "laptop"
@@ -69,6 +70,8 @@ from nuclr_lite.experiments import methods
 # the animals that are scored were seen by neither encoder nor classifier (*inductive zero-shot*).
 
 # %%
+source = experiments.animals(data_source, modality, world)
+label_column = source.to_decode(label_column)[0]
 shares = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 size = {
     "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}, label_shares=(0.25,), draws=1),
@@ -81,21 +84,21 @@ size = {
         draws=20,
     ),
 }[profile]
-size["seeds"] = tuple(range(encoder_seeds or {"smoke": 1, "laptop": 2, "full": 5}[profile]))
+usual_seeds = {"smoke": 1, "laptop": 2 if source.simulated else 1, "full": 5}[profile]
+size["seeds"] = tuple(range(encoder_seeds or usual_seeds))
+size["changes"] = source.changes | size["changes"]
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
-baselines = methods.FEW if profile == "smoke" else methods.usual_baselines(modality)
+usual = methods.usual_baselines(modality, label_of_recordings=not source.simulated)
+baselines = methods.FEW if profile == "smoke" else usual
 
 # %%
 experiment = experiments.Experiment(
-    name=f"label-efficiency-{modality}-{label_column}-{world.replace(' ', '-')}-{profile}"
+    name=f"label-efficiency-{modality}-{label_column}-{source.short}-{profile}"
     f"-{len(size['seeds'])}",
     label=label_column,
-    source=source,
-    world=world,
-    modality=modality,
-    preset="quick" if modality == "spikes" else "quick-calcium",
     encoders=encoders,
     baselines=baselines,
+    **source.choices,
     **size,
 )
 cells = experiment.cells()
@@ -112,7 +115,7 @@ rows = comparison.summary(experiment, runs_dir)
 table["share"], rows["share"] = table["label_share"].fillna(1.0), rows["label_share"].fillna(1.0)
 if scores_csv:
     table.round(4).to_csv(scores_csv, index=False)
-where = f"simulated, {world}" if source == "simulated" else table["dataset"].iloc[0]
+where = source.caption
 
 # %%
 recordings, held_out = experiments.recordings(experiment, runs_dir)
@@ -332,11 +335,7 @@ print(
     f"NuCLR with {eighth:g} of the labels {with_eighth:.3f}, with all {with_all:.3f}; "
     f"best that looks at a unit alone, with all, {best_alone:.3f}"
 )
-if (
-    source == "simulated"
-    and profile != "smoke"
-    and (modality, label_column) == ("spikes", "cell_type")
-):
+if source.simulated and profile != "smoke" and (modality, label_column) == ("spikes", "cell_type"):
     assert with_eighth > best_alone + 0.2, (
         "expected 1/8 of the labels to beat all labels on a unit alone"
     )
@@ -349,4 +348,4 @@ if (
 # techniques*, the chapter on stratified random sampling.
 #
 # **Next:** `12_what_it_learned` asks what in the population it is that the encoder reads. For your
-# own recordings: save them with `Recording.save` into one folder, and give it as `source`.
+# own recordings: save them with `Recording.save` into one folder, and give it as `data_source`.

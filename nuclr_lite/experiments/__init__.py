@@ -4,8 +4,19 @@ Lives here: experiments, their methods (baselines among them), their data, what 
 results. May import everything but `plots/`; nothing but `plots/` and the command line imports it.
 """
 
+from .animals import Animals, animals
 from .experiment import Experiment
 from .methods import Method
 from .running import cell_folder, predictions, recordings, run, trained
 
-__all__ = ["Experiment", "Method", "cell_folder", "predictions", "recordings", "run", "trained"]
+__all__ = [
+    "Animals",
+    "Experiment",
+    "Method",
+    "animals",
+    "cell_folder",
+    "predictions",
+    "recordings",
+    "run",
+    "trained",
+]
