@@ -1,17 +1,25 @@
 # Two commands do everything, set-up included:
-#   make reproduce    the notebooks, through papermill, on the simulated data
+#   make reproduce    the notebooks, through papermill, on the simulated data; with DATA=rats those
+#                     that have results, on twelve real rats (58 MB, downloaded once)
 #   make test         the tests, every notebook among them
 # and:
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
 #   make rehearsal    the Allen path, from listing to decoding, against a stand-in of their server
+#   make gpu          on a machine with a GPU: is it right there, how fast, and the rats at full size
 #   make lint         ruff and mypy, as CI asks them
 #   make lock         newest versions that fit together, into constraints.txt
 # The first Python from 3.11 on that answers; or make PYTHON=/path/to/python.
 PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 PROFILE ?= laptop
+DATA    ?= simulated
+# What `make reproduce` runs on each kind of data.
+RUN_simulated :=
+RUN_rats      := --only 00 06 07 08 09 -p data_source rats --out notebooks/executed/$(PROFILE)-rats
 BIN     := .venv/bin
 READY   := .venv/.ready
+RATS    ?= data/processed/rat_decisions
+GPU_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
 UV      := $(shell command -v uv)
 INSTALL  = $(if $(UV),$(UV) pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check)
 # For Linux the registry has torch with gigabytes of GPU libraries. Where there is no GPU it comes
@@ -22,7 +30,7 @@ WANTS_CPU  = [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
 
 export PYTHONHASHSEED = 0
 
-.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench lab lint format lock clean
+.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench gpu lab lint format lock clean
 
 setup: $(READY)
 
@@ -37,7 +45,8 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 	@touch $@
 
 reproduce: $(READY)
-	$(BIN)/python notebooks/run.py --profile $(PROFILE)
+	$(if $(filter $(DATA),simulated rats),,$(error DATA is '$(DATA)'; use simulated or rats))
+	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(RUN_$(DATA))
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadgroup
@@ -62,6 +71,12 @@ rehearsal: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/views.py
+
+# All that is owed on a GPU, in less than 25 minutes; run again, it does what is missing. Also on a
+# machine without the packages of notebooks and sources, where .venv can't be set up.
+gpu:
+	@test -f results/gpu/training.csv || PYTHONPATH=. $(GPU_PYTHON) benchmarks/gpu.py --out results/gpu
+	PYTHONPATH=. $(GPU_PYTHON) benchmarks/gpu_rats.py $(RATS) --out results/gpu
 
 lint: $(READY)
 	$(BIN)/ruff check .

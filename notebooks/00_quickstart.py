@@ -43,6 +43,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 profile = "laptop"
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or "nwb" for your own files
 data_source = "simulated"
+data_dir = "../data"  # where the rats are kept
 nwb_folder = ""  # folder of .nwb files (absolute, or relative to notebooks/)
 label_column = ""  # what to decode: a column of the units table; "": cell_type, the rats' region
 animal_column = ""  # column that names the animal; "": the file's subject_id
@@ -78,9 +79,9 @@ import nuclr_lite as nl
 # A `Recording` is the activity of one population of neurons ("units") seen together, a table with a
 # row per unit, and the stretches of time that are valid. Here the animals are **simulated**: unit
 # by unit, four cell types look alike; they differ in how each follows the population.
-# (`data/README.md` explains the generator.) With `data_source = "rats"` they are twelve real rats
-# that decide, and the label is the brain region; with `data_source = "nwb"` the notebook runs on
-# your own files.
+# (`data/README.md` explains the generator.) With `data_source = "rats"` they are real rats that
+# decide, and the label is the brain region; with `data_source = "nwb"` the notebook runs on your
+# own files.
 
 # %%
 n_animals = {"smoke": 6, "laptop": 20, "full": 40}[profile]
@@ -91,7 +92,7 @@ elif data_source == "rats":
     from nuclr_lite.sources.folder import read_folder
     from nuclr_lite.sources.published import rat_decisions
 
-    recordings = read_folder(rat_decisions.prepared("../data"))
+    recordings = read_folder(rat_decisions.prepared(data_dir))
 elif data_source == "nwb":
     from nuclr_lite.sources.nwb import read_nwb
 

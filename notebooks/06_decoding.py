@@ -30,6 +30,10 @@
 #
 # **Predict**: in these *simulated* animals a unit's type shows in how it goes with the population,
 # and hardly in anything of its own. Which rows of the table below will be at chance?
+#
+# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
+# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
+# simulated animals; what came out for the rats is in `results/README.md`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -45,6 +49,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 profile = "laptop"
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
 data_source = "simulated"
+data_dir = "../data"  # where the rats are kept
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
 label_columns = []  # what to decode; []: cell_type and area, the rats' region
@@ -92,7 +97,7 @@ from nuclr_lite.experiments import methods
 #   macro F1 (always `Exc`: 0.14).
 
 # %%
-source = experiments.animals(data_source, modality, world)
+source = experiments.animals(data_source, modality, world, data_dir)
 label_columns = source.to_decode(label_columns)
 size = {
     "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),

@@ -35,6 +35,10 @@
 #
 # **Predict**: in the simulation all animals follow one rule, with different time constants. How
 # much will be lost from row to row?
+#
+# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
+# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
+# simulated animals; what came out for the rats is in `results/README.md`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -50,6 +54,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 profile = "laptop"
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
 data_source = "simulated"
+data_dir = "../data"  # where the rats are kept
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
 label_column = ""  # what to decode; "": cell_type, the rats' region
@@ -82,7 +87,7 @@ from nuclr_lite.experiments import methods
 # two are scored on the animals that the encoders saw, the third on those that they didn't.
 
 # %%
-source = experiments.animals(data_source, modality, world)
+source = experiments.animals(data_source, modality, world, data_dir)
 label_column = source.to_decode(label_column)[0]
 size = {
     "smoke": dict(n_animals=5, n_held_out=2, changes={"steps": 10}),

@@ -33,6 +33,10 @@
 #
 # **Predict**: to read a type, one must first find out who belongs together. Can that be learned
 # from two animals? And what does the classifier gain from more?
+#
+# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
+# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
+# simulated animals; what came out for the rats is in `results/README.md`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -47,6 +51,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, seeds and steps
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
 data_source = "simulated"
+data_dir = "../data"  # where the rats are kept
 world = "assemblies"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
 label_column = ""  # what to decode; "": cell_type, the rats' region
@@ -96,7 +101,7 @@ size = {
 }[profile]
 
 # %%
-source = experiments.animals(data_source, modality, world)
+source = experiments.animals(data_source, modality, world, data_dir)
 label_column = source.to_decode(label_column)[0]
 if not source.simulated and profile == "laptop":
     size |= dict(pretraining_animals=(1, 2, 4), label_animals=(1, 2, 4), seeds=(0,))

@@ -30,6 +30,10 @@
 # **Predict** before you go on: in this simulation a unit's type shows only in how it goes with the
 # population. What will happen to features of single units when they get more labels? And to the
 # hand-made correlation with the population?
+#
+# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
+# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
+# simulated animals; what came out for the rats is in `results/README.md`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -44,6 +48,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, draws and steps
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
 data_source = "simulated"
+data_dir = "../data"  # where the rats are kept
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
 label_column = ""  # what to decode; "": cell_type, the rats' region
@@ -70,7 +75,7 @@ from nuclr_lite.experiments import methods
 # the animals that are scored were seen by neither encoder nor classifier (*inductive zero-shot*).
 
 # %%
-source = experiments.animals(data_source, modality, world)
+source = experiments.animals(data_source, modality, world, data_dir)
 label_column = source.to_decode(label_column)[0]
 shares = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 size = {
