@@ -244,14 +244,16 @@ features = {
 }
 features |= {f"hand: {name}": table for name, table in baselines.hand_features(recordings).items()}
 features["hand: coupling to the population"] = baselines.population_coupling(recordings)
-if data_source != "simulated":  # what telling whole recordings apart can reach
-    means = {name: baselines.recording_means(features[name]) for name in ("NuCLR", "hand: all")}
-    features |= {f"{name}, recording means": table for name, table in means.items()}
 
 # %%
 asked = held_out if 0 < len(held_out) < len(animals) else None  # None: each animal in turn
 table, results = nl.score_table(
-    features, units[label_column], units["animal_id"], test_groups=asked, seed=seed
+    features,
+    units[label_column],
+    units["animal_id"],
+    test_groups=asked,
+    recordings=data_source != "simulated",
+    seed=seed,
 )
 if scores_csv:
     table.assign(label=label_column, seed=seed).round(4).to_csv(scores_csv, index=False)

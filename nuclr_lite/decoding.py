@@ -31,7 +31,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from .files.tables import aligned, in_order
+from .files.tables import aligned, in_order, recording_means, within_recordings
 
 PROTOCOLS = ("zero-shot", "transductive")
 METRICS = ("macro_f1", "balanced_accuracy", "accuracy")
@@ -259,6 +259,7 @@ def score_table(
     protocol: str = "zero-shot",
     *,
     shuffle: str | None = None,
+    recordings: bool = False,
     seed: int = 0,
     **options,
 ) -> tuple[pd.DataFrame, dict[str, DecodeResult]]:
@@ -270,13 +271,16 @@ def score_table(
         notice.
     shuffle : the method to repeat with shuffled labels: within each animal or, where an animal has
         one label, whole animals swap theirs. None: the first.
+    recordings : also show what recordings know, where a label may go with them: the same method's
+        means over recordings, and itself *within recordings*, of which only those with two labels
+        count, their means taken away (fewer units, so a score of its own).
     options : passed on to `decode`.
 
     Returns
     -------
     table : DataFrame method, metric, estimate, low, high, n; the methods in order, then the
-        controls: shuffled labels, majority (always the most frequent label) and chance (a label
-        drawn evenly).
+        controls: those of recordings, shuffled labels, majority (always the most frequent label)
+        and chance (a label drawn evenly).
     results : method -> DecodeResult.
     """
     common, *others = (table.index for table in features.values())
@@ -298,6 +302,10 @@ def score_table(
     shuffle = shuffle or next(iter(features))
     rng = np.random.default_rng(seed)
     some = features[shuffle].loc[common]
+    if recordings:
+        means, less = recording_means(some), within_recordings(some, labels)
+        results[f"{shuffle}, recording means"] = decode(means, labels, groups, **options)
+        results[f"{shuffle}, within recordings"] = decode(*less, groups, **options)
     results[f"{shuffle}, shuffled labels"] = decode(
         some, shuffled(labels, groups, rng), groups, **options
     )

@@ -166,6 +166,38 @@ def test_bad_options_say_what_to_do():
         nl.decode(features, labels, groups)
 
 
+def test_score_table_shows_what_recordings_know():
+    """The label goes with the recording but for a few units, and so does the feature: it reads the
+    label, its means over recordings do as well, and within recordings nothing is left.
+    """
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product(
+        [[f"r{number}" for number in range(12)], range(10)], names=["recording_id", "unit_id"]
+    )
+    number = np.repeat(np.arange(12), 10)
+    usual = np.where(number % 2, "M1", "dStr")
+    other = np.where(number % 2, "dStr", "M1")
+    # in the last two recordings every unit has the same label: they don't count within recordings
+    labels = pd.Series(
+        np.where((index.get_level_values(1) < 2) & (number < 10), other, usual), index
+    )
+    features = pd.DataFrame({"x": number % 2 + 0.1 * rng.normal(size=120)}, index)
+    groups = pd.Series([f"rat{n // 2}" for n in number], index)
+    table, _ = nl.score_table({"x": features}, labels, groups, recordings=True)
+    rows = table[table["metric"] == "macro_f1"].set_index("method")
+    assert rows.index.tolist() == [
+        "x",
+        "x, recording means",
+        "x, within recordings",
+        "x, shuffled labels",
+        "majority",
+        "chance",
+    ]
+    assert rows.loc["x", "estimate"] > 0.75 and rows.loc["x, recording means", "estimate"] > 0.75
+    assert rows.loc["x, within recordings", "estimate"] < 0.6
+    assert rows["n"].tolist() == [120, 120, 100, 120, 120, 120]
+
+
 def test_score_table_has_methods_and_controls_on_the_same_units():
     features, labels, groups = units()
     sets = {"NuCLR": features, "fewer": features.iloc[:-10], "noise": features[["b", "c"]]}

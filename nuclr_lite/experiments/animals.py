@@ -71,13 +71,18 @@ def animals(
         return Animals(
             {
                 "source": str(rat_decisions.prepared(data_dir)),
-                "held_out": rat_decisions.GROUPS[1],
+                "held_out": rat_decisions.GROUPS[2],
                 "preset": "laptop",
             },
             ("region",),
             "rats",
             "rats, Luo, Kim et al. 2025",
-            {"max_distance_s": 300.0, "steps": 1600},
+            {
+                "sample_s": 0.01,
+                "samples_per_token": 25,
+                "tokens_per_window": 20,
+                "steps": 1600,
+            },
         )
     folder = Path(data_source)
     if not folder.is_dir():

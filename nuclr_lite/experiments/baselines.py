@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..files.intervals import frame_ranges, rounding_s
 from ..files.progress import progress
+from ..files.tables import recording_means as recording_means  # a baseline, too
 from ..recording import Recording, as_list
 
 INTERVAL_EDGES_S = np.logspace(-3, 1, 25)  # 1 ms to 10 s
@@ -138,17 +139,6 @@ def waveform_features(recordings: Recording | list[Recording]) -> pd.DataFrame |
     if whole.shape[1] == 0 or whole.isna().all(axis=1).groupby(level="recording_id").all().any():
         return None
     return whole.fillna(whole.median())
-
-
-def recording_means(features: pd.DataFrame) -> pd.DataFrame:
-    """Each unit with the mean over all units of its recording: what telling recordings apart can
-    reach.
-
-    features : DataFrame indexed by (recording_id, unit_id), from this module or `embed`. Where a
-        label is the same throughout a
-    recording, a method must beat these to have told cells apart.
-    """
-    return features.groupby(level="recording_id", sort=False).transform("mean")
 
 
 def binned(recording: Recording, bin_s: float = 0.1) -> list[np.ndarray]:

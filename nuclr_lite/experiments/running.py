@@ -21,11 +21,11 @@ from ..decoding import decode
 from ..embedding import embed
 from ..files.progress import progress
 from ..files.storage import atomic_directory, atomic_file, check_seal, seal
+from ..files.tables import within_recordings
 from ..presets import Preset
 from ..pretrained import Pretrained
 from ..pretraining import pretrain
 from ..recording import Recording, match_sampling, units_table
-from .baselines import recording_means
 from .data import part_of, prepare, provenance, recordings_of
 from .experiment import Experiment
 from .methods import UNTRAINED, as_decoded, features_without_training
@@ -329,8 +329,7 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     )
     labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
     if experiment.within_recordings:
-        several = labels.groupby(level="recording_id").transform("nunique") > 1
-        labels, features = labels.where(several), features - recording_means(features)
+        features, labels = within_recordings(features, labels)
     learn = units["animal_id"].isin(part_of(data, row["label_animals"], row["seed"]))
     tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
     labels = labels.where(learn | units["animal_id"].isin(tested))
@@ -389,10 +388,9 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
 
 def drawn_labels(labels: pd.Series, share: float, rng: np.random.Generator) -> pd.Index:
     """A share of the labelled units, within each class, at least one of each."""
-    return pd.Index(
-        [
-            unit
-            for _, part in labels.groupby(labels)
-            for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]
-        ]
-    )
+    drawn = [
+        unit
+        for _, part in labels.groupby(labels)
+        for unit in part.index[rng.permutation(len(part))[: max(1, round(share * len(part)))]]
+    ]
+    return pd.Index(drawn)

@@ -263,3 +263,21 @@ def read_table(path: Path, dtypes: dict) -> pd.DataFrame:
         for i, (name, kind) in enumerate(dtypes["columns"].items())
     }
     return pd.DataFrame(columns, index=index)
+
+
+def recording_means(features: pd.DataFrame) -> pd.DataFrame:
+    """Each unit with the mean over all units of its recording: what telling recordings apart can
+    reach.
+
+    features : DataFrame indexed by (recording_id, unit_id). Where a label goes with the recording,
+        a method must beat these to have told cells apart.
+    """
+    return features.groupby(level="recording_id", sort=False).transform("mean")
+
+
+def within_recordings(features: pd.DataFrame, labels: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+    """Features less their means over recordings, and labels, None where a unit's recording holds no
+    two: what is left tells units apart that were seen together.
+    """
+    mixed = labels.groupby(level="recording_id").transform("nunique") > 1
+    return features - recording_means(features), labels.where(mixed)

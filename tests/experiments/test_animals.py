@@ -21,7 +21,7 @@ def test_rats(monkeypatch, tmp_path):
     some = animals("rats", data_dir=tmp_path)
     experiment = Experiment("x", changes=some.changes, **some.choices)
     assert experiment.source == str(tmp_path / "rats") and not some.simulated
-    assert set(experiment.held_out) == {"T212", "T219", "X062"}
+    assert set(experiment.held_out) == {"T223", "T240", "T249", "X087"}
     assert some.to_decode([]) == ["region"] and "Luo, Kim et al. 2025" in some.caption
 
 
