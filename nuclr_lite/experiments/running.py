@@ -369,9 +369,8 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
         for fold, one in right.iterrows()
     ]
     with atomic_directory(cell_folder(experiment, out_dir, row)) as folder:
-        result.predictions.join(result.groups.rename("animal_id")).to_csv(
-            folder / "predictions.csv"
-        )
+        scored = result.predictions.join(result.groups.rename("animal_id"))
+        scored.to_csv(folder / "predictions.csv")
         (folder / "result.json").write_text(
             json.dumps(
                 {
