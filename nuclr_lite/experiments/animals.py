@@ -40,7 +40,9 @@ def animals(
     world: str = "one network",
     data_dir: str | Path = "../data",
 ) -> Animals:
-    """Parameters
+    """What experiments on one data source have in common.
+
+    Parameters
     ----------
     data_source : 'simulated'; 'rats', the first time downloaded (58 MB) and converted, see
         `sources.published.rat_decisions`, of which one group is held out; or a folder of saved
