@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from .experiments import Experiment, run
-from .experiments.comparison import against, summary
+from .experiments.comparison import PARTS, against, summary
 from .experiments.data import prepare
 from .files.storage import atomic_file
 from .presets import PRESETS
@@ -143,6 +143,7 @@ def _run_options(parser: argparse.ArgumentParser):
         type=Path,
         help="write the summary, with the differences from the first encoder, here",
     )
+    parser.add_argument("--figure", type=Path, help="draw the macro F1 of all methods here (.png)")
 
 
 def run_command(options):
@@ -180,6 +181,13 @@ def run_command(options):
     if options.csv:
         with atomic_file(options.csv) as partial:
             table.round(4).to_csv(partial, index=False)
+    if options.figure:
+        from .plots import scores
+
+        title = f"{experiment.label}, {experiment.protocol} ({data['dataset'].replace('_', ' ')})"
+        whole = table[table.reindex(columns=PARTS).isna().all(axis=1)]
+        figure = scores(whole, title=title, highlight=first)
+        figure.savefig(options.figure, dpi=110, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -143,8 +143,11 @@ def test_command(experiment, tmp_path, capsys):
             str(tmp_path / "runs"),
             "--csv",
             str(tmp_path / "summary.csv"),
+            "--figure",
+            str(tmp_path / "summary.png"),
         ]
     )
+    assert (tmp_path / "summary.png").stat().st_size > 5000
     table = pd.read_csv(tmp_path / "summary.csv")
     assert (
         table["method"].tolist() == ["NuCLR", "hand: rate", CHANCE] * 2
