@@ -46,12 +46,13 @@ def list_sessions() -> pd.DataFrame:
     duration_s (of all trials, s), units of each region, bytes and git_blob_sha1 of the file.
     """
     table = pd.read_csv(Path(__file__).with_name("rat_decisions.csv"), index_col="session_id")
-    named = table.index.to_series().str.extract(r"(?P<animal_id>[^_]+)_(?P<date>.+)")
+    named = table.index.to_series().str.partition("_")
     return pd.concat(
         [
-            named.assign(date=named["date"].str.replace("_", "-")),
             pd.DataFrame(
                 {
+                    "animal_id": named[0],
+                    "date": named[2].str.replace("_", "-"),
                     "n_units": table[list(REGIONS)].sum(axis=1),
                     "n_trials": table["trials"],
                     "duration_s": (table["bins"] * BIN_S).round(2),
