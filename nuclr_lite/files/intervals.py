@@ -22,6 +22,13 @@ def is_whole(ratio: float) -> bool:
     return round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6 * ratio
 
 
+def on_bins(starts: np.ndarray, bin_s: float) -> np.ndarray:
+    """Starts, s, on the grid of bins that begins with the first: down, not to the nearest, so that
+    pieces that don't overlap still don't.
+    """
+    return starts[0] + bin_s * np.floor((starts - starts[0]) / bin_s + 1e-6)
+
+
 def check_intervals(intervals, recording_id: str) -> np.ndarray:
     """(K, 2) float64, s, in order of time; ValueError where they overlap or run backwards."""
     try:

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from .intervals import frames_inside
+from .intervals import frames_inside, on_bins
 
 
 def trains_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndarray]:
@@ -107,8 +107,7 @@ def trains_of_counts(pieces, bin_s: float, start_s, recording_id: str):
         )
     if not (np.isfinite(bin_s) and bin_s > 0):
         raise ValueError(f"{recording_id}: bin_s is {bin_s}; give the length of a bin, s, above 0.")
-    # down, not to the nearest: pieces that don't overlap still don't
-    starts = starts[0] + bin_s * np.floor((starts - starts[0]) / bin_s + 1e-6)
+    starts = on_bins(starts, bin_s)
     trains = []
     for unit in range(pieces[0].shape[1]):
         middles = [

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...files.intervals import on_bins
 from ...files.progress import progress
 from ...files.storage import atomic_directory, file_name
 from ...recording import Recording
@@ -172,8 +173,7 @@ def read_session(file: str | Path, *, join_trials: bool = True) -> Recording:
         pieces, starts = [np.concatenate(pieces)], np.zeros(1)
         trial_s = BIN_S * (np.cumsum(bins) - bins)
     else:
-        # all on one grid of bins, see `Recording.from_counts`
-        starts = trial_s = began_s[0] + BIN_S * np.floor((began_s - began_s[0]) / BIN_S + 1e-6)
+        starts = trial_s = on_bins(began_s, BIN_S)
     return Recording.from_counts(
         pieces,
         BIN_S,
