@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included:
 #   make reproduce    the notebooks, through papermill, on the simulated data; with DATA=rats those
-#                     that have results, on twelve real rats (58 MB, downloaded once)
+#                     that take them, on eleven real rats (58 MB, downloaded once)
 #   make test         the tests, every notebook among them
 # and:
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
@@ -13,9 +13,8 @@ PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 PROFILE ?= laptop
 DATA    ?= simulated
-# What `make reproduce` runs on each kind of data.
-RUN_simulated :=
-RUN_rats      := --only 00 06 07 08 09 -p data_source rats --out notebooks/executed/$(PROFILE)-rats
+# Notebooks side by side: small encoders train on one thread each.
+JOBS    ?= 2
 BIN     := .venv/bin
 READY   := .venv/.ready
 RATS    ?= data/processed/rat_decisions
@@ -46,7 +45,7 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 
 reproduce: $(READY)
 	$(if $(filter $(DATA),simulated rats),,$(error DATA is '$(DATA)'; use simulated or rats))
-	$(BIN)/python notebooks/run.py --profile $(PROFILE) $(RUN_$(DATA))
+	$(BIN)/python notebooks/run.py --profile $(PROFILE) --data $(DATA) --jobs $(JOBS)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadgroup

@@ -26,8 +26,8 @@ from nuclr_lite.sources.folder import read_folder, saved_in
 from nuclr_lite.sources.published import rat_decisions
 
 TIMED_STEPS = 40
-# What suits counts of 10 ms in trials of a second, see results/rats.md.
-VIEWS = dict(sample_s=0.01, samples_per_token=25, tokens_per_window=20)
+TOKENS = ("sample_s", "samples_per_token", "tokens_per_window")
+SHORT = nl.PRESETS["laptop-trials"].model  # windows and tokens that suit trials
 
 
 def main():
@@ -46,7 +46,9 @@ def main():
         parser.error("there is no CUDA GPU here; --device cpu shows that the script runs.")
     saved = saved_in(options.rats)
     recordings = read_folder(options.rats) if saved else rat_decisions.read(options.rats)
-    preset = nl.PRESETS[options.preset].with_(**VIEWS, min_units=2, warmup_steps=200)
+    preset = nl.PRESETS[options.preset].with_(
+        **{name: getattr(SHORT, name) for name in TOKENS}, min_units=2, warmup_steps=200
+    )
     table = options.out / "rats.csv"
     rows = pd.read_csv(table).to_dict("records") if table.is_file() else []
     for seed in options.seeds:

@@ -42,7 +42,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of everything
 profile = "laptop"
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or "nwb" for your own files
-data_source = "simulated"
+data_source = "rats"
 data_dir = "../data"  # where the rats are kept
 nwb_folder = ""  # folder of .nwb files (absolute, or relative to notebooks/)
 label_column = ""  # what to decode: a column of the units table; "": cell_type, the rats' region
@@ -50,7 +50,8 @@ animal_column = ""  # column that names the animal; "": the file's subject_id
 # column that names the probe, for one population a probe; "": a file is one population
 probe_column = ""
 keep = ""  # which units: an expression over their columns, such as depth > 100; "": all
-# animals that the encoder must not see; []: simulated: the last 30 %, nwb: none
+# animals that the encoder must not see; []: four of the rats, the last 30 % of simulated ones, of
+# your files none
 held_out_animals = []
 # NWB table of times that gives the valid time ("epochs"); "": what the file says
 intervals_from = ""
@@ -59,8 +60,7 @@ samples_per_token = 0  # samples; 0: the preset's
 tokens_per_window = 0  # tokens; 0: the preset's
 grid_s = 0.0  # s, windows start on multiples of this (trials laid end to end); 0: anywhere
 max_distance_s = 0.0  # s, between the two windows of a pair; 0: the preset's
-# "training": train here, minutes; a folder: a saved one; "": simulated: the repository's, nwb:
-# train
+# "training": train here, minutes; a folder: a saved one; "": the repository's, your files: train
 encoder_from = ""
 training_steps = 0  # optimiser steps, to train here; 0: the profile's
 seed = 0  # of the simulation, the weights, the views and the controls
@@ -142,10 +142,10 @@ nl.plots.alone_and_together(recordings[0], label=label_column)
 
 # %%
 modality = recordings[0].modality
-kind = "quick" if data_source == "simulated" else "laptop"  # real recordings: the paper's views
+# real recordings: the paper's views
+kind = {"simulated": "quick", "rats": "laptop-trials"}.get(data_source, "laptop")
 recipe = nl.PRESETS[kind if modality == "spikes" else f"{kind}-calcium"]
-laptop_steps = 800 if data_source == "rats" else recipe.train.steps  # a minute or two
-steps = training_steps or {"smoke": 40, "laptop": laptop_steps, "full": 10_000}[profile]
+steps = training_steps or {"smoke": 40, "laptop": recipe.train.steps, "full": 10_000}[profile]
 changes = {
     "sample_s": sample_s,
     "samples_per_token": samples_per_token,
@@ -158,12 +158,12 @@ changes = {
 recipe = recipe.with_(**{name: value for name, value in changes.items() if value or name == "seed"})
 
 # %%
-as_it_comes = data_source == "simulated" and profile != "full" and not training_steps
+as_it_comes = data_source != "nwb" and profile != "full" and not training_steps
 saved = None
 if encoder_from not in ("", "training"):
     saved = nl.Pretrained.load(encoder_from)
 elif encoder_from == "" and as_it_comes:
-    saved = nl.example_encoder()
+    saved = nl.example_encoder(data_source)
 preset = saved.preset if saved else recipe
 print(preset.model, preset.views, preset.train, sep="\n")
 
@@ -180,8 +180,11 @@ if len(animals) < 2:
     )
 
 # %%
-last = animals[-max(1, len(animals) * 3 // 10) :] if data_source == "simulated" else []
-left_out = held_out_animals or last
+left_out = held_out_animals
+if not left_out and data_source == "simulated":
+    left_out = animals[-max(1, len(animals) * 3 // 10) :]
+elif not left_out and data_source == "rats":
+    left_out = rat_decisions.GROUPS[2]
 training = [recording for recording in recordings if recording.animal_id not in left_out]
 pretrained = saved or nl.pretrain(training, preset)
 took = "loaded" if saved else f"{pretrained.seconds:.0f} s"

@@ -48,7 +48,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more animals, seeds and steps
 profile = "laptop"
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
-data_source = "simulated"
+data_source = "rats"
 data_dir = "../data"  # where the rats are kept
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
@@ -104,7 +104,7 @@ size = {
     "laptop": dict(n_animals=20, n_held_out=6, changes={}),
     "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
 }[profile]
-usual_seeds = {"smoke": 1, "laptop": 2 if source.simulated else 1, "full": 5}[profile]
+usual_seeds = {"smoke": 1, "laptop": 2, "full": 5}[profile]
 size["seeds"] = tuple(range(encoder_seeds or usual_seeds))
 steps = {"steps": training_steps} if training_steps else size["changes"]
 size["changes"] = source.changes | steps

@@ -50,7 +50,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, seeds and steps
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
-data_source = "simulated"
+data_source = "rats"
 data_dir = "../data"  # where the rats are kept
 world = "assemblies"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
@@ -104,7 +104,7 @@ size = {
 source = experiments.animals(data_source, modality, world, data_dir)
 label_column = source.to_decode(label_column)[0]
 if not source.simulated and profile == "laptop":
-    size |= dict(pretraining_animals=(1, 2, 4), label_animals=(1, 2, 4), seeds=(0,))
+    size |= dict(pretraining_animals=(1, 2, 4), label_animals=(1, 2, 4))
 laptop_steps = 1200 if source.simulated else source.changes.get("steps", 2400)
 steps = training_steps or {"smoke": 5, "laptop": laptop_steps, "full": 10_000}[profile]
 # Short windows: half the price of a step; the rhythms of this world are fast enough for them.

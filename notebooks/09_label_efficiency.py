@@ -47,7 +47,7 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds; "laptop": minutes; "full": more animals, draws and steps
 # "simulated"; "rats": real ones, 58 MB, downloaded once; or a folder of saved recordings
-data_source = "simulated"
+data_source = "rats"
 data_dir = "../data"  # where the rats are kept
 world = "one network"  # of simulated animals: "one network" or "assemblies", see data/README.md
 modality = "spikes"  # "spikes" or "calcium"
@@ -89,7 +89,7 @@ size = {
         draws=20,
     ),
 }[profile]
-usual_seeds = {"smoke": 1, "laptop": 2 if source.simulated else 1, "full": 5}[profile]
+usual_seeds = {"smoke": 1, "laptop": 2, "full": 5}[profile]
 size["seeds"] = tuple(range(encoder_seeds or usual_seeds))
 size["changes"] = source.changes | size["changes"]
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}

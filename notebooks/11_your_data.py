@@ -23,8 +23,9 @@
 #
 # **Needs** pynwb and pyarrow beside the repository; `06_decoding` explains the scores. By default
 # all data are *simulated*, written to NWB files and read back; with `data_source = "nwb"` or
-# `"saved"` the same cells read your folder. **Takes** about 2 minutes on a laptop (2 cores) on
-# simulated data; your own recordings train an encoder first, minutes more. GPU: not timed yet.
+# `"saved"` the same cells read your folder, with `"rats"` eleven real rats. **Takes** about 2
+# minutes on a laptop (2 cores) on simulated data; your own recordings train an encoder first,
+# minutes more. GPU: not timed yet.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -37,11 +38,14 @@ if importlib.util.find_spec("nuclr_lite") is None:
 
 # %% tags=["parameters"]
 profile = "laptop"  # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of all
-# "simulated": NWB files written here; "nwb": your NWB files; "saved": what recording.save wrote
+# "simulated": NWB files written here; "nwb": your NWB files; "saved": what recording.save wrote;
+# "rats": real ones, 58 MB, downloaded once
 data_source = "simulated"
+data_dir = "../data"  # where the rats are kept
 data_folder = ""  # folder of your files (absolute, or relative to notebooks/)
-# what to decode: a column of the units table; units without a value there get a prediction
-label_column = "cell_type"
+# what to decode: a column of the units table; units without a value there get a prediction; "":
+# cell_type, the rats' region
+label_column = ""
 animal_column = ""  # column that names the animal; "": the file's subject_id
 probe_column = ""  # column that names the probe; "": all units of a file are one population
 keep = ""  # which units: an expression over their columns, such as depth > 100; "": all
@@ -328,15 +332,22 @@ if data_source == "simulated":
         write_nwb(
             recording, Path(data_folder) / f"{recording.recording_id}.nwb", ["cell_type", "area"]
         )
-elif data_source not in ("nwb", "saved"):
-    raise ValueError(f"data_source is {data_source!r}; use 'simulated', 'nwb' or 'saved'.")
+elif data_source not in ("nwb", "saved", "rats"):
+    raise ValueError(f"data_source is {data_source!r}; use 'simulated', 'nwb', 'saved' or 'rats'.")
+label_column = label_column or ("region" if data_source == "rats" else "cell_type")
 keep_in = Path(out_folder or (scratch.name if data_source == "simulated" else "../runs/your_data"))
 
 # %%
-if data_source == "saved":
+if data_source in ("saved", "rats"):
     from nuclr_lite.sources.folder import read_folder
+    from nuclr_lite.sources.published import rat_decisions
 
-    recordings = read_folder(data_folder)
+    rats = data_source == "rats"
+    recordings = read_folder(rat_decisions.prepared(data_dir) if rats else data_folder)
+    for at, recording in enumerate(recordings):
+        if rats and recording.animal_id == "T249":  # a rat whose labels we lay aside
+            truth[recording.recording_id] = recording.units["region"]
+            recordings[at] = replace(recording, units=recording.units.assign(region=None))
 else:
     recordings = read_nwb(
         data_folder,
@@ -347,7 +358,9 @@ else:
     )
 units = nl.units_table(recordings)
 modality = recordings[0].modality
-source = "simulated" if data_source == "simulated" else f"{len(recordings)} recordings"
+source = {"simulated": "simulated", "rats": "rats, Luo, Kim et al. 2025"}.get(
+    data_source, f"{len(recordings)} recordings"
+)
 print(
     f"{units['animal_id'].nunique()} animals, {len(units)} units; columns {sorted(units.columns)}"
 )
@@ -453,13 +466,15 @@ assert answers_to["milliseconds, no valid time given"] == "nothing"
 # `pretrained.trained_on`.
 
 # %%
-as_it_comes = data_source == "simulated" and profile != "full" and not training_steps
+brings = data_source in ("simulated", "rats")  # an encoder comes with the repository
+as_it_comes = brings and profile != "full" and not training_steps
 saved = None
 if encoder_from not in ("", "training"):
     saved = nl.Pretrained.load(encoder_from)
 elif encoder_from == "" and as_it_comes:
-    saved = nl.example_encoder()
-kind = "quick" if data_source == "simulated" else "laptop"  # real recordings: the paper's views
+    saved = nl.example_encoder(data_source)
+# real recordings: the paper's views
+kind = {"simulated": "quick", "rats": "laptop-trials"}.get(data_source, "laptop")
 kind = kind if modality == "spikes" else f"{kind}-calcium"
 recipe = nl.PRESETS[kind].with_(steps=steps, seed=seed)
 preset = saved.preset if saved else recipe
@@ -821,7 +836,8 @@ if len(answers):
     print(answers.head(6).round(2).to_string())
 
 # %% [markdown]
-# In the simulation we know what these units are, and can ask how good the answers were:
+# In the simulation, and of the rat whose labels were laid aside, we know what these units are, and
+# can ask how good the answers were:
 
 # %%
 if truth:

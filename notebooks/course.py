@@ -461,7 +461,7 @@ def try_out(source: Path, out: Path, runs_dir: Path) -> Path:
     What it keeps goes to `runs_dir`.
     """
     # In one process: starting others takes longer than so small an experiment.
-    small = {"profile": "smoke", "runs_dir": str(runs_dir), "jobs": 1}
+    small = {"profile": "smoke", "data_source": "simulated", "runs_dir": str(runs_dir), "jobs": 1}
     known = parameters_of(source)
     return execute(
         source,

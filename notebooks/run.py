@@ -2,10 +2,11 @@
 
 Each notebook's .py is turned into a notebook, executed by papermill into
 `notebooks/executed/<profile>/`, and left there with its outputs; `index.html` there shows them all.
-`--resume` goes on where a run was stopped. `-p name value` sets a parameter; one that a chosen
-notebook doesn't have is an error (papermill itself would only log it). `--publish` also puts the
-outputs into the committed .ipynb, its figures into `results/figures/` and its scores into
-`results/`.
+`--data` says which animals (without it: those that each notebook's parameters cell names).
+`--resume` goes on where a run was stopped. `--jobs` runs several side by side. `-p name value` sets
+a parameter; one that a chosen notebook doesn't have is an error (papermill itself would only log
+it). `--scores` writes the tables of scores into `results/`. `--publish` does that, and puts the
+outputs into the committed .ipynb and its figures into `results/figures/`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import jupytext
 import nbformat
 import papermill
 import yaml
+from joblib import Parallel, delayed
 from nbformat import NotebookNode
 from PIL import Image
 from tqdm import tqdm
@@ -37,6 +39,9 @@ from nuclr_lite.files.storage import atomic_file
 HERE = Path(__file__).resolve().parent
 EXECUTED = HERE / "executed.json"
 PROFILES = ("smoke", "laptop", "full")
+DATA = ("simulated", "rats")
+SHARING = ("06", "07", "09", "12")  # encoders in runs/, the second taking those of the first
+LONG = ("05", "08", "10")  # minutes
 
 
 def main(arguments=None) -> int:
@@ -44,6 +49,11 @@ def main(arguments=None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--profile", choices=PROFILES, default="laptop", help="how much is run")
+    parser.add_argument(
+        "--data",
+        choices=DATA,
+        help="simulated animals; or rats, in the notebooks that take them",
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -61,6 +71,10 @@ def main(arguments=None) -> int:
     )
     parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
     parser.add_argument(
+        "--jobs", type=int, default=1, help="notebooks at a time; cores are divided among them"
+    )
+    parser.add_argument("--scores", action="store_true", help="write the scores into results/")
+    parser.add_argument(
         "--publish", action="store_true", help="put the outputs into the committed .ipynb"
     )
     parser.add_argument(
@@ -72,7 +86,7 @@ def main(arguments=None) -> int:
         ),
     )
     options = parser.parse_args(arguments)
-    chosen = sources()
+    chosen = [path for path in sources() if options.data != "rats" or takes_rats(path)]
     if options.only:
         unknown = [
             name for name in options.only if not any(path.stem.startswith(name) for path in chosen)
@@ -84,41 +98,87 @@ def main(arguments=None) -> int:
             )
         chosen = [path for path in chosen if path.stem.startswith(tuple(options.only))]
     values = {name: yaml.safe_load(value) for name, value in options.p}
-    if options.publish and (values or options.profile != "laptop"):
+    if options.publish and (values or options.data or options.profile != "laptop"):
         parser.error(
             "--publish shows what the parameters cell says: run it at the laptop profile,"
-            " without -p."
+            " without -p and --data."
         )
-    out = options.out or HERE / "executed" / options.profile
-    # where there is no terminal, the lines printed below will do
-    for path in tqdm(chosen, unit="notebook", disable=None):
+    ending = "-rats" if options.data == "rats" else ""
+    options.out = (options.out or HERE / "executed" / f"{options.profile}{ending}").resolve()
+    lanes = in_lanes(chosen)
+    jobs = max(1, min(options.jobs, len(lanes)))
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    work = (delayed(run_lane)(lane, options, values, jobs, threads) for lane in lanes)
+    done = tqdm(
+        Parallel(n_jobs=jobs, return_as="generator_unordered")(work),
+        total=len(lanes),
+        unit="lane",
+        disable=None,  # where there is no terminal, the lines printed below will do
+    )
+    try:
+        for executed in done:
+            for path in executed if options.publish else []:
+                publish(path, HERE / path.name)
+    finally:
+        write_index(options.out)
+    print(f"all of them, with their figures: {os.path.relpath(options.out / 'index.html')}")
+    return 0
+
+
+def in_lanes(chosen: list[Path]) -> list[list[Path]]:
+    """Notebooks that can run side by side: those that share encoders in one lane, in their order;
+    what takes longest first.
+    """
+    sharing = [path for path in chosen if path.stem.startswith(SHARING)]
+    others = [[path] for path in chosen if path not in sharing]
+    others.sort(key=lambda lane: not lane[0].stem.startswith(LONG))
+    return [sharing] * bool(sharing) + others
+
+
+def run_lane(lane: list[Path], options, values: dict, jobs: int, threads: int) -> list[Path]:
+    """Run notebooks one after the other; returns them as executed."""
+    if jobs > 1:  # a kernel takes what its environment says
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    executed = []
+    for path in lane:
         started = time.perf_counter()
         print(f"{path.stem} ({options.profile}) ...", flush=True)
-        into = (
-            {"scores_csv": f"../results/{path.stem}.csv"}
-            if options.publish and "scores_csv" in parameters_of(path)
-            else {}
-        )
-        parameters = {"profile": options.profile, **into, **values}
-        if options.resume and is_done(path, parameters, out):
+        known = parameters_of(path)
+        parameters = {"profile": options.profile}
+        if options.data and takes_rats(path):
+            parameters["data_source"] = options.data
+        if jobs > 1 and "jobs" in known:
+            parameters["jobs"] = threads
+        if (options.scores or options.publish) and "scores_csv" in known:
+            rats = options.data == "rats" or (not options.data and shows_rats(path))
+            parameters["scores_csv"] = f"../results/{path.stem}{'_rats' * rats}.csv"
+        parameters |= values
+        if options.resume and is_done(path, parameters, options.out):
             print(f"{path.stem}: executed before", flush=True)
+            executed.append(options.out / f"{path.stem}.ipynb")
             continue
-        try:
-            executed = execute(path, parameters, out)
-        finally:
-            write_index(out)
+        executed.append(execute(path, parameters, options.out))
         print(
-            f"{path.stem}: {time.perf_counter() - started:.0f} s -> {os.path.relpath(executed)}",
+            f"{path.stem}: {time.perf_counter() - started:.0f} s ->"
+            f" {os.path.relpath(executed[-1])}",
             flush=True,
         )
-        if options.publish:
-            publish(executed, path.with_suffix(".ipynb"))
-    print(f"all of them, with their figures: {os.path.relpath(out / 'index.html')}")
-    return 0
+    return executed
 
 
 def sources() -> list[Path]:
     return sorted(HERE.glob("[0-9]*.py"))
+
+
+def takes_rats(source: Path) -> bool:
+    """Whether a notebook has a parameter `data_source` that may be "rats"."""
+    return "data_source" in parameters_of(source) and '"rats"' in source.read_text("utf-8")
+
+
+def shows_rats(source: Path) -> bool:
+    """Whether its parameters cell says rats, so that the committed outputs show them."""
+    known = parameters_of(source).get("data_source")
+    return known is not None and ast.literal_eval(known["default"]) == "rats"
 
 
 def tags(cell: NotebookNode) -> list[str]:

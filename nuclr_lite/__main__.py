@@ -150,7 +150,10 @@ def run_command(options):
     """Run an experiment that is kept as a file, print its summary, write it as a CSV."""
     experiment = Experiment.from_json(options.experiment.read_text(encoding="utf-8"))
     experiment = replace(experiment, source=options.source or experiment.source)
-    data = prepare(experiment, options.out)
+    # each animal or group is held out in turn, so that the file needn't hold out any
+    in_turn = options.each_animal or options.each_group
+    at_least_one = replace(experiment, n_held_out=max(experiment.n_held_out, 1))
+    data = prepare(at_least_one if in_turn else experiment, options.out)
     groups = (
         [tuple(group.split(",")) for group in options.each_group]
         if options.each_group

@@ -148,6 +148,12 @@ PRESETS = {
         ViewConfig(max_distance_s=240.0),
         TrainConfig(steps=1200, muon_learning_rate=0.003, **_SHORT),
     ),
+    # Trials of a second or so: short tokens, which say what came when within one (results/rats.md).
+    "laptop-trials": Preset(
+        ModelConfig("spikes", 0.01, 25, 20, **_SMALL),
+        ViewConfig(),
+        TrainConfig(steps=1600, **_SHORT),
+    ),
     # The published recipes.
     "paper-spikes": Preset(
         ModelConfig(), ViewConfig(max_distance_s=30.0, min_units=11), TrainConfig()

@@ -180,4 +180,4 @@ def test_every_folder_is_installed():
     )
     assert packages == {
         ".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("*.py")
-    } | {"nuclr_lite.data.example_encoder"}
+    } | {"nuclr_lite.data.example_encoder", "nuclr_lite.data.rats_encoder"}

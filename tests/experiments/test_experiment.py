@@ -82,6 +82,14 @@ def test_each_animal_in_turn(experiment, tmp_path):
     [both] = few.each_group([("animal0-001", "animal0-003")])
     assert both.name == "tiny-without-animal0-001-animal0-003"
     assert run(both, tmp_path)["n"].eq(24).all()
+    # from the command line, where the file itself needn't hold anybody out
+    (tmp_path / "few.json").write_text(replace(few, name="few", n_held_out=0).to_json())
+    main(
+        ["run", str(tmp_path / "few.json"), "--out", str(tmp_path), "--csv", f"{tmp_path}/few.csv"]
+        + ["--each-group", "animal0-001", "animal0-003"]
+    )
+    written = pd.read_csv(tmp_path / "few.csv").query("metric == 'macro_f1'")
+    np.testing.assert_allclose(written["estimate"], together["estimate"], atol=1e-4)
     with pytest.raises(
         ValueError, match="held_out names .'colour'., but the animals are animal0-000"
     ):

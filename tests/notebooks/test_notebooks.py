@@ -28,6 +28,19 @@ WITH_ENCODERS = [
 ]
 
 
+HEADER = """# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% tags=["parameters"]
+profile = 'laptop'
+"""
+
+
 @pytest.fixture(scope="module")
 def runs_dir(tmp_path_factory):
     """Where the notebooks keep encoders and results, for all of them together."""
@@ -61,7 +74,9 @@ def test_runs_at_smoke(source, tmp_path, runs_dir):
 @pytest.mark.slow
 def test_the_quickstart_trains_where_it_is_asked_to(tmp_path):
     executed = run.execute(
-        NOTEBOOKS / "00_quickstart.py", {"profile": "smoke", "encoder_from": "training"}, tmp_path
+        NOTEBOOKS / "00_quickstart.py",
+        {"profile": "smoke", "data_source": "simulated", "encoder_from": "training"},
+        tmp_path,
     )
     said = "".join(
         output.get("text", "")
@@ -96,6 +111,38 @@ def test_the_command_fails_loudly_too(tmp_path):
     wrong_notebook = subprocess.run([*command, "--only", "99"], capture_output=True, text=True)
     assert wrong_parameter.returncode and "has no parameter stepps" in wrong_parameter.stderr
     assert wrong_notebook.returncode and "no notebook begins with 99" in wrong_notebook.stderr
+
+
+def test_lanes():
+    """Notebooks that share encoders stay together, in their order; nothing is left out."""
+    lanes = run.in_lanes(SOURCES)
+    [sharing] = [lane for lane in lanes if len(lane) > 1]
+    assert [path.stem[:2] for path in sharing] == ["06", "07", "09", "12"]
+    assert sorted(path for lane in lanes for path in lane) == SOURCES
+    assert [path.stem[:2] for lane in run.in_lanes(SOURCES[8:10]) for path in lane] == ["09", "08"]
+
+
+def test_which_notebooks_take_the_rats():
+    takes = [path.stem[:2] for path in SOURCES if run.takes_rats(path)]
+    assert takes == ["00", "06", "07", "08", "09", "11"]
+    assert [path.stem[:2] for path in SOURCES if run.shows_rats(path)] == takes[:-1]
+
+
+def test_side_by_side(tmp_path, monkeypatch):
+    """Two at a time: both are run, each with its share of the cores, and named in the index."""
+    for name in ("01_one", "02_two"):
+        (tmp_path / f"{name}.py").write_text(
+            HEADER
+            + "jobs = 0\ndata_source = 'rats'  # or \"rats\"\n\n# %%\nprint(jobs, data_source)\n"
+        )
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    arguments = ["--profile", "smoke", "--jobs", "2", "--data", "simulated"]
+    assert run.main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    share = max(1, (run.os.cpu_count() or 1) // 2)
+    for name in ("01_one", "02_two"):
+        executed = nbformat.read(tmp_path / "out" / f"{name}.ipynb", as_version=4)
+        assert executed.cells[-1].outputs[0]["text"] == f"{share} simulated\n"
+        assert name in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_pairs_are_in_step(tmp_path):
@@ -161,11 +208,7 @@ def test_parameters_cell_holds_literals_only(source):
 
 def test_what_failed_or_changed_is_run_again(tmp_path):
     source = tmp_path / "00_tiny.py"
-    header = (
-        "# ---\n# jupyter:\n#   kernelspec:\n#     display_name: Python 3\n#     language:"
-        " python\n#     name: python3\n# ---\n\n# %% tags=[\"parameters\"]\nprofile = 'laptop'\n\n#"
-        " %%\n"
-    )
+    header = HEADER + "\n# %%\n"
     source.write_text(header + "1 / 0\n")
     with pytest.raises(run.papermill.PapermillExecutionError):
         run.execute(source, {"profile": "smoke"}, tmp_path)
