@@ -83,7 +83,7 @@ def measure(options, seed: int) -> list[dict]:
     rows = [
         common
         | {"labels_from": "all, by hand", "animals": len(animals) - HELD_OUT, "step": 0}
-        | _macro_f1(by_hand.scores)
+        | _macro_f1(by_hand.scores.set_index("metric").loc["macro_f1"])
     ]
     for n in options.animals:
         with tempfile.TemporaryDirectory() as folder:
@@ -104,17 +104,12 @@ def measure(options, seed: int) -> list[dict]:
                     rows.append(
                         common
                         | {"labels_from": labels_from, "animals": n, "step": row["step"]}
-                        | {
-                            "macro_f1": row["estimate"],
-                            "low": row["low"],
-                            "high": row["high"],
-                        }
+                        | _macro_f1(row)
                     )
     return rows
 
 
-def _macro_f1(scores: pd.DataFrame) -> dict:
-    score = scores.set_index("metric").loc["macro_f1"]
+def _macro_f1(score) -> dict:
     return {"macro_f1": score["estimate"], "low": score["low"], "high": score["high"]}
 
 

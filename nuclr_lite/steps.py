@@ -165,7 +165,7 @@ def orthogonal(matrices: list[Tensor]) -> list[Tensor]:
         square = flat @ flat.mT
         polynomial = torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315)
         flat = torch.baddbmm(flat, polynomial, flat, beta=3.4445)
-    return [one if m.shape[0] <= m.shape[1] else one.T for m, one in zip(matrices, flat)]
+    return [one if one.shape == m.shape else one.T for m, one in zip(matrices, flat)]
 
 
 def precision_of(precision: str, device: str | None) -> str:

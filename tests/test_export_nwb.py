@@ -203,6 +203,7 @@ def test_nwb_refuses(tmp_path, monkeypatch):
 
 def test_nwb_real(tmp_path):
     """A published session, whose columns are of all kinds: everything in it is in the copy."""
+    pytest.importorskip("pynwb")
     source = sorted(shared("real", "steinmetz_snippets").glob("*.nwb"))[0]
     [recording] = read_nwb(source)
     vectors = np.random.default_rng(0).normal(size=(recording.n_units, 3))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 import pandas as pd
 
 from ..presets import PRESETS, Preset
+from ..sources.simulated.worlds import WORLDS
 from .methods import CHANCE, FEW, WITHOUT_ENCODER, Method
 
 PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
@@ -81,6 +82,10 @@ class Experiment:
         if self.preset not in PRESETS:
             raise ValueError(
                 f"{self.name}: there is no preset {self.preset!r}; use one of {sorted(PRESETS)}."
+            )
+        if self.source == "simulated" and self.world not in WORLDS:
+            raise ValueError(
+                f"{self.name}: there is no world {self.world!r}; use one of {sorted(WORLDS)}."
             )
         object.__setattr__(
             self, "baselines", tuple(_as_method(method) for method in self.baselines)

@@ -187,6 +187,8 @@ def curves(
         ticks = sorted(table[x].unique())
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [f"{at:g}" if at >= 1 else f"1/{1 / at:g}" for at in ticks])
+    else:
+        axes.locator_params(axis="x", nbins=6, steps=[1, 2, 5, 10])
     axes.set(
         ylim=(max(reach[0], 0), min(reach[1], 1)),
         xlabel=xlabel or x,

@@ -169,7 +169,9 @@ def _tables(folder: Path) -> pd.DataFrame:
                     f" clusters; {first.name} is used.",
                     stacklevel=3,
                 )
-            columns[name] = (rank, first, upper.combine_first(lower))
+            either = max(upper, lower, key=len)  # of a table without rows nothing is to be added
+            both_have = len(upper) and len(lower)
+            columns[name] = (rank, first, upper.combine_first(lower) if both_have else either)
     return pd.DataFrame(
         {name: column for name, (_, _, column) in columns.items()},
         index=None if columns else pd.Index([], dtype="int64"),

@@ -40,6 +40,7 @@ def test_errors(experiment, tmp_path, saved):
         ({"changes": {"stepps": 3}}, "no preset has"),
         ({"label_shares": (0.0,)}, "shares above 0"),
         ({"seeds": ()}, "at least one"),
+        ({"source": "simulated", "world": "islands"}, "no world 'islands'; use one of"),
         ({"baselines": ("hand: all, tuned",)}, "no features 'hand: all, tuned'"),
         ({"protocol": "transductive"}, "use protocol='inductive zero-shot'"),
     ):

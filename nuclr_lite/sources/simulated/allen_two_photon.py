@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from ...files.storage import atomic_file
-from .populations import dff_of, shared_latents, unit_rates
+from .populations import dff_of, draw_traits, shared_latents, unit_rates
 from .worlds import CALCIUM, SimulationConfig
 
 # The state weighs more than in `simulate_recordings`: the drive, alike for all types, would cover
@@ -124,18 +124,7 @@ def simulate_allen_experiment(
         ) from error
 
     rng = np.random.default_rng([seed, container_id])
-    traits = {
-        name: float(rng.uniform(*getattr(config, name)))
-        for name in (
-            "state_tau_s",
-            "state_frequency_hz",
-            "drive_tau_s",
-            "state_share",
-            "gain",
-            "log_rate",
-            "lag_scale",
-        )
-    }
+    traits = draw_traits(config, rng)
     cells = pd.DataFrame(
         [_cell(cell_id, cre_line, traits, config, seed) for cell_id in ids],
         index=pd.Index(ids, name="cell_specimen_id"),

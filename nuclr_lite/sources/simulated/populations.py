@@ -108,9 +108,9 @@ def _simulate_animal(animal: int, modality: str, seed: int, config: SimulationCo
     return Recording.from_traces(traces, config.frame_rate_hz, **common)
 
 
-def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
-    """The units table with its truth, and the animal's own traits."""
-    traits: dict[str, Any] = {
+def draw_traits(config: SimulationConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """What is an animal's own, by the names of the ranges in its `config`."""
+    return {
         name: float(rng.uniform(*getattr(config, name)))
         for name in (
             "state_tau_s",
@@ -122,6 +122,11 @@ def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.D
             "lag_scale",
         )
     }
+
+
+def draw_units(config: SimulationConfig, rng: np.random.Generator) -> tuple[pd.DataFrame, dict]:
+    """The units table with its truth, and the animal's own traits."""
+    traits = draw_traits(config, rng)
     n = int(rng.integers(config.n_units[0], config.n_units[1] + 1))
     # Every animal has every type and area; what is left over is drawn.
     cell_type = rng.permutation(_filled(config.cell_types, n, rng))
