@@ -169,9 +169,7 @@ def _tables(folder: Path) -> pd.DataFrame:
                     f" clusters; {first.name} is used.",
                     stacklevel=3,
                 )
-            either = max(upper, lower, key=len)  # of a table without rows nothing is to be added
-            both_have = len(upper) and len(lower)
-            columns[name] = (rank, first, upper.combine_first(lower) if both_have else either)
+            columns[name] = (rank, first, upper.combine_first(lower))
     return pd.DataFrame(
         {name: column for name, (_, _, column) in columns.items()},
         index=None if columns else pd.Index([], dtype="int64"),
@@ -199,6 +197,8 @@ def _table(file: Path) -> pd.DataFrame:
             f"{file}: can't be read as a table of clusters ({error}); save again in Phy, or move"
             " the file away."
         ) from error
+    # without a row, pandas doesn't know that they are whole numbers
+    table = table.astype({"cluster_id": "int64"})
     # the units table has its own
     table = table.set_index("cluster_id").rename(columns={"unit_id": "unit_id_in_file"})
     if table.index.has_duplicates:
