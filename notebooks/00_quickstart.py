@@ -20,8 +20,9 @@
 # to read a label from those vectors in animals whose labels nobody used;
 # and to tell whether the result means anything.
 #
-# **Needs** nothing but this repository. **Takes** about a minute on a laptop (2 cores), one more
-# with `encoder_from = "training"`; on a GPU: not timed yet (one is used if there is one).
+# **Needs** a network the first time (58 MB of real recordings), or `data_source = "simulated"`.
+# **Takes** about three minutes on a laptop (2 cores), four more with `encoder_from = "training"`;
+# on a GPU: not timed yet (one is used if there is one).
 #
 # The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of some seconds out of a
 # recording, not far apart. A transformer looks at *all neurons of a window together* and gives
@@ -77,11 +78,13 @@ import nuclr_lite as nl
 # ## 1 · Recordings
 #
 # A `Recording` is the activity of one population of neurons ("units") seen together, a table with a
-# row per unit, and the stretches of time that are valid. Here the animals are **simulated**: unit
-# by unit, four cell types look alike; they differ in how each follows the population.
-# (`data/README.md` explains the generator.) With `data_source = "rats"` they are real rats that
-# decide, and the label is the brain region; with `data_source = "nwb"` the notebook runs on your
-# own files.
+# row per unit, and the stretches of time that are valid. Here the animals are **eleven rats** that
+# decide on which side they heard more clicks (Luo, Kim et al. 2025): 112 sessions, spike counts in
+# bins of 10 ms, trials laid end to end. The label is the **brain region** of each unit: frontal
+# cortex (FOF, dmFC, mPFC), motor cortex (M1), dorsal and ventral striatum (dStr, vStr).
+#
+# With `data_source = "simulated"` the animals come out of a generator (`data/README.md`), and the
+# label is a cell type; with `data_source = "nwb"` the notebook runs on your own files.
 
 # %%
 n_animals = {"smoke": 6, "laptop": 20, "full": 40}[profile]
@@ -118,9 +121,10 @@ units.groupby(["animal_id", label_column]).size().unstack(fill_value=0)
 nl.plots.activity(recordings[0], label=label_column, duration_s=20.0)
 
 # %% [markdown]
-# Can you tell the labels apart by eye? In the simulation, each unit's own statistics are nearly the
-# same for all types. The figure below shows what differs. On the left, each unit is compared with
-# itself; on the right, with everybody else.
+# Can you tell the labels apart by eye? The figure below compares: on the left each unit with
+# itself, on the right with everybody else. Bands are one standard deviation over units: they
+# overlap almost everywhere. (In the simulated animals the left panel is the same for all types, and
+# the right one is not: there a type *is* how a unit goes with the others.)
 
 # %%
 nl.plots.alone_and_together(recordings[0], label=label_column)
@@ -129,16 +133,14 @@ nl.plots.alone_and_together(recordings[0], label=label_column)
 # ## 2 · Pretraining, without labels
 #
 # The recipe is a *preset*: encoder, views, optimiser, all printable. `nl.pretrain(recordings,
-# preset)` gets recordings and nothing else, no label. Of the simulated animals the last are held
-# out: the encoder never sees them (*inductive zero-shot*). Your own files are usually too few for
-# that, so all of them take part, but none of their labels does (*transductive zero-shot*), unless
-# you name `held_out_animals`.
+# preset)` gets recordings and nothing else, no label. Four of the rats (of the simulated animals
+# the last six) are held out: the encoder never sees them (*inductive zero-shot*). Your own files
+# are usually too few for that, so all of them take part, but none of their labels does
+# (*transductive zero-shot*), unless you name `held_out_animals`.
 #
-# So that you needn't wait, `nl.example_encoder()` loads an encoder that was trained on the
-# simulated animals 0 to 13 by the paper's recipe in small (AdamW, second windows up to 30 s away, a
-# part of the units left out; 3,200 steps, some minutes); it comes with the repository. With
-# `encoder_from = "training"` one is trained here, before your eyes, in a minute: by a faster
-# recipe, which suits these animals (`05_pretraining`, section 12).
+# So that you needn't wait, `nl.example_encoder("rats")` loads an encoder that was trained on the
+# other seven rats by the preset `laptop-trials` (1,600 steps, four minutes of one core); it comes
+# with the repository. With `encoder_from = "training"` the same is trained here, before your eyes.
 
 # %%
 modality = recordings[0].modality
@@ -219,21 +221,26 @@ print(f"never seen by the encoder: {', '.join(held_out) or 'none'}")
 
 # %%
 embedding = nl.embed(pretrained.encoder, recordings, grid_s=grid_s or None)
-nl.plots.map(embedding, units[label_column], title=f"{len(animals)} animals, {data_source}")
+source = {"simulated": "simulated", "rats": "rats, Luo, Kim et al. 2025"}.get(
+    data_source, f"{len(recordings)} NWB files"
+)
+nl.plots.map(embedding, units[label_column], title=f"{len(animals)} animals ({source})")
 
 # %% [markdown]
 # ## 4 · Reading the label
 #
 # A logistic regression learns the label from some animals and is asked about others. Beside it, in
 # the same table and on the same units: features made by hand (*baselines*), the same encoder before
-# training, and what guessing, or a classifier taught with shuffled labels, would score (*controls*:
-# they must be at chance, or something leaks). Intervals: 95 %, animals resampled.
+# training, and *controls*:
+#
+# - *recording means*: each unit gets the mean of its recording, so that nothing is left of the unit
+#   itself; *within recordings*: the opposite, every vector less that mean, where a recording holds
+#   two labels or more. Between them they say what is about cells, and what about recordings.
+# - *shuffled labels* (within each animal), *majority*, *chance*: what noise scores.
 #
 # All hand features but one look at a unit alone. The exception, *coupling to the population*, is
-# the correlation of a unit with the sum of the others, lag by lag: just what distinguishes the
-# types in this simulation, made by someone who knows it. Expect it to be hard to beat here. The
-# simulation shows that NuCLR finds such a thing without being told, not that it is the only way to
-# find it.
+# the correlation of a unit with the sum of the others, lag by lag. (In the simulated animals it is
+# just what distinguishes the types, and hard to beat.) Intervals: 95 %, animals resampled.
 
 # %%
 from nuclr_lite import baselines
@@ -267,9 +274,6 @@ table.pivot(index="method", columns="metric", values="estimate").loc[
 # %%
 protocol = "inductive zero-shot" if held_out else "transductive zero-shot"
 protocol += "" if asked else ", one animal left out in turn"
-source = {"simulated": "simulated data", "rats": "rats, Luo, Kim et al. 2025"}.get(
-    data_source, f"{len(recordings)} NWB files"
-)
 nl.plots.scores(table, title=f"{label_column}, {protocol} ({source})")
 
 # %%
@@ -415,8 +419,8 @@ print("exercise 2: right")
 # the same kind. No classifier, nothing to fit. Standardise the dimensions over all units (mean 0,
 # standard deviation 1), compare by the cosine, and let no unit choose one of its own animal: units
 # of an animal share its peculiarities, and that likeness isn't the question. The figure below is
-# what you should get. Compare its share with guessing, which is right somewhat more often than one
-# time in four, since kinds are not equally frequent.
+# what you should get. Compare its share with guessing, which is right more often than one time in
+# as many as there are kinds, since kinds are not equally frequent.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -487,9 +491,15 @@ nl.plots.confusion(
 # %% [markdown]
 # ## What you should have seen
 #
-# On the simulated animals at the `laptop` profile, with seed 0, cell types of animals that the
-# encoder never saw are read with a macro F1 of about 0.9, where everything that looks at one unit
-# alone stays near chance (0.25). The cell below checks it.
+# In four rats that the encoder never saw, and whose labels the classifier never had, the region of
+# a unit is read with a macro F1 of 0.40: not much, and far more than from anything else here (0.27
+# from the best features of a unit alone, 0.25 from the same encoder untrained, 0.14 by chance).
+# Cortex and striatum are told apart well, neighbours within each badly. Now read the controls. With
+# *shuffled* labels, too, the score is 0.29: as labels are shuffled within each animal, the
+# classifier still learns which regions the *other* rats have together. And *within recordings* only
+# 0.20 is left: most of what can be read here is about whole recordings. `06_decoding` and
+# `07_zero_shot` go after that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that
+# looks at one unit alone stays at 0.25 or below. The cell below checks both.)
 
 # %%
 macro_f1 = table[table["metric"] == "macro_f1"].set_index("method")["estimate"]
@@ -498,14 +508,10 @@ print(
     f"macro F1: NuCLR {macro_f1['NuCLR']:.3f}, best features of a unit alone {best_alone:.3f}, "
     f"chance {macro_f1['chance']:.3f}"
 )
-if (
-    data_source == "simulated"
-    and label_column == "cell_type"
-    and profile == "laptop"
-    and seed == 0
-    and as_it_comes
-):
-    assert macro_f1["NuCLR"] > 0.8 and best_alone < 0.45, "expected above 0.8 and below 0.45"
+expected = {"simulated": (0.8, 0.45), "rats": (0.35, 0.33)}.get(data_source)  # above, below
+usual_label = label_column in ("cell_type", "region")
+if expected and usual_label and profile == "laptop" and seed == 0 and as_it_comes:
+    assert macro_f1["NuCLR"] > expected[0] and best_alone < expected[1], f"expected {expected}"
 
 # %% [markdown]
 # **Read** the paper, sections 3 (method) and 4 (experiments): Arora et al. 2025, arXiv 2512.01199.

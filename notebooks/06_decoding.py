@@ -20,20 +20,21 @@
 # around the score, and to build the table that a sceptical reader asks for: baselines that could
 # win, controls, differences with intervals.
 #
-# **Needs** nothing but this repository. **Takes** about 7 minutes on a laptop (2 cores) the first
-# time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with `07_zero_shot`,
-# `09_label_efficiency` and `12_what_it_learned`, and run again it takes seconds.
+# **Needs** a network the first time. **Takes** about 7 minutes on a laptop (2 cores) the first
+# time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with `07_zero_shot` and
+# `09_label_efficiency`, and run again it takes seconds.
+#
+# **The animals** are real: eleven rats that decide on which side they heard more clicks (Luo, Kim
+# et al. 2025, 58 MB, downloaded once). What is decoded is the brain region of each unit. With
+# `data_source = "simulated"` the same cells run on simulated animals, in which the truth is known
+# and nothing has to be downloaded; what came out there is in `results/README.md`.
 #
 # A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if
 # the most frequent class is 90 % of the units; and any score can come from something other than
 # what you believe. So a score never stands alone here.
 #
-# **Predict**: in these *simulated* animals a unit's type shows in how it goes with the population,
-# and hardly in anything of its own. Which rows of the table below will be at chance?
-#
-# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
-# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
-# simulated animals; what came out for the rats is in `results/README.md`.
+# **Predict**: the rats were implanted differently, and none has all six regions. How well could a
+# classifier do that recognises the *rat*, and knows nothing of cells?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -61,6 +62,8 @@ scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the resampling below; the encoders have their own seeds
 
 # %%
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
@@ -75,7 +78,7 @@ from nuclr_lite.experiments import methods
 # In the *transductive* protocol all animals that are decoded took part in pretraining; no label
 # did. The classifier then learns from four fifths of the units and is asked about the rest, in
 # turn. It is the easiest of three protocols (`07_zero_shot` has the other two), and the right one
-# for "I have labels for a part of my neurons; what are the rest?" (Six animals are left out
+# for "I have labels for a part of my neurons; what are the rest?" (Four rats are left out
 # altogether, so that the encoders are those of `07_zero_shot`.)
 #
 # Two encoders (two trainings of each here; `encoder_seeds` asks for more): NuCLR, and the same with
@@ -88,13 +91,14 @@ from nuclr_lite.experiments import methods
 # - **interval network**: a supervised network on histograms of intervals, window by window, in the
 #   spirit of LOLCAT, an earlier method;
 # - **coupling to the population**: the correlation of a unit with the sum of the others, lag by
-#   lag; also by hand, but by someone who knows how this simulation works;
+#   lag; also by hand, but it looks at the others;
+# - **recording means**: each unit gets the mean of its recording, so that nothing is left of the
+#   unit itself. What this row reaches, telling recordings apart can reach;
 # - the **untrained encoder** has the architecture and random weights: how much comes from looking
 #   at the population at all?
-# - **shuffled labels** (within each animal): what the probe makes of noise; **chance**: a label
-#   drawn evenly, once a seed (expected here: 0.24 for four types, 0.33 for three areas; the rest is
-#   luck). What learned nothing can score *below* it: guesses that prefer one class have a lower
-#   macro F1 (always `Exc`: 0.14).
+# - **shuffled labels** (within each animal): what the probe makes of noise, if all that it can know
+#   is which labels an animal has; **chance**: a label drawn evenly, once a seed. What learned
+#   nothing can score *below* it: guesses that prefer one class have a lower macro F1.
 
 # %%
 source = experiments.animals(data_source, modality, world, data_dir)
@@ -168,9 +172,9 @@ assert np.isclose((exc + sst) / 2, f1_score(true, predicted, average="macro"))
 (exc + sst) / 2
 
 # %% [markdown]
-# We compute it **once, over the pooled predictions of all folds**. In the real data a left-out
-# animal often has one single labelled type; an F1 per fold and a mean over folds would then be a
-# number without meaning. Here are NuCLR's, pooled:
+# We compute it **once, over the pooled predictions of all folds**. A rat has two to four of the
+# regions, and an animal of the Allen data often one single labelled type; an F1 per fold and a mean
+# over folds would be a number without meaning. Here are NuCLR's, pooled:
 
 # %%
 first = tables[label_columns[0]].iloc[0]
@@ -249,8 +253,42 @@ differences.drop(columns=["significant"]).round(3)
 # ## 6 · Is it the label, or something that comes with it?
 #
 # A score shows that the vectors *carry* the label, not that they carry it for the reason you like.
-# In a simulation we know the truth and can look: is a unit's true coupling to its population in its
-# vector, among units of one cell type and one animal?
+# Units that were recorded together share the animal, the day, the depth of the probe, and, in these
+# rats, often the region. So ask again with all of that taken away: only recordings that hold two
+# labels or more count, and every feature is what it is *less its mean over the recording*. Units
+# are told apart that were seen together.
+
+# %%
+within = {
+    label: replace(
+        experiment,
+        name=f"{experiment.name}-within",
+        within_recordings=True,
+        baselines=methods.FEW,
+    )
+    for label, experiment in todo.items()
+}
+for experiment in within.values():
+    experiments.run(experiment, runs_dir, n_jobs=jobs or -1)
+
+# %%
+label = label_columns[0]
+less_means = comparison.summary(within[label], runs_dir)
+both = {"whole": summaries[label], "within recordings": less_means}
+pd.DataFrame(
+    {name: rows.set_index("method")["estimate"] for name, rows in both.items()}
+).dropna().reindex(less_means["method"]).round(3)
+
+# %%
+comparison.against(within[label], runs_dir).drop(columns=["significant"]).round(3)
+
+# %% [markdown]
+# WITHIN
+#
+# In a simulation we know the truth and can look further: is a unit's true coupling to its
+# population in its vector, among units of one cell type and one animal? (The next two cells print
+# something with `data_source = "simulated"` only. A correlation clearly above 0 says that the
+# vector carries graded coupling: more than the label, and what the label may be read from.)
 
 # %%
 from sklearn.linear_model import RidgeCV
@@ -281,12 +319,6 @@ if "state_coupling" in units:
     embedding = nl.embed(experiments.trained(todo[label_columns[0]], runs_dir).encoder, recordings)
     kinds = sorted(units["cell_type"].unique())
     print({kind: round(read_coupling(embedding, units, kind), 2) for kind in kinds})
-
-# %% [markdown]
-# Coupling strength varies little within a type (a standard deviation of at most 0.05; least for
-# `Sst`, whose strengths are cut off at 0.98). A correlation clearly above 0 says that the vector
-# carries graded coupling too: more than the label, and what the label may be read from. With under
-# 200 units of a type (`Exc` has twice as many), one below about 0.15 could be luck.
 
 # %% [markdown]
 # ## Exercises

@@ -21,22 +21,17 @@
 # which part of it is a guess; and to tell a rise from luck, and a rise that pretraining made from
 # one that a classifier made.
 #
-# **Needs** nothing but this repository. **Takes** about 7 minutes on a laptop (2 cores) the first
+# **Needs** a network the first time. **Takes** about 9 minutes on a laptop (2 cores) the first
 # time; run again, it finds what it computed in `runs/`. GPU: not timed yet.
 #
 # **The claim** (Arora et al. 2025): doubling the animals to pretrain on helps cell-type decoding
-# more than doubling the labels. Here it is tested on *simulated* animals. In those of `06` and `07`
-# one rule holds in every animal, and two of them teach all. So this notebook takes another world,
-# `assemblies`: an animal has two to four local networks, each with a rhythm of its own, and a type
-# is how a unit goes with its *own* network, which no label names (`data/README.md`). Scores can't
-# be compared with those of `06` and `07`. What holds in the Allen data only the Allen data can say.
+# more than doubling the labels. Here it is tested on real rats (Luo, Kim et al. 2025, 58 MB,
+# downloaded once), whose brain regions are decoded: seven to learn from, four held out. With
+# `data_source = "simulated"` the same cells run on simulated animals of the world `assemblies`
+# (`data/README.md`); what came out there is in `results/README.md`.
 #
-# **Predict**: to read a type, one must first find out who belongs together. Can that be learned
-# from two animals? And what does the classifier gain from more?
-#
-# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
-# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
-# simulated animals; what came out for the rats is in `results/README.md`.
+# **Predict**: what can an encoder not learn from a single rat with many sessions? And what can a
+# classifier not learn from one, if no rat has all regions?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -73,7 +68,7 @@ from nuclr_lite.experiments import methods
 # ## 1 · The experiment, as data
 #
 # Some animals are held out: neither encoder nor classifier sees them. Of the others, encoders get
-# 2, 4, 8, ... (the fewer among the more), each *the same number of steps*. Three series:
+# 1, 2, 4 or so (the fewer among the more), each *the same number of steps*. Three series:
 #
 # - **encoder**: pretrained on n animals; the classifier has the labels of all;
 # - **labels**: pretrained on all; the classifier has the labels of n;
@@ -421,13 +416,7 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # %% [markdown]
 # ## What you should have seen
 #
-# At `laptop`, every point of NuCLR far above the untrained encoder with the same labels (with all:
-# 0.62 against 0.28). Of *labels* more are better: 0.50 with those of 2 animals, 0.62 with those of
-# 16. More animals to *pretrain* on bring nothing here: 0.67 from 2 animals, 0.62 from 16. Nor do
-# longer trainings settle it: three seeds of 3,000 steps, each with animals of its own, gained
-# -0.05, +0.29 and -0.25 (`results/speedrun.md` has the curves). What decides in this world is
-# whether a training finds out, early, who belongs together; beside that luck no claim about animals
-# can be seen. And the correlation with everybody, made by hand, still reads these types better.
+# SEEN
 
 # %%
 print(gains["gain"].round(3).to_dict())

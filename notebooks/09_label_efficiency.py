@@ -25,15 +25,12 @@
 # takes seconds.
 #
 # **The claim** (Arora et al. 2025): one eighth of the labels beats the baselines with all of them.
-# It was made for real recordings; here we test the same sentence on *simulated* ones, as a number.
+# Here we test the same sentence, as a number, on other animals: eleven real rats (Luo, Kim et al.
+# 2025, 58 MB, downloaded once), whose brain regions are decoded. With `data_source = "simulated"`
+# the same cells run on simulated animals; what came out there is in `results/README.md`.
 #
-# **Predict** before you go on: in this simulation a unit's type shows only in how it goes with the
-# population. What will happen to features of single units when they get more labels? And to the
-# hand-made correlation with the population?
-#
-# **On real animals**: `data_source = "rats"` runs all of it on the rats of Luo, Kim et al. 2025
-# (58 MB, downloaded once; what is decoded is the brain region). The text below speaks of the
-# simulated animals; what came out for the rats is in `results/README.md`.
+# **Predict** before you go on: a region is a property of *place*, and units of one place are many.
+# Will an eighth of the labels cost much? NuCLR, or everybody?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -170,8 +167,8 @@ wide.round(3)
 # The claim is about a *difference*, so we put an interval on the difference: the same animals are
 # drawn for both methods, again and again. An animal in which everything is easy then cancels. The
 # row *NuCLR* compares it with itself, given all labels. A difference is called significant if 0
-# lies outside the 95 % interval; six animals are few, and two encoders say little about the next;
-# the interval is as wide as it is for a reason.
+# lies outside the 95 % interval; a handful of animals are few, and two encoders say little about
+# the next; the interval is as wide as it is for a reason.
 
 # %%
 eighth = min(rows["share"], key=lambda share: abs(share - 1 / 8))
@@ -180,11 +177,7 @@ print(f"NuCLR with {eighth:g} of the labels ({where}) minus each method with all
 differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# Read the rows. Against features of single units the claim holds in this simulation, and means
-# little: their curves are flat, because labels can't teach what isn't there. Against the hand-made
-# correlation with the population look at the interval. Those features were made by someone who
-# knows what the simulation hides, and need few labels themselves. A learned encoder spares you from
-# having to know beforehand what to compute.
+# ROWS
 
 # %% [markdown]
 # ## Exercises
@@ -321,9 +314,7 @@ nl.plots.labels_needed(
 # %% [markdown]
 # ## What you should have seen
 #
-# A curve for NuCLR that is nearly as high with an eighth of the labels as with all (the small loss
-# is real here: row *NuCLR* of section 3), and flat curves near chance for everything that looks at
-# one unit alone.
+# SEEN
 
 # %%
 alone = [

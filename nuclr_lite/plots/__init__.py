@@ -5,7 +5,14 @@ Lives here: what everybody needs, in `scores` and `maps`; figures of single note
 """
 
 from .lessons.attention import attention_matrices, two_attentions
-from .lessons.context import across_blocks, against_truth, between, neighbours, same_units
+from .lessons.context import (
+    across_blocks,
+    against_truth,
+    between,
+    known_beforehand,
+    neighbours,
+    same_units,
+)
 from .lessons.exercises import (
     folds,
     found_among_nearest,
@@ -57,6 +64,7 @@ __all__ = [
     "gradient_norms",
     "history",
     "identity",
+    "known_beforehand",
     "labels_needed",
     "leak",
     "light_response",

@@ -189,3 +189,38 @@ def across_blocks(
         axes.tick_params(axis="both", rotation=0, labelsize="x-small")
     figure.suptitle(title, weight="bold", size="medium")
     return figure
+
+
+@styled_figure
+def known_beforehand(counts: pd.DataFrame, scores: pd.DataFrame, title: str = "") -> Figure:
+    """What can be known of a unit before looking at it: which labels each animal has, and how far
+    that goes.
+
+    counts : (animals, labels) number of units. scores : (what is known, protocols) macro F1.
+    """
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10.0, 0.9 + 0.27 * max(len(counts), 9)), width_ratios=(1, 1.25)
+    )
+    sns.heatmap(
+        counts,
+        annot=counts.astype(object).where(counts > 0, ""),
+        fmt="",
+        cmap="Blues",
+        norm=plt.matplotlib.colors.LogNorm(0.3, max(counts.max(axis=None), 2)),
+        mask=counts.eq(0),
+        cbar=False,
+        linewidths=0.5,
+        linecolor="0.9",
+        annot_kws={"size": 8},
+        ax=left,
+    )
+    left.set(xlabel="", ylabel="", title="units of each label, animal by animal")
+    left.tick_params(axis="both", rotation=0, length=0)
+    long = scores.rename_axis(index="known", columns="protocol").stack().rename("macro F1")
+    sns.barplot(long.reset_index(), y="known", x="macro F1", hue="protocol", ax=right)
+    for bars in right.containers:
+        right.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
+    right.set(ylabel="", title="read from that alone", xlim=(0, 1.08))
+    right.legend(loc="lower right", fontsize="small")
+    figure.suptitle(title, weight="bold", size="medium")
+    return figure
