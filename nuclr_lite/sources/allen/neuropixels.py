@@ -16,20 +16,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...files.progress import progress
 from ...files.storage import atomic_file
+from ...recording import Recording
 from ..download.downloads import Job, confirm_size, download, download_all, is_whole
-from ..download.transfer import remote_size
+from ..download.remote import RemoteFile
+from ..download.transfer import DownloadError, remote_size
 from .client import neuropixels_cache, neuropixels_session_path, neuropixels_session_urls
+from .optotagging import cell_type_of_genotype
 from .recordings import (
     convert_session as convert_session,
     light_responses as light_responses,
     optotag as optotag,
     read_session as read_session,
+    saved_of,
 )
+from .session_file import QUALITY_LIMITS, open_session
 
 # 146.5 GB in 58 sessions (AllenSDK's documentation), where the server doesn't say
 TYPICAL_SESSION_BYTES = 2.5e9
 SIZES_FILE = "session_sizes.json"
+STREAMED_SHARE = 0.1  # of a file, for the visual areas: benchmarks/allen_stream.py
 AT_ONCE = 8  # questions to the server
 
 
@@ -229,6 +236,127 @@ def download_sessions(
             parallel,
         )
     return paths
+
+
+def remote_session(
+    session_id: int, cache_dir: str | Path, scheme: str | None = None, host: str | None = None
+) -> RemoteFile:
+    """A session's file where it lies, for `read_session`, `convert_session`, `optotag` and
+    `light_responses` in place of a path: they fetch what they need of it, and nothing else.
+
+    What has come is kept in `cache_dir` until `.discard()`, and used again. Parameters and errors
+    are those of `download_session`.
+    """
+    session_id = int(session_id)
+    cache = neuropixels_cache(cache_dir, scheme, host)
+    _check_ids(cache, [session_id])
+    return RemoteFile(
+        neuropixels_session_urls(cache, session_id), neuropixels_session_path(cache_dir, session_id)
+    )
+
+
+def stream_session(
+    session_id: int,
+    folder: str | Path,
+    cache_dir: str | Path,
+    scheme: str | None = None,
+    host: str | None = None,
+    *,
+    structures: tuple[str, ...] | None = None,
+    quality: dict | None = QUALITY_LIMITS,
+    tag: bool = True,
+    first_hours: float | None = None,
+    overwrite: bool = False,
+) -> list[Recording]:
+    """Recordings of a session without downloading it: of its file only tables and the spike times
+    of the chosen units are fetched, a tenth or so.
+
+    Equal to what `convert_session` makes of the whole file, and saved as it does. Stopped and run
+    again, it goes on; what was fetched is removed when the recordings are saved. A session whose
+    file is in the cache is read from there.
+
+    Parameters
+    ----------
+    session_id, cache_dir, scheme, host : as in `download_session`. folder, structures, quality,
+        overwrite : as in `convert_session`.
+    tag : where light pulses tell a cell type, make it (`optotag`); its column is cell_type. That
+        takes the spikes at the session's end, too.
+    first_hours : use no more than this from the session's beginning, h.
+
+    Raises
+    ------
+    DownloadError : the file can't be read where it lies. What `convert_session` raises.
+    """
+    whole = neuropixels_session_path(cache_dir, int(session_id))
+    source = whole if is_whole(whole) else remote_session(session_id, cache_dir, scheme, host)
+    try:
+        with open_session(source) as session:
+            tells = len(session.light_pulses()) and cell_type_of_genotype(session.genotype)
+        labels = optotag(source, structures, quality=quality) if tag and tells else None
+        recordings = convert_session(
+            source,
+            folder,
+            structures,
+            quality=quality,
+            cell_types=labels,
+            until_s=None if first_hours is None else 3600.0 * first_hours,
+            overwrite=overwrite,
+        )
+    except BaseException:
+        if isinstance(source, RemoteFile):
+            source.close()
+        raise
+    if isinstance(source, RemoteFile):
+        source.discard()
+    return recordings
+
+
+def stream_sessions(
+    session_ids: Sequence[int],
+    folder: str | Path,
+    cache_dir: str | Path,
+    scheme: str | None = None,
+    host: str | None = None,
+    *,
+    confirm: bool = True,
+    **options,
+) -> list[Recording]:
+    """`stream_session` for several, one after the other; those whose recordings are in `folder`
+    already are opened from there. About how much will be fetched is said first; then, unless
+    `confirm` is False, a question is asked. One that fails doesn't stop the others.
+
+    options : those of `stream_session`.
+
+    Raises
+    ------
+    DownloadError : at the end, with what was wrong with each session that failed.
+    """
+    session_ids = [int(number) for number in session_ids]
+    again = options.get("overwrite", False)
+    missing = [number for number in session_ids if again or not saved_of(folder, number)]
+    if missing:
+        cache = neuropixels_cache(cache_dir, scheme, host)
+        _check_ids(cache, missing)
+        sizes = np.nan_to_num(_session_bytes(cache, cache_dir, missing), nan=TYPICAL_SESSION_BYTES)
+        confirm_size(
+            STREAMED_SHARE * sizes.sum(),
+            cache_dir,
+            f"about {STREAMED_SHARE:.0%} of {len(missing)} sessions",
+            yes=not confirm,
+        )
+    failed = {}
+    for number in progress(missing, desc="sessions", unit="session"):
+        try:
+            stream_session(number, folder, cache_dir, scheme, host, **options)
+        except (OSError, ValueError) as error:
+            failed[number] = error
+    if failed:
+        raise DownloadError(
+            f"{len(failed)} of {len(session_ids)} sessions could not be had; the others are in"
+            f" {folder}.\n" + "\n".join(map(str, failed.values()))
+        )
+    saved = [path for number in session_ids for path in saved_of(folder, number)]
+    return [Recording.load(path) for path in saved]
 
 
 def _check_ids(cache, session_ids) -> None:

@@ -18,8 +18,9 @@ import pandas as pd
 from ...files.intervals import inside, without
 from ...files.storage import file_name
 from ...recording import Recording
+from ..download.remote import RemoteFile
 from .optotagging import DEFAULTS, OptotagConfig, cell_type_of_genotype, optotag_units
-from .session_file import QUALITY_LIMITS, SessionFile, open_session
+from .session_file import QUALITY_LIMITS, SessionFile, open_session, place_of
 
 LIGHT_MARGIN_S = 300.0  # before the first light pulse, as in the paper
 # What a recording's units table takes from the file. Not more: a column that somebody added may
@@ -68,7 +69,7 @@ SILENCE_S = 1.0  # no spike of a whole probe for longer than this: it wasn't rec
 
 
 def read_session(
-    path: str | Path,
+    path: str | Path | RemoteFile,
     structures: tuple[str, ...] | None = None,
     *,
     quality: dict | None = QUALITY_LIMITS,
@@ -85,7 +86,7 @@ def read_session(
 
     Parameters
     ----------
-    path : session_<id>.nwb, as `download_session` returns it.
+    path : session_<id>.nwb, as `download_session` returns it, or what `remote_session` returns.
     structures : acronyms, exactly these. None: the visual areas (VIS...). (): all.
     quality : limits of unit metrics, see `SessionFile.units`; AllenSDK's by default (limits of the
         paper's own are not known to us). None: every unit.
@@ -107,13 +108,11 @@ def read_session(
     ValueError : no unit is left, naming the structures there are; no probe has valid time (a single
         one is left out, with a warning); what `open_session` and `Recording` refuse.
     """
-    return list(
-        _probe_recordings(Path(path).expanduser(), structures, quality, cell_types, until_s)
-    )
+    return list(_probe_recordings(path, structures, quality, cell_types, until_s))
 
 
 def convert_session(
-    path: str | Path,
+    path: str | Path | RemoteFile,
     folder: str | Path,
     structures: tuple[str, ...] | None = None,
     *,
@@ -129,10 +128,9 @@ def convert_session(
     `overwrite` take the place of all that were there of this session. Raises FileExistsError,
     before anything is read, where there are some already and `overwrite` is False.
     """
-    path, folder = Path(path).expanduser(), Path(folder).expanduser()
+    folder = Path(folder).expanduser()
     with open_session(path) as session:
-        all_of_it = _recording_id(session, "*")
-    there = sorted(header.parent for header in folder.glob(f"{all_of_it}/recording.json"))
+        there = saved_of(folder, session.session_id)
     if there and not overwrite:
         raise FileExistsError(
             f"{there[0]} exists already; open it with Recording.load, choose another folder, or"
@@ -150,7 +148,7 @@ def convert_session(
 
 
 def optotag(
-    path: str | Path,
+    path: str | Path | RemoteFile,
     structures: tuple[str, ...] | None = None,
     *,
     quality: dict | None = QUALITY_LIMITS,
@@ -183,7 +181,7 @@ def optotag(
 
 
 def light_responses(
-    path: str | Path,
+    path: str | Path | RemoteFile,
     structures: tuple[str, ...] | None = None,
     *,
     quality: dict | None = QUALITY_LIMITS,
@@ -204,15 +202,23 @@ def _light_responses(session: SessionFile, structures, quality) -> tuple[pd.Data
         )
     start, stop = light["start_time"].min() - 10.0, light["stop_time"].max() + 10.0
     trains = {}
-    for unit_id in _chosen_units(session.units(quality), structures, quality, session.path).index:
+    chosen = _chosen_units(session.units(quality), structures, quality, session.path).index
+    session.bring(chosen)
+    for unit_id in chosen:
         times = session.spike_times(unit_id)
         first, last = np.searchsorted(times, [start, stop])
         trains[unit_id] = times[first:last].copy()  # a view would keep the whole train in memory
     return light, trains
 
 
-def _recording_id(session: SessionFile, probe: str) -> str:
-    return f"allen-{session.session_id}-{probe}"
+def _recording_id(session_id: int, probe: str) -> str:
+    return f"allen-{session_id}-{probe}"
+
+
+def saved_of(folder: str | Path, session_id: int) -> list[Path]:
+    """The recordings of a session that a folder has."""
+    headers = Path(folder).expanduser().glob(f"{_recording_id(session_id, '*')}/recording.json")
+    return sorted(header.parent for header in headers)
 
 
 def _chosen_units(units: pd.DataFrame, structures, quality, path: Path) -> pd.DataFrame:
@@ -239,8 +245,9 @@ def _chosen_units(units: pd.DataFrame, structures, quality, path: Path) -> pd.Da
     return units[chosen]
 
 
-def _probe_recordings(path: Path, structures, quality, cell_types, until_s):
-    with open_session(path) as session:
+def _probe_recordings(source, structures, quality, cell_types, until_s):
+    path = place_of(source)
+    with open_session(source) as session:
         trusted = session.units(quality)
         units = _chosen_units(trusted, structures, quality, path)
         if cell_types is not None:
@@ -267,14 +274,15 @@ def _probe_recordings(path: Path, structures, quality, cell_types, until_s):
             "quality": quality,
         }
         empty = []
+        session.bring(units.index, end_s)
         for probe, members in units.groupby("probe_description", sort=True):
-            trains = [_until(session.spike_times(unit_id), end_s) for unit_id in members.index]
+            trains = [session.spike_times(unit_id, end_s) for unit_id in members.index]
             concerned = [
                 _concerns(tags, probe, members["probe_id"].iloc[0]) for tags in invalid["tags"]
             ]
             others = trusted.index[trusted["probe_description"] == probe].difference(members.index)
             silences = _silences(
-                trains, (_until(session.spike_times(unit_id), end_s) for unit_id in others)
+                trains, (session.spike_times(unit_id, end_s) for unit_id in others)
             )
             intervals = _valid_time(
                 trains,
@@ -297,7 +305,7 @@ def _probe_recordings(path: Path, structures, quality, cell_types, until_s):
                 trains,
                 members,
                 intervals,
-                recording_id=_recording_id(session, probe),
+                recording_id=_recording_id(session.session_id, probe),
                 animal_id=session.animal_id,
                 probe_id=probe,
                 epochs=epochs,
@@ -357,11 +365,6 @@ def _concerns(tags: list[str], probe: str, probe_id: int) -> bool:
         tag.startswith("probe") and tag != "all_probes" for tag in tags
     )
     return not of_a_probe or probe in tags or str(probe_id) in tags
-
-
-def _until(train: np.ndarray, end_s: float) -> np.ndarray:
-    """The spikes before `end_s`: of the others not even the number is kept."""
-    return train[: np.searchsorted(train, end_s)]
 
 
 def _silences(trains: list[np.ndarray], others) -> np.ndarray:

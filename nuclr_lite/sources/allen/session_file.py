@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..download.remote import RemoteFile
+from ..download.transfer import DownloadError
+
 # AllenSDK's defaults, and the limits that the set's documentation recommends.
 QUALITY_LIMITS = {
     "amplitude_cutoff_maximum": 0.1,
@@ -65,18 +68,23 @@ _STANDARD_NAMES = {
 }
 
 
+def place_of(source: str | Path | RemoteFile) -> Path:
+    """Where a session's file lies, or would lie."""
+    return source.path if isinstance(source, RemoteFile) else Path(source).expanduser()
+
+
 @contextmanager
-def open_session(path: str | Path):
-    """An open `SessionFile`; what is wrong with the file is a ValueError that names it, also where
-    its data are met damaged later.
+def open_session(source: str | Path | RemoteFile):
+    """An open `SessionFile`, of a file on disk or on a server; what is wrong with the file is a
+    ValueError that names it, also where its data are met damaged later.
 
     Raises
     ------
     FileNotFoundError : nothing there. ImportError : h5py is missing. ValueError : truncated, not
-        HDF5, or no session of this set.
+        HDF5, or no session of this set. DownloadError : what `RemoteFile` raises.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
+    path, remote = place_of(source), source if isinstance(source, RemoteFile) else None
+    if remote is None and not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such file; download the session first (neuropixels.download_session)."
         )
@@ -87,7 +95,7 @@ def open_session(path: str | Path):
             "reading Allen sessions needs h5py, which is not installed: pip install h5py"
         ) from error
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(remote or path, "r") as file:
             missing = [
                 name
                 for name in (
@@ -103,7 +111,9 @@ def open_session(path: str | Path):
                     f"{path}: is no session of the Allen Visual Coding Neuropixels set (no"
                     f" {missing[0]}); read other NWB files with nwb.read_nwb."
                 )
-            yield SessionFile(file, path)
+            yield SessionFile(file, path, remote)
+    except DownloadError:
+        raise
     except KeyError as error:
         raise ValueError(
             f"{path}: lacks something that sessions of this set have ({str(error)[:120]}); download"
@@ -127,8 +137,9 @@ class SessionFile:
     wherever the file lies.
     """
 
-    def __init__(self, file, path: Path):
-        self._file, self.path = file, path
+    def __init__(self, file, path: Path, remote: RemoteFile | None = None):
+        self._file, self.path, self._remote = file, path, remote
+        self._lasts_s: float | None = None
         self._units = file["units"]
         self._ends = self._units["spike_times_index"][:].astype(np.int64)
         self._row = pd.Series(
@@ -232,26 +243,57 @@ class SessionFile:
             )
             return None
 
-    def spike_times(self, unit_id: int) -> np.ndarray:
-        """All spike times of one unit, (n,) float64, s, in order.
-
-        Only these are read. ValueError for an unknown unit, and for NaN or infinite times.
+    def bring(self, unit_ids, until_s: float = np.inf) -> None:
+        """Of a file on a server, fetch the spike times of these units, all at once; of one on disk
+        nothing is to be done.
         """
+        if self._remote is not None:
+            rows = [self._rows_of(unit_id) for unit_id in unit_ids]
+            likely = [(start, self._likely_end(start, stop, until_s)) for start, stop in rows]
+            self._remote.fetch(bytes_of(self._units["spike_times"], likely))
+
+    def _likely_end(self, start: int, stop: int, until_s: float) -> int:
+        """Up to which row a unit has spikes before `until_s`, had it one rate throughout, and some
+        more.
+        """
+        if self._lasts_s is None:
+            last = [
+                self.stimulus_epochs()["stop_time"].max(),
+                self.light_pulses()["stop_time"].max(),
+            ]
+            self._lasts_s = float(np.nanmax([*pd.to_numeric(pd.Series(last)), 0.0]))
+        share = until_s / self._lasts_s if self._lasts_s else 1.0
+        return min(stop, start + int(1.1 * share * (stop - start)) + 500) if share < 1 else stop
+
+    def _rows_of(self, unit_id: int) -> tuple[int, int]:
+        """From where to where a unit's spikes lie."""
         if unit_id not in self._row.index:
             raise ValueError(
                 f"{self.path}: there is no unit {unit_id}; the units there are:"
                 " session.units(quality=None)."
             )
         row = self._row[unit_id]
-        times = self._units["spike_times"][
-            int(self._ends[row - 1]) if row else 0 : int(self._ends[row])
-        ].astype(np.float64, copy=False)
+        return int(self._ends[row - 1]) if row else 0, int(self._ends[row])
+
+    def spike_times(self, unit_id: int, until_s: float = np.inf) -> np.ndarray:
+        """The spike times of one unit before `until_s`, (n,) float64, s, in order.
+
+        Only these are read. ValueError for an unknown unit, and for NaN or infinite times.
+        """
+        start, stop = self._rows_of(unit_id)
+        read = self._units["spike_times"]
+        end = stop if self._remote is None else self._likely_end(start, stop, until_s)
+        times = read[start:end].astype(np.float64, copy=False)
+        # of a train that is out of order, or faster in the beginning, all has to be seen
+        if end < stop and not (times[-1] > until_s and (np.diff(times) >= 0).all()):
+            times = read[start:stop].astype(np.float64, copy=False)
         if not np.isfinite(times).all():
             raise ValueError(
                 f"{self.path}: unit {unit_id} has NaN or infinite spike times: the file is damaged;"
                 " download it again."
             )
-        return times if (np.diff(times) >= 0).all() else np.sort(times)
+        times = times if (np.diff(times) >= 0).all() else np.sort(times)
+        return times[: np.searchsorted(times, until_s)]
 
     def invalid_times(self) -> pd.DataFrame:
         """start_time, stop_time (s) and tags [scope, its id, label], as AllenSDK's
@@ -344,6 +386,26 @@ class SessionFile:
         )
         epochs.insert(2, "duration", epochs["stop_time"] - epochs["start_time"])
         return epochs
+
+
+def bytes_of(dataset, rows) -> list[tuple[int, int]]:
+    """Where rows of a one-dimensional HDF5 dataset lie in its file: (start, stop), bytes.
+
+    rows : (start, stop) pairs.
+    """
+    if dataset.chunks is None:
+        at, size = dataset.id.get_offset(), dataset.dtype.itemsize
+        return [(at + start * size, at + stop * size) for start, stop in rows]
+    chunks = [dataset.id.get_chunk_info(i) for i in range(dataset.id.get_num_chunks())]
+    first = np.array([chunk.chunk_offset[0] for chunk in chunks])
+    wanted = np.zeros(len(chunks), dtype=bool)
+    for start, stop in rows:
+        wanted |= (first < stop) & (first + dataset.chunks[0] > start)
+    return [
+        (chunk.byte_offset, chunk.byte_offset + chunk.size)
+        for chunk, is_wanted in zip(chunks, wanted)
+        if is_wanted
+    ]
 
 
 def _text(value) -> str:

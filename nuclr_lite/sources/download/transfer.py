@@ -44,8 +44,8 @@ def remote_size(url: str, timeout_s: tuple[float, float] = (10.0, 60.0)) -> int 
             timeout=timeout_s,
         ) as response:
             return (
-                _total_bytes(response)
-                if response.status_code in (200, 206) and not _is_page(response)
+                total_bytes(response)
+                if response.status_code in (200, 206) and not is_page(response)
                 else None
             )
     except requests.RequestException:
@@ -65,7 +65,7 @@ def read_json(
     def attempt():
         with requests.get(url, timeout=timeout_s) as response:
             if response.status_code != 200:
-                raise _refusal(response)
+                raise refusal(response)
             try:
                 return response.json()
             except ValueError as error:
@@ -181,20 +181,20 @@ def _request_rest(
         if origin["validator"]:
             headers["If-Range"] = origin["validator"]
     with import_requests().get(url, headers=headers, stream=True, timeout=timeout_s) as response:
-        total = _total_bytes(response)
+        total = total_bytes(response)
         if response.status_code == 416 and have:
             if total != have:
                 part.discard()
                 raise Trouble("the file there is not the one that has come in part; starting over")
             return
         if response.status_code not in (200, 206):
-            raise _refusal(response)
-        if _is_page(response):
+            raise refusal(response)
+        if is_page(response):
             raise Trouble("a web page came instead of the file")
         if expected_bytes is not None and total not in (None, expected_bytes):
             raise Trouble(f"the file there has {total:,} bytes instead of {expected_bytes:,}")
         if response.status_code == 200:
-            part.begin(url, _validator(response), total)
+            part.begin(url, validator(response), total)
             have = 0
         elif not _continues(response, have, total, origin):
             part.discard()
@@ -228,7 +228,7 @@ def _append(response, part: Part, meter) -> None:
 
 def _continues(response, have: int, total: int | None, origin: dict) -> bool:
     start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    same = origin["validator"] is None or _validator(response) in (None, origin["validator"])
+    same = origin["validator"] is None or validator(response) in (None, origin["validator"])
     return (
         start is not None
         and int(start[1]) == have
@@ -238,13 +238,13 @@ def _continues(response, have: int, total: int | None, origin: dict) -> bool:
     )
 
 
-def _validator(response) -> str | None:
+def validator(response) -> str | None:
     """What If-Range takes: a strong ETag, or else the date of the file."""
     tag = response.headers.get("ETag", "W/")
     return response.headers.get("Last-Modified") if tag.startswith("W/") else tag
 
 
-def _total_bytes(response) -> int | None:
+def total_bytes(response) -> int | None:
     """Size of the whole file."""
     if response.status_code == 200:
         text = response.headers.get("Content-Length", "")
@@ -253,11 +253,11 @@ def _total_bytes(response) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _is_page(response) -> bool:
+def is_page(response) -> bool:
     return response.headers.get("Content-Type", "").startswith("text/html")
 
 
-def _refusal(response) -> Trouble:
+def refusal(response) -> Trouble:
     status, after = response.status_code, response.headers.get("Retry-After", "")
     try:
         wait_s = (
