@@ -68,8 +68,9 @@ from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
 #
 # `list_sessions` asks the Allen Institute's server, through AllenSDK, and says how large each file
 # is *before* anything is downloaded. `download_session` resumes where a broken download stopped,
-# and opens the file before it calls it done. The simulated branch writes three sessions, one of
-# each Cre line, of the same schema.
+# and opens the file before it calls it done. (For recordings alone no file is needed:
+# `stream_sessions` reads a tenth of each where it lies; the end of this notebook.) The simulated
+# branch writes three sessions, one of each Cre line, of the same schema.
 
 # %%
 lines = ("Pvalb", "Sst", "Vip")
@@ -494,10 +495,13 @@ assert (
 )
 
 # %% [markdown]
-# **The whole set.** `list_sessions` then `download_sessions` for the 58 sessions: 146.5 GB without
-# LFP (local field potentials, which nothing here uses), from the Institute's public bucket,
-# resumable. The paper's labels are a published list (that of LOLCAT, an earlier method); these are
-# computed. They will differ, and a table must say so.
+# **The whole set.** The 58 sessions are 146.5 GB without LFP (local field potentials, which nothing
+# here uses). What recordings need of them is a tenth: tables, and the spike times of units in
+# visual areas. `list_sessions`, then `stream_sessions(ids, folder, cache_dir)`, reads just that
+# from the Institute's public bucket, resumable, and saves the same recordings that
+# `download_session` and `convert_session` would (with `first_hours=1`, of the first hour alone).
+# The paper's labels are a published list (that of LOLCAT, an earlier method); these are computed.
+# They will differ, and a table must say so.
 #
 # **Read** Siegle et al. 2021, Nature 592:86 (the data); Jun et al. 2017, Nature 551:232 (the
 # probe); Hill, Mehta & Kleinfeld 2011, Journal of Neuroscience 31:8699 (how far to trust a unit);

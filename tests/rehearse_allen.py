@@ -80,13 +80,9 @@ def rehearse(
             where = {"cache_dir": out / "cache", "scheme": "http", "host": server.host}
             sessions = neuropixels.list_sessions(**where)
             print(sessions[["genotype", "unit_count", "structures", "size_gb"]].to_string())
-            downloaded = neuropixels.download_sessions(list(sessions.index), confirm=False, **where)
-    recordings = []
-    for path, genotype in zip(downloaded, sessions["genotype"]):
-        decisions = neuropixels.optotag(path) if "Ai32" in genotype else None
-        recordings += neuropixels.convert_session(
-            path, out / "recordings", cell_types=decisions, overwrite=True
-        )
+            recordings = neuropixels.stream_sessions(
+                list(sessions.index), out / "recordings", confirm=False, overwrite=True, **where
+            )
     units = nl.units_table(recordings)
     print(units.groupby(["genotype", "cell_type"]).size().to_string())
     experiment = replace(
