@@ -333,16 +333,13 @@ class SessionFile:
 
         Presentations that overlap an invalid time tagged 'stimulus' are 'invalid_presentation'.
         """
+        wanted = ["start_time", "stop_time", "stimulus_name", "stimulus_block"]
         tables = [
-            _columns(group)
+            _columns(group, wanted)
             for name, group in sorted(self._file.get("intervals", {}).items())
             if name.endswith("_presentations")
         ]
-        tables = [
-            table.reindex(columns=["start_time", "stop_time", "stimulus_name", "stimulus_block"])
-            for table in tables
-            if len(table)
-        ]
+        tables = [table.reindex(columns=wanted) for table in tables if len(table)]
         if not tables:
             return pd.DataFrame(
                 {
@@ -412,8 +409,10 @@ def _text(value) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _columns(group) -> pd.DataFrame:
-    """The columns of an NWB table that hold one number or text a row, indexed by its id."""
+def _columns(group, wanted: list[str] | None = None) -> pd.DataFrame:
+    """The columns of an NWB table that hold one number or text a row, indexed by its id; the wanted
+    ones of them.
+    """
     import h5py
 
     columns = {}
@@ -424,7 +423,9 @@ def _columns(group) -> pd.DataFrame:
             and f"{name}_index" not in group
             and not name.endswith("_index")
         )
-        if name == "id" or not is_plain or h5py.check_ref_dtype(column.dtype):
+        if name == "id" or (wanted and name not in wanted):
+            continue
+        if not is_plain or h5py.check_ref_dtype(column.dtype):
             continue
         values = column[:]
         columns[name] = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryFile
+
 import numpy as np
 import pandas as pd
 
@@ -161,25 +163,23 @@ class SessionWriter(NwbTables):
             self.series(module, name, start, data, unit)
 
     def spikes(self, units: pd.DataFrame, trains, rng: np.random.Generator) -> np.ndarray:
-        """Append train after train; returns the mean rates, Hz."""
+        """Write train after train; returns the mean rates, Hz."""
         group = self.file.create_group("units")
-        times, amplitudes = (
-            group.create_dataset(name, (0,), maxshape=(None,), dtype="f8", chunks=(2**16,))
-            for name in ("spike_times", "spike_amplitudes")
-        )
-        ends, rates = [], []
-        for train in trains:
-            for dataset, data in (
-                (times, train),
-                (amplitudes, 1e-4 + 1e-5 * rng.standard_normal(len(train))),
-            ):
-                dataset.resize(len(dataset) + len(train), axis=0)
-                dataset[len(dataset) - len(train) :] = data
-            ends.append(len(times))
-            rates.append(len(train) / max(np.ptp(train), 1.0) if len(train) else 0.0)
-        for name, dataset in (("spike_times", times), ("spike_amplitudes", amplitudes)):
-            self.typed(dataset, "VectorData", "hdmf-common", description="no description")
-            self.index(group, name, ends)
+        ends, rates = [0], []
+        with TemporaryFile() as times, TemporaryFile() as amplitudes:
+            for train in trains:
+                np.asarray(train, dtype="f8").tofile(times)
+                (1e-4 + 1e-5 * rng.standard_normal(len(train))).tofile(amplitudes)
+                ends.append(ends[-1] + len(train))
+                rates.append(len(train) / max(np.ptp(train), 1.0) if len(train) else 0.0)
+            # in one piece each, as AllenSDK writes them: so their length must be known first
+            for name, written in (("spike_times", times), ("spike_amplitudes", amplitudes)):
+                dataset = group.create_dataset(name, (ends[-1],), dtype="f8")
+                written.seek(0)
+                for start, stop in zip(ends, ends[1:]):
+                    dataset[start:stop] = np.fromfile(written, dtype="f8", count=stop - start)
+                self.typed(dataset, "VectorData", "hdmf-common", description="no description")
+                self.index(group, name, ends[1:])
         return np.array(rates)
 
     def units(self, units: pd.DataFrame, channels: pd.DataFrame, rng: np.random.Generator):
