@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -137,9 +138,9 @@ def convert_session(
             " pass overwrite=True."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as scratch:
         saved = [
-            recording.save(Path(partial) / file_name(recording.recording_id))
+            recording.save(Path(scratch) / file_name(recording.recording_id))
             for recording in _probe_recordings(path, structures, quality, cell_types, until_s)
         ]
         for old in there:
@@ -281,9 +282,7 @@ def _probe_recordings(source, structures, quality, cell_types, until_s):
                 _concerns(tags, probe, members["probe_id"].iloc[0]) for tags in invalid["tags"]
             ]
             others = trusted.index[trusted["probe_description"] == probe].difference(members.index)
-            silences = _silences(
-                trains, (session.spike_times(unit_id, end_s) for unit_id in others)
-            )
+            silences = _silences(trains, partial(session.spikes_within, others))
             intervals = _valid_time(
                 trains,
                 np.concatenate(
@@ -367,15 +366,18 @@ def _concerns(tags: list[str], probe: str, probe_id: int) -> bool:
     return not of_a_probe or probe in tags or str(probe_id) in tags
 
 
-def _silences(trains: list[np.ndarray], others) -> np.ndarray:
+def _silences(trains: list[np.ndarray], others_within) -> np.ndarray:
     """(K, 2), s: where the whole probe is silent, with 1 s on either side.
 
-    `others`, the spike times of its other units, are read only if these are silent.
+    `others_within(gaps)` : spike times of its other units inside (K, 2) gaps, s; asked for only if
+        these are silent.
     """
     times = np.sort(np.concatenate(trains), kind="stable")
-    if (np.diff(times) > SILENCE_S).any():
-        times = np.sort(np.concatenate([times, *others]), kind="stable")
     last = np.flatnonzero(np.diff(times) > SILENCE_S)
+    if len(last):
+        others = others_within(np.stack([times[last], times[last + 1]], axis=1))
+        times = np.sort(np.concatenate([times, others]), kind="stable")
+        last = np.flatnonzero(np.diff(times) > SILENCE_S)
     return np.stack([times[last] - 1.0, times[last + 1] + 1.0], axis=1)
 
 

@@ -24,6 +24,7 @@ QUALITY_LIMITS = {
     "presence_ratio_minimum": 0.95,
     "isi_violations_maximum": 0.5,
 }
+ROWS_AT_ONCE = 4096  # of spike times that are looked for
 _RENAMED = {
     "l_ratio": "L_ratio",
     "PT_ratio": "waveform_PT_ratio",
@@ -256,13 +257,7 @@ class SessionFile:
         """Up to which row a unit has spikes before `until_s`, had it one rate throughout, and some
         more.
         """
-        if self._lasts_s is None:
-            last = [
-                self.stimulus_epochs()["stop_time"].max(),
-                self.light_pulses()["stop_time"].max(),
-            ]
-            self._lasts_s = float(np.nanmax([*pd.to_numeric(pd.Series(last)), 0.0]))
-        share = until_s / self._lasts_s if self._lasts_s else 1.0
+        share = until_s / self._lasts() if self._lasts() else 1.0
         return min(stop, start + int(1.1 * share * (stop - start)) + 500) if share < 1 else stop
 
     def _rows_of(self, unit_id: int) -> tuple[int, int]:
@@ -294,6 +289,51 @@ class SessionFile:
             )
         times = times if (np.diff(times) >= 0).all() else np.sort(times)
         return times[: np.searchsorted(times, until_s)]
+
+    def spikes_within(self, unit_ids, gaps: np.ndarray) -> np.ndarray:
+        """Spike times of some units inside gaps, (K, 2), s, that follow each other; unit by unit.
+
+        Of a file on a server little more than these is read.
+        """
+        if self._remote is None:
+            trains = [self.spike_times(unit_id) for unit_id in unit_ids]
+            parts = [
+                train[np.searchsorted(train, start) : np.searchsorted(train, stop)]
+                for train in trains
+                for start, stop in gaps
+            ]
+        else:
+            parts = []
+            for first, end in map(self._rows_of, unit_ids):
+                for start, stop in gaps:
+                    rows = self._row_at(start, first, end), self._row_at(stop, first, end)
+                    parts.append(self._units["spike_times"][slice(*rows)])
+        return np.concatenate([*parts, np.empty(0)])
+
+    def _row_at(self, at_s: float, low: int, high: int) -> int:
+        """The first row from `low` to `high` (one train) with a spike at `at_s` or later, found by
+        looking where it would be at one rate, again and again.
+        """
+        times, low_s, high_s = self._units["spike_times"], 0.0, self._lasts()
+        while high - low > ROWS_AT_ONCE:
+            share = np.clip((at_s - low_s) / max(high_s - low_s, 1e-9), 0.02, 0.98)
+            first = max(low, low + int(share * (high - low)) - ROWS_AT_ONCE // 2)
+            here = times[first : min(first + ROWS_AT_ONCE, high)]
+            if here[0] >= at_s:
+                high, high_s = first, here[0]
+            elif here[-1] < at_s:
+                low, low_s = first + len(here), here[-1]
+            else:
+                return first + int(np.searchsorted(here, at_s))
+        return low + int(np.searchsorted(times[low:high], at_s))
+
+    def _lasts(self) -> float:
+        """How long the session lasts, s, as far as stimuli and light tell; 0: they don't."""
+        if self._lasts_s is None:
+            tables = self.stimulus_epochs(), self.light_pulses()
+            last = pd.to_numeric(pd.Series([table["stop_time"].max() for table in tables]))
+            self._lasts_s = float(np.nanmax([*last, 0.0]))
+        return self._lasts_s
 
     def invalid_times(self) -> pd.DataFrame:
         """start_time, stop_time (s) and tags [scope, its id, label], as AllenSDK's

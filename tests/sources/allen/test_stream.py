@@ -10,7 +10,7 @@ import pytest
 import session_files
 from allen_server import Fault, Server, neuropixels_models
 
-from nuclr_lite.sources.allen import neuropixels
+from nuclr_lite.sources.allen import neuropixels, session_file
 from nuclr_lite.sources.allen.session_file import bytes_of, open_session
 from nuclr_lite.sources.download import remote, transfer
 from nuclr_lite.sources.download.remote import RemoteFile
@@ -169,6 +169,19 @@ def test_several(server, path, tmp_path, capsys):
         neuropixels.stream_sessions(
             [ID], tmp_path / "b", tmp_path / "cache", confirm=False, **server.at
         )
+
+
+def test_spikes_inside_gaps(path, tmp_path, monkeypatch):
+    """Looked for where they would be at one rate; found as a look at all of them finds them."""
+    monkeypatch.setattr(session_file, "ROWS_AT_ONCE", 16)
+    gaps = np.array([[0.0, 1.0], [30.0, 30.5], [100.0, 140.0], [1e4, 2e4]])
+    with Server(files={"/file": path}) as server:
+        file = RemoteFile(f"{server.url}/file", tmp_path / "session_1.nwb", disable_bar=True)
+        with file, open_session(file) as there, open_session(path) as here:
+            unit_ids = here.units(quality=None).index
+            found = there.spikes_within(unit_ids, gaps)
+            np.testing.assert_array_equal(found, here.spikes_within(unit_ids, gaps))
+            assert len(found) and len(there.spikes_within([], gaps)) == 0
 
 
 def test_where_rows_of_a_chunked_array_lie(tmp_path):
