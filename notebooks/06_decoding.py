@@ -16,9 +16,9 @@
 # [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/06_decoding.ipynb
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/06_decoding.ipynb
 #
-# **You will learn** to read cell type and brain area from frozen vectors, to put an honest interval
-# around the score, and to build the table that a sceptical reader asks for: baselines that could
-# win, controls, differences with intervals.
+# **You will learn** to read a brain region from frozen vectors, to put an honest interval around
+# the score, and to build the table that a sceptical reader asks for: baselines that could win,
+# controls, differences with intervals.
 #
 # **Needs** a network the first time. **Takes** about 7 minutes on a laptop (2 cores) the first
 # time, on a GPU: not timed yet. Its encoders are kept in `runs/`, shared with `07_zero_shot` and
@@ -226,7 +226,8 @@ pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 nl.plots.scores(summaries[label_columns[0]], title=f"{label_columns[0]}, transductive ({where})")
 
 # %%
-nl.plots.scores(summaries[label_columns[-1]], title=f"{label_columns[-1]}, transductive ({where})")
+for label in label_columns[1:]:
+    display(nl.plots.scores(summaries[label], title=f"{label}, transductive ({where})"))
 
 # %% [markdown]
 # ## 5 · Is the difference real?
