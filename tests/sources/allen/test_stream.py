@@ -10,8 +10,9 @@ import pytest
 import session_files
 from allen_server import Fault, Server, neuropixels_models
 
-from nuclr_lite.sources.allen import neuropixels, session_file
-from nuclr_lite.sources.allen.session_file import bytes_of, open_session
+from nuclr_lite.sources.allen import neuropixels, session_trains
+from nuclr_lite.sources.allen.session_file import open_session
+from nuclr_lite.sources.allen.session_trains import bytes_of
 from nuclr_lite.sources.download import remote, transfer
 from nuclr_lite.sources.download.remote import RemoteFile
 from nuclr_lite.sources.download.transfer import DownloadError
@@ -173,7 +174,7 @@ def test_several(server, path, tmp_path, capsys):
 
 def test_spikes_inside_gaps(path, tmp_path, monkeypatch):
     """Looked for where they would be at one rate; found as a look at all of them finds them."""
-    monkeypatch.setattr(session_file, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(session_trains, "ROWS_AT_ONCE", 16)
     gaps = np.array([[0.0, 1.0], [30.0, 30.5], [100.0, 140.0], [1e4, 2e4]])
     with Server(files={"/file": path}) as server:
         file = RemoteFile(f"{server.url}/file", tmp_path / "session_1.nwb", disable_bar=True)
