@@ -112,5 +112,5 @@ def test_each_world_has_recordings_of_its_own(tmp_path):
         assert f"({world})" in made[world]["dataset"]
     assert len({one["fingerprint"] for one in made.values()}) == len(WORLDS)
     assert "assembly" in recordings_of(made["assemblies"])[0].units
-    with pytest.raises(ValueError, match="world is 'flat'"):
-        prepare(Experiment("e", world="flat", n_animals=2, n_held_out=1), tmp_path)
+    with pytest.raises(ValueError, match="no world 'flat'"):
+        Experiment("e", world="flat", n_animals=2, n_held_out=1)
