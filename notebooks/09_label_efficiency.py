@@ -180,7 +180,11 @@ print(f"NuCLR with {eighth:g} of the labels ({where}) minus each method with all
 differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# ROWS
+# In the run shown here NuCLR with an eighth of the labels (0.34) has a higher score than every
+# other method with all of them (0.30 at best). With four held-out rats the interval leaves 0 out
+# for a part of the rows only: where it doesn't, the claim is not refuted, and not shown. And an
+# eighth is not free: with all labels NuCLR itself is better by 0.10, significantly. Of a region
+# that a rat has few units of, an eighth may be two.
 
 # %% [markdown]
 # ## Exercises
@@ -317,13 +321,19 @@ nl.plots.labels_needed(
 # %% [markdown]
 # ## What you should have seen
 #
-# SEEN
+# A curve for NuCLR that rises with the labels, from 0.32 with 1/16 to 0.44 with all, and lies above
+# every other at each share. Curves of features made by hand are nearly flat: what they can tell,
+# they tell from few labels. Shuffled labels rise, too (0.27 to 0.35): more of them say better which
+# regions a rat has together. (Simulated animals: 0.90 with 1/16, 0.95 with all, everything that
+# looks at a unit alone at 0.28 or below.)
 
 # %%
 alone = [
     name
     for name in wide.index
-    if name.startswith(("hand: ", "interval network", "without")) and name != methods.COUPLING
+    if name.startswith(("hand: ", "interval network", "without"))
+    and name != methods.COUPLING
+    and not name.endswith(methods.MEANS)
 ]
 with_eighth, with_all, best_alone = (
     wide.loc["NuCLR", eighth],
