@@ -31,7 +31,7 @@ from .transfer import (
 )
 
 BLOCK_BYTES = 2**15
-LONGEST_GAP = 3  # blocks between two parts that are fetched with them, rather than asked for apart
+LONGEST_GAP = 1  # blocks between two parts that are fetched with them, rather than asked for apart
 LONGEST_REQUEST = 256  # blocks: what a broken connection may cost
 
 
