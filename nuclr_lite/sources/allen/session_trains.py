@@ -4,6 +4,7 @@ read, or fetched.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..download.remote import RemoteFile
 ROWS_AT_ONCE = 4096  # of spike times that are looked for
 
 
-class SpikeTrains:
+class SpikeTrains(ABC):
     """units : the HDF5 group. path : names the file. remote : where it lies on a server."""
 
     def __init__(self, units, path: Path, remote: RemoteFile | None):
@@ -22,9 +23,9 @@ class SpikeTrains:
         self._ends = units["spike_times_index"][:].astype(np.int64)
         self._row = pd.Series(np.arange(len(self._ends)), index=units["id"][:].astype("int64"))
 
+    @abstractmethod
     def _lasts(self) -> float:
         """How long the session lasts, s; 0: not known."""
-        raise NotImplementedError
 
     def bring(self, unit_ids, until_s: float = np.inf) -> None:
         """Of a file on a server, fetch the spike times of these units, all at once; of one on disk
