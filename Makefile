@@ -4,7 +4,7 @@
 #   make test         the tests, every notebook among them
 # and:
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
-#   make rehearsal    the Allen path, from listing to decoding, against a stand-in of their server
+#   make rehearsal    without a network: the Allen path, from listing to decoding, and the paper's rows
 #   make gpu          on a machine with a GPU: is it right there, how fast, and the rats at full size
 #   make lint         ruff and mypy, as CI asks them
 #   make lock         newest versions that fit together, into constraints.txt
@@ -66,6 +66,7 @@ repository: $(READY)
 
 rehearsal: $(READY)
 	$(BIN)/python tests/rehearse_allen.py --out data/processed/rehearsal
+	$(BIN)/python tests/rehearse_paper.py --out data/processed/rehearsal
 
 bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py

@@ -149,6 +149,18 @@ def part_of(data: dict, n: float, seed: int) -> list[str]:
 
 
 def provenance(experiment, data: dict) -> dict:
+    return {
+        "experiment": asdict(experiment),
+        "dataset": data["dataset"],
+        "data_fingerprint": data["fingerprint"],
+        "learn": data["learn"],
+        "held_out": data["held_out"],
+        **versions(),
+    }
+
+
+def versions() -> dict:
+    """What computed a result: versions, the commit, the machine."""
     import sklearn
 
     from .. import __version__
@@ -164,11 +176,6 @@ def provenance(experiment, data: dict) -> dict:
     except (OSError, subprocess.CalledProcessError):
         commit = None
     return {
-        "experiment": asdict(experiment),
-        "dataset": data["dataset"],
-        "data_fingerprint": data["fingerprint"],
-        "learn": data["learn"],
-        "held_out": data["held_out"],
         "versions": {
             "nuclr_lite": __version__,
             "torch": torch.__version__,

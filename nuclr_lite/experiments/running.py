@@ -28,9 +28,8 @@ from ..pretraining import pretrain
 from ..recording import Recording, match_sampling, units_table
 from .data import part_of, prepare, provenance, recordings_of
 from .experiment import Experiment
+from .kept import AGAIN, keep_features, kept_features, kept_index
 from .methods import UNTRAINED, as_decoded, features_without_training
-
-AGAIN = "remove that folder and run the experiment again: only what is missing is computed"
 
 
 def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.DataFrame:
@@ -211,14 +210,15 @@ def _recipe(experiment: Experiment, row: dict) -> Preset:
 
 
 def _encoder_id(experiment: Experiment, row: dict, data: dict) -> str:
-    return _digest(
+    return digest(
         _recipe(experiment, row).to_json(),
         data["fingerprint"],
         sorted(part_of(data, row["pretraining_animals"], row["seed"])),
     )
 
 
-def _digest(*what) -> str:
+def digest(*what) -> str:
+    """A name for what JSON can hold."""
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:20]
 
 
@@ -238,7 +238,7 @@ def _feature_id(experiment: Experiment, row: dict, data: dict) -> str:
     if experiment.encoder_of(row["method"]):
         return _encoder_id(experiment, row, data)
     features = experiment.methods[row["method"]].computed
-    return _digest(
+    return digest(
         features,
         data["fingerprint"],
         (
@@ -265,35 +265,7 @@ def _describe(experiment: Experiment, row: dict, data: dict, out_dir: Path, thre
         features = features_without_training(
             experiment.methods[row["method"]].computed, recordings, recipe, row["seed"]
         )
-    target = out_dir / "features" / _feature_id(experiment, row, data)
-    try:
-        with atomic_directory(target) as folder:
-            np.save(folder / "values.npy", features.to_numpy())
-            (folder / "index.json").write_text(
-                json.dumps(
-                    [
-                        list(features.columns),
-                        *(features.index.get_level_values(level).tolist() for level in (0, 1)),
-                    ]
-                )
-            )
-            seal(folder)
-    except FileExistsError:
-        pass  # another process was quicker, with the same result
-
-
-def _kept_features(experiment: Experiment, row: dict, data: dict, out_dir: Path) -> pd.DataFrame:
-    folder = out_dir / "features" / _feature_id(experiment, row, data)
-    check_seal(folder, AGAIN)
-    columns, index = _kept_index(folder)
-    return pd.DataFrame(
-        np.load(folder / "values.npy", allow_pickle=False), columns=columns, index=index
-    )
-
-
-def _kept_index(folder: Path) -> tuple[list[str], pd.MultiIndex]:
-    columns, *index = json.loads((folder / "index.json").read_text())
-    return columns, pd.MultiIndex.from_arrays(index, names=["recording_id", "unit_id"])
+    keep_features(out_dir / "features" / _feature_id(experiment, row, data), features)
 
 
 def _common_units(
@@ -305,7 +277,7 @@ def _common_units(
     names = dict.fromkeys(_feature_id(experiment, row, data) for row in cells.to_dict("records"))
     return reduce(
         lambda common, index: common.intersection(index, sort=False),
-        (_kept_index(out_dir / "features" / name)[1] for name in names),
+        (kept_index(out_dir / "features" / name)[1] for name in names),
     )
 
 
@@ -315,7 +287,7 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     All methods of an experiment are scored on the same units: those that each of them describes.
     """
     torch.set_num_threads(threads)
-    features = _kept_features(experiment, row, data, out_dir)
+    features = kept_features(out_dir / "features" / _feature_id(experiment, row, data))
     features = features.loc[features.index.isin(data["common"])]
     units = units_table(recordings_of(data)).loc[features.index]
     if experiment.label not in units:

@@ -54,6 +54,7 @@ def read_insertion(
     sorter: str | None = None,
     regions: bool = True,
     animal: str | None = None,
+    insertion: str | None = None,
 ) -> Recording:
     """The recording of one probe insertion.
 
@@ -70,6 +71,8 @@ def read_insertion(
         the probe's own folder.
     regions : name the regions, which needs iblatlas. False: `.units` has atlas_id alone.
     animal : None: the subject in the path.
+    insertion : its id (pid), kept in the provenance: published lists go by it, and files don't know
+        it.
 
     Returns
     -------
@@ -125,7 +128,12 @@ def read_insertion(
         animal_id=animal or subject,
         probe_id=probe,
         epochs=epochs_of(folder.parent),
-        provenance={"source": "IBL Brain-wide Map", "files": files, "good_only": good_only},
+        provenance={
+            "source": "IBL Brain-wide Map",
+            "insertion": insertion,
+            "files": files,
+            "good_only": good_only,
+        },
     )
 
 
