@@ -59,11 +59,11 @@ def prepare(experiment, out_dir: Path) -> dict:
             " with Recording.save(folder / name)."
         )
     headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
-    animals = list(dict.fromkeys(header["animal_id"] for header in headers))
+    sides = _sides(experiment, headers)
+    animals = list(dict.fromkeys(sides))
     if experiment.held_out == ("labelled",):
         tables = [
-            (header["animal_id"], Recording.load(path, verify=False).units)
-            for path, header in zip(paths, headers)
+            (side, Recording.load(path, verify=False).units) for path, side in zip(paths, sides)
         ]
         held_out = list(
             dict.fromkeys(
@@ -74,12 +74,17 @@ def prepare(experiment, out_dir: Path) -> dict:
         )
     else:
         held_out = (
-            list(experiment.held_out) or animals[max(len(animals) - experiment.n_held_out, 0) :]
-        )
-    if set(held_out) - set(animals):
-        raise ValueError(
-            f"{experiment.name}: held_out names {sorted(set(held_out) - set(animals))}, but the"
-            f" animals are {', '.join(animals)}."
+            [
+                side
+                for side in animals
+                if any(
+                    known_as(header) & set(experiment.held_out)
+                    for header, its in zip(headers, sides)
+                    if its == side
+                )
+            ]
+            if experiment.held_out
+            else animals[max(len(animals) - experiment.n_held_out, 0) :]
         )
     learn = [animal for animal in animals if animal not in held_out]
     most = max(
@@ -101,13 +106,45 @@ def prepare(experiment, out_dir: Path) -> dict:
     }
     return {
         "dataset": dataset,
-        "paths": [(str(path), header["animal_id"]) for path, header in zip(paths, headers)],
+        "paths": [(str(path), side) for path, side in zip(paths, sides)],
+        "sides": {header["recording_id"]: side for header, side in zip(headers, sides)},
         "learn": learn,
         "held_out": held_out,
         "fingerprint": (
             hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
         ),
     }
+
+
+def known_as(header: dict) -> set[str]:
+    """What a recording can be named by: its animal, its session where its source tells it (Allen,
+    IBL's insertion), itself.
+
+    header : of a saved recording (`recording.json`): animal_id, recording_id, provenance.
+    """
+    told = (header["provenance"] or {}).items()
+    sessions = {str(value) for name, value in told if name in ("session_id", "insertion")}
+    return {header["animal_id"], header["recording_id"], *sessions} - {"None"}
+
+
+def _sides(experiment, headers: list[dict]) -> list[str]:
+    """To whom each recording belongs when animals are held out: its animal or, where single
+    sessions or recordings of the animal are named, those of them that are.
+    """
+    named = set(experiment.held_out) - {"labelled"}
+    unknown = named.difference(*map(known_as, headers))
+    if unknown:
+        raise ValueError(
+            f"{experiment.name}: held_out names {sorted(unknown)}; name animals"
+            f" ({', '.join(dict.fromkeys(header['animal_id'] for header in headers))}), sessions or"
+            " recordings."
+        )
+    chosen = [bool(known_as(header) & named) for header in headers]
+    partly = {header["animal_id"] for header, held in zip(headers, chosen) if not held}
+    return [
+        header["animal_id"] + ", held out" * (held and header["animal_id"] in partly)
+        for header, held in zip(headers, chosen)
+    ]
 
 
 def _converted(folder: Path, out_dir: Path) -> Path:

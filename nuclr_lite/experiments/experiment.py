@@ -25,9 +25,10 @@ class Experiment:
         `simulate_recordings`.
     n_held_out : animals that no encoder and no classifier learns from, the last ones. 'inductive
         zero-shot' is scored on them; the other protocols leave them out, and so can share encoders
-        with it. held_out : names of animals, instead of a number; ('labelled',): all that have a
-        label. Where no other animal has one, the classifier leaves one of the held-out animals out
-        in turn (as the paper does on the Allen sessions, of which few are optotagged).
+        with it. held_out : names, instead of a number: of animals, or of sessions or recordings,
+        whose animals then are on both sides; ('labelled',): all animals that have a label. Where no
+        other animal has one, the classifier leaves one of the held-out animals out in turn (as the
+        paper does on the Allen sessions, of which few are optotagged).
     within_recordings : only recordings that hold two classes or more count, and features are what
         they are less their mean over the recording: units are told apart that were seen together,
         and what a whole recording has in common (its animal, its depth, its day) tells nothing.

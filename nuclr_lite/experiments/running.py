@@ -302,9 +302,10 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
     if experiment.within_recordings:
         features, labels = within_recordings(features, labels)
-    learn = units["animal_id"].isin(part_of(data, row["label_animals"], row["seed"]))
+    animals = units.index.to_frame()["recording_id"].map(data["sides"])
+    learn = animals.isin(part_of(data, row["label_animals"], row["seed"]))
     tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
-    labels = labels.where(learn | units["animal_id"].isin(tested))
+    labels = labels.where(learn | animals.isin(tested))
     # nothing to learn from elsewhere: one of the held-out animals is left out in turn
     tested = tested if labels[learn].notna().any() else []
     if row["label_share"] < 1:
@@ -313,13 +314,13 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
             | labels.index.isin(drawn_labels(labels[learn].dropna(), row["label_share"], rng))
         )
     features, labels, classifier = as_decoded(
-        experiment.methods[row["method"]], features, labels, units["animal_id"], row["seed"], rng
+        experiment.methods[row["method"]], features, labels, animals, row["seed"], rng
     )
     protocol = "transductive" if experiment.protocol == "transductive" else "zero-shot"
     result = decode(
         features,
         labels,
-        units["animal_id"],
+        animals,
         protocol,
         test_groups=tested or None,
         seed=row["seed"],

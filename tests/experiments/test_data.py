@@ -71,6 +71,40 @@ def test_nwb_files_are_a_source(experiment, tmp_path):
     assert list((tmp_path / "runs" / "recordings").iterdir()) == converted and len(converted) == 1
 
 
+def test_sessions_and_recordings_of_an_animal_can_be_held_out(experiment, saved, tmp_path):
+    folder = tmp_path / "sessions"
+    recordings = [nl.Recording.load(path) for path in sorted(saved.iterdir())]
+    for number, recording in enumerate(recordings):  # two animals of three sessions
+        replace(
+            recording,
+            animal_id=f"m{number % 2}",
+            provenance=recording.provenance | {"session_id": 100 + number},
+        ).save(folder / recording.recording_id)
+    few = replace(
+        experiment,
+        source=str(folder),
+        held_out=("103", recordings[4].recording_id),
+        seeds=(0,),
+        pretraining_animals=(),
+        label_animals=(),
+        label_shares=(),
+    )
+    data = prepare(few, tmp_path)
+    assert data["learn"] == ["m0", "m1"]
+    assert sorted(data["held_out"]) == ["m0, held out", "m1, held out"]
+    learned = {one.recording_id for one in recordings_of(data, data["learn"])}
+    assert learned == {recordings[i].recording_id for i in (0, 1, 2, 5)}
+    table = run(few, tmp_path / "runs")
+    scored = experiments.predictions(few, tmp_path / "runs", table.iloc[0])
+    assert set(scored.index.get_level_values(0)) == {recordings[i].recording_id for i in (3, 4)}
+    # an animal all of whose sessions are named is held out as such
+    whole = replace(few, held_out=("101", "103", "105"))
+    assert prepare(whole, tmp_path)["held_out"] == ["m1"]
+    assert prepare(replace(few, held_out=("m1",)), tmp_path)["held_out"] == ["m1"]
+    with pytest.raises(ValueError, match=r"held_out names \['110'\]; name animals .m0, m1."):
+        prepare(replace(few, held_out=("103", "110")), tmp_path)
+
+
 def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
     """As in the Allen set: encoders learn from the others, and the classifier leaves one labelled
     animal out in turn.

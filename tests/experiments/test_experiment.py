@@ -91,9 +91,7 @@ def test_each_animal_in_turn(experiment, tmp_path):
     )
     written = pd.read_csv(tmp_path / "few.csv").query("metric == 'macro_f1'")
     np.testing.assert_allclose(written["estimate"], together["estimate"], atol=1e-4)
-    with pytest.raises(
-        ValueError, match="held_out names .'colour'., but the animals are animal0-000"
-    ):
+    with pytest.raises(ValueError, match="held_out names .'colour'.; name animals .animal0-000"):
         run(replace(few, name="wrong", held_out=("colour",)), tmp_path)
 
 

@@ -67,7 +67,8 @@ def list_sessions(
 
     Returns
     -------
-    DataFrame, by session id. AllenSDK's columns and animal_id (its specimen_id), genotype,
+    DataFrame, by session id. AllenSDK's columns and animal_id (its specimen_id; a recording's is
+    the subject that the file names, which may be another number: hold out by session id), genotype,
     structures (acronyms, as text), has_light_pulses (the animal has Ai32, the channel for
     optotagging), size_gb (10^9 bytes; of the file that is there, or as the server says; NaN: it
     doesn't).
