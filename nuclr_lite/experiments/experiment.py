@@ -11,7 +11,14 @@ from ..presets import PRESETS, Preset
 from ..sources.simulated.worlds import WORLDS
 from .methods import CHANCE, FEW, WITHOUT_ENCODER, Method
 
-PROTOCOLS = ("transductive", "transductive zero-shot", "inductive zero-shot")
+# Other units of the same recordings are learned from; other recordings, of the same animals among
+# them; other animals; other animals, and the encoder hasn't seen the tested ones either.
+PROTOCOLS = (
+    "transductive",
+    "across recordings",
+    "transductive zero-shot",
+    "inductive zero-shot",
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..decoding import decode
+from ..decoding import decode, scores_of
 from ..embedding import embed
 from ..files.progress import progress
 from ..files.storage import atomic_directory, atomic_file, check_seal, seal
@@ -302,7 +302,8 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
     if experiment.within_recordings:
         features, labels = within_recordings(features, labels)
-    animals = units.index.to_frame()["recording_id"].map(data["sides"])
+    recording = units.index.to_frame()["recording_id"]
+    animals = recording.map(data["sides"])
     learn = animals.isin(part_of(data, row["label_animals"], row["seed"]))
     tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
     labels = labels.where(learn | animals.isin(tested))
@@ -316,17 +317,20 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     features, labels, classifier = as_decoded(
         experiment.methods[row["method"]], features, labels, animals, row["seed"], rng
     )
-    protocol = "transductive" if experiment.protocol == "transductive" else "zero-shot"
     result = decode(
         features,
         labels,
-        animals,
-        protocol,
+        recording if experiment.protocol == "across recordings" else animals,
+        "transductive" if experiment.protocol == "transductive" else "zero-shot",
         test_groups=tested or None,
         seed=row["seed"],
         classifier=classifier,
+        n_bootstrap=0,
     )
-    scores = result.scores.set_index("metric")
+    # whatever is left out in turn, intervals are over animals
+    scored_animals = animals.loc[result.predictions.index].rename("animal_id")
+    scores = scores_of(result.predictions, scored_animals, result.classes, 1000, row["seed"])
+    scores = scores.set_index("metric")
     flat = {
         f"{metric}{end}": scores.loc[metric, column]
         for metric in ("macro_f1", "balanced_accuracy")
@@ -342,8 +346,7 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
         for fold, one in right.iterrows()
     ]
     with atomic_directory(cell_folder(experiment, out_dir, row)) as folder:
-        scored = result.predictions.join(result.groups.rename("animal_id"))
-        scored.to_csv(folder / "predictions.csv")
+        result.predictions.join(scored_animals).to_csv(folder / "predictions.csv")
         (folder / "result.json").write_text(
             json.dumps(
                 {

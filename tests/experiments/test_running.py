@@ -137,7 +137,24 @@ def test_drawn_labels_are_stratified():
     assert set(drawn) != set(running.drawn_labels(labels, 0.25, np.random.default_rng(1)))
 
 
-@pytest.mark.parametrize("protocol", ["transductive", "transductive zero-shot"])
+def test_across_recordings_another_recording_of_the_animal_is_learned_from(saved, tmp_path):
+    folder = tmp_path / "sessions"
+    for number, path in enumerate(sorted(saved.iterdir())):  # two animals of three recordings
+        recording = replace(nl.Recording.load(path), animal_id=f"m{number % 2}")
+        recording.save(folder / path.name)
+    across = experiments.Experiment(
+        "across", protocol="across recordings", source=str(folder), n_held_out=0, changes=TINY
+    )
+    across = replace(across, baselines=())
+    [row] = run(across, tmp_path / "runs").to_dict("records")
+    scored = experiments.predictions(across, tmp_path / "runs", row)
+    assert scored.groupby("recording_id")["fold"].nunique().eq(1).all()
+    assert scored["fold"].nunique() == 6 and set(scored["animal_id"]) == {"m0", "m1"}
+
+
+@pytest.mark.parametrize(
+    "protocol", ["transductive", "across recordings", "transductive zero-shot"]
+)
 def test_other_protocols_share_the_encoders(experiment, tmp_path, protocol, monkeypatch):
     """They are scored on the animals that the encoder saw, so nothing is trained anew; without
     held-out animals, on all.
