@@ -110,7 +110,10 @@ def evaluate(
     ValueError : another number of units than the benchmark's; a unit to be scored without a finite
         vector; units to learn from that lack a class.
     """
-    chosen = scored_units(units, exact)
+    return _evaluated(features, scored_units(units, exact))
+
+
+def _evaluated(features: pd.DataFrame, chosen: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if features.index.has_duplicates:
         raise ValueError("a unit occurs twice in the features; give each one row.")
     finite = np.isfinite(features.to_numpy()).all(axis=1)
@@ -139,7 +142,6 @@ def evaluate(
         columns=[f"p_{name}" for name in fitted.classes_],
     )
     scored = of_them[test]
-    # by name of the probe alone, which no two sessions share
     readouts = {"single": one, "multi": multi_unit(one, scored["probe_id"], scored["depth_um"])}
     names = np.array(fitted.classes_, dtype=object)
     predictions = pd.DataFrame({"true": scored["region"]}).assign(
@@ -203,11 +205,11 @@ def score(
         name = f"{model}_embeddings_{{seed}}.pt"
         new = [s for s in seeds if published_file(model, name, s, *hub, download=False) is None]
         if new:
-            size = published.TYPICAL_BYTES * len(new) * (1.5 if model == "nemo" else 1)
+            size = published.TYPICAL_BYTES * len(new) * (1.4 if model == "nemo" else 1)
             what = f"Embeddings of {len(new)} seeds, from {HOMES[model]} on the Hugging Face hub"
             confirm_size(size, cache_dir, what, yes=True)
-    units = read_units(cache_dir, refresh=refresh, **options)
-    scored_units(units, exact)  # before anything large is downloaded
+    # checked before anything large is downloaded
+    chosen = scored_units(read_units(cache_dir, refresh=refresh, **options), exact)
     tables, dim = [], None
     for seed in progress(seeds, desc="score", unit="seed", leave=False):
         if files is None:
@@ -227,7 +229,7 @@ def score(
                 " it is of another model: score each model by itself."
             )
         try:
-            table, _ = evaluate(held.vectors, units, exact=exact)
+            table, _ = _evaluated(held.vectors, chosen)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         tables.append(table.assign(seed=seed, n_dropped=held.dropped))

@@ -36,8 +36,8 @@ from ..reading import first_line
 
 BUCKET = "https://brain-wide-bench.s3.amazonaws.com"
 KEY = "brainsets/selected_units/ibl_brain_wide_bench_2026/{regime}/{session}.h5"
-# of one session's table, with what HDF5 has to read to find it; measured on a stand-in
-TYPICAL_BYTES = 400_000
+# for a table of 400 units, with what HDF5 reads to find it; measured on a stand-in
+TYPICAL_BYTES = 300_000
 COLUMNS = {  # in `units`, one value a unit -> here
     "id": "unit_id",
     "probe_id": "probe_id",
@@ -261,12 +261,12 @@ def _fetch(jobs, folder: Path, units, read, options: dict, *, at_once, refresh, 
     parts, failed = folder.with_name(f"{folder.name}.parts"), []
     parts.mkdir(parents=True, exist_ok=True)
     # of a run that was stopped
-    fresh = {} if refresh else {path.stem: path for path in parts.glob("*.json")}
+    fresh = {} if refresh else {path.stem: path for path in parts.glob("*.units")}
     jobs = [job for job in jobs if job[1] not in fresh]
     if jobs:
-        what = f"Unit tables of {len(jobs)} sessions (of each file at {jobs[0][0]} and so on only"
-        size = TYPICAL_BYTES * len(jobs)
-        confirm_size(size, folder.parent, f"{what} these parts; an estimate)", yes=True)
+        place = jobs[0][0].rsplit("/", 2)[0]
+        what = f"Unit tables of {len(jobs)} sessions (parts of their files at {place}; an estimate)"
+        confirm_size(TYPICAL_BYTES * len(jobs), folder.parent, what, yes=True)
     # processes: HDF5 reads one file at a time in each
     results = Parallel(n_jobs=min(at_once, max(len(jobs), 1)), return_as="generator_unordered")(
         delayed(_bring)(job, parts, read["tag"].get(job[1]), options) for job in jobs
@@ -277,7 +277,7 @@ def _fetch(jobs, folder: Path, units, read, options: dict, *, at_once, refresh, 
             bar.update(received)
             bar.set_postfix_str(f"{n} of {len(jobs)} sessions")
             failed += [trouble] * bool(trouble)
-            part = parts / f"{session}.json"
+            part = parts / f"{session}.units"
             fresh |= {session: part} if part.exists() else {}
     if fresh:
         found = {name: json.loads(path.read_text("utf-8")) for name, path in fresh.items()}
@@ -294,8 +294,10 @@ def _put(folder: Path, units, read, found: dict[str, dict]) -> tuple[pd.DataFram
     """The tables of `_cached` with those sessions in them or in the place of older ones, written
     down.
     """
-    new_units = [pd.DataFrame(one["units"], columns=UNITS) for one in found.values()]
-    units = pd.concat([units[~units["recording_id"].isin(found)], *new_units], ignore_index=True)
+    tables = [units[~units["recording_id"].isin(found)]]
+    tables += [pd.DataFrame(one["units"], columns=UNITS) for one in found.values()]
+    filled = [table for table in tables if len(table)]
+    units = pd.concat(filled, ignore_index=True) if filled else units
     units = units.astype({name: np.float64 for name in NUMBERS})
     rows = pd.DataFrame([one["session"] for one in found.values()], columns=SESSIONS)
     read = pd.concat([read[~read.index.isin(found)], rows.set_index("recording_id")])
@@ -330,7 +332,7 @@ def _bring(job, parts: Path, tag: str | None, options: dict) -> tuple[str, int, 
                     "n_units": len(units),
                 }
                 part = {"session": row, "units": units.to_dict("list")}
-                with atomic_file(parts / f"{session}.json") as partial:
+                with atomic_file(parts / f"{session}.units") as partial:
                     partial.write_text(json.dumps(part), encoding="utf-8")
             received = remote.received
             remote.discard()
