@@ -201,26 +201,27 @@ def score(
     seeds = seeds if files is None else list(files)
     if not seeds:
         raise ValueError("there is no seed to score; give some of 42 to 46.")
-    if files is None:
+    files = dict(files or {})
+    if not files:
         name = f"{model}_embeddings_{{seed}}.pt"
-        new = [s for s in seeds if published_file(model, name, s, *hub, download=False) is None]
-        if new:
-            size = published.TYPICAL_BYTES * len(new) * (1.4 if model == "nemo" else 1)
-            what = f"Embeddings of {len(new)} seeds, from {HOMES[model]} on the Hugging Face hub"
-            confirm_size(size, cache_dir, what, yes=True)
+        there = {seed: published_file(model, name, seed, *hub, download=False) for seed in seeds}
+        files = {seed: path for seed, path in there.items() if path is not None}
+    missing = [seed for seed in seeds if seed not in files]
+    if missing:
+        size = published.TYPICAL_BYTES * len(missing) * (1.4 if model == "nemo" else 1)
+        what = f"Embeddings of {len(missing)} seeds, from {HOMES[model]} on the Hugging Face hub"
+        confirm_size(size, cache_dir, what, yes=True)
     # checked before anything large is downloaded
     chosen = scored_units(read_units(cache_dir, refresh=refresh, **options), exact)
     tables, dim = [], None
     for seed in progress(seeds, desc="score", unit="seed", leave=False):
-        if files is None:
-            path = published.download_embeddings(seed, model, *hub)
-        else:
-            path = Path(files[seed])
+        path = Path(files.get(seed) or published.download_embeddings(seed, model, *hub))
         held = published.read_embeddings(path)
         if held.seed is not None and held.seed != seed:
-            raise ValueError(
-                f"{path}: holds the embeddings of seed {held.seed}, not {seed}; download it again,"
-                " or name the files by their seeds."
+            warnings.warn(
+                f"{path}: says that its embeddings are of seed {held.seed}; they are scored as"
+                f" those of {seed}.",
+                stacklevel=2,
             )
         dim = dim or held.vectors.shape[1]
         if held.vectors.shape[1] != dim:

@@ -109,11 +109,18 @@ def _part(held, name: str, path: Path) -> pd.DataFrame:
     if not isinstance(held, dict) or not set(keys) <= set(held):
         found = sorted(map(str, held)) if isinstance(held, dict) else type(held).__name__
         raise ValueError(f"{path}: isn't a file of embeddings: {keys} are needed, it has {found}.")
-    vectors = torch.as_tensor(held[keys[0]]).detach()
-    vectors = (
-        vectors.float() if vectors.dtype in (torch.half, torch.bfloat16) else vectors
-    ).numpy()
-    names = [str(text).split("/") for text in held[keys[1]]]
+    vectors, names = (held[key] for key in keys)
+    if not torch.is_tensor(vectors) or not isinstance(names, (np.ndarray, list, tuple)):
+        what = (
+            keys[1] + " holds no names"
+            if torch.is_tensor(vectors)
+            else keys[0] + " holds no tensor"
+        )
+        raise ValueError(f"{path}: {what}; download it again.")
+    vectors = vectors.detach()
+    # numpy has no bfloat16
+    vectors = (vectors.float() if vectors.dtype == torch.bfloat16 else vectors).numpy()
+    names = [str(text).split("/") for text in names]
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(names):
         raise ValueError(
             f"{path}: {keys[0]} has shape {vectors.shape} and type {vectors.dtype} for"
