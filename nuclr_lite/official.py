@@ -46,14 +46,28 @@ def published_file(
     seed: int,
     cache_dir: str | Path | None = None,
     endpoint: str | None = None,
-    download: bool = True,
-) -> Path | None:
+) -> Path:
     """A file of one seed in a model's home on the hub, downloaded unless it is in the hub's cache.
 
-    model : 'nuclr' or 'nemo'. name : with {seed} in it. download=False: None if it isn't there.
+    model : 'nuclr' or 'nemo'. name : with {seed} in it.
     """
+    client, home, name = _on_the_hub(model, name, seed)
+    return Path(client.hf_hub_download(home, name, cache_dir=cache_dir, endpoint=endpoint))
+
+
+def cached_file(
+    model: str, name: str, seed: int, cache_dir: str | Path | None = None
+) -> Path | None:
+    """What `published_file` downloaded before; None where it has not."""
+    client, home, name = _on_the_hub(model, name, seed)
+    there = client.try_to_load_from_cache(home, name, cache_dir=cache_dir)
+    return Path(there) if isinstance(there, str) else None
+
+
+def _on_the_hub(model: str, name: str, seed: int):
+    """The hub's client, the model's home there, and the name of its file."""
     try:
-        from huggingface_hub import hf_hub_download, try_to_load_from_cache
+        import huggingface_hub as client
     except ImportError as error:
         raise ImportError(
             "published files come through the hub's client, which is not installed: pip install"
@@ -63,11 +77,7 @@ def published_file(
         raise ValueError(f"model is {model!r}; published are {', '.join(HOMES)}.")
     if seed not in SEEDS:
         raise ValueError(f"seed is {seed}; published are {', '.join(map(str, SEEDS))}.")
-    home, name = HOMES[model], name.format(seed=seed)
-    if download:
-        return Path(hf_hub_download(home, name, cache_dir=cache_dir, endpoint=endpoint))
-    there = try_to_load_from_cache(home, name, cache_dir=cache_dir)
-    return Path(there) if isinstance(there, str) else None
+    return client, HOMES[model], name.format(seed=seed)
 
 
 def load_official_weights(

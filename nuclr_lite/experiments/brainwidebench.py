@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ..analysis.multi_unit import multi_unit
 from ..files.progress import progress
-from ..official import HOMES, SEEDS, published_file
+from ..official import HOMES, SEEDS, cached_file
 from ..sources.download.downloads import confirm_size
 from ..sources.published import embeddings as published
 from ..sources.published.brainwidebench import read_units
@@ -203,8 +203,8 @@ def score(
         raise ValueError("there is no seed to score; give some of 42 to 46.")
     files = dict(files or {})
     if not files:
-        name = f"{model}_embeddings_{{seed}}.pt"
-        there = {seed: published_file(model, name, seed, *hub, download=False) for seed in seeds}
+        name = published.NAME.format(model=model)
+        there = {seed: cached_file(model, name, seed, hub[0]) for seed in seeds}
         files = {seed: path for seed, path in there.items() if path is not None}
     missing = [seed for seed in seeds if seed not in files]
     if missing:

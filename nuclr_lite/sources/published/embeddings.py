@@ -23,6 +23,7 @@ from ...official import published_file
 from ..reading import first_line
 
 TYPICAL_BYTES = 143e6  # of a file of NuCLR, by the published number of units
+NAME = "{model}_embeddings_{{seed}}.pt"
 
 
 class Embeddings(NamedTuple):
@@ -46,8 +47,7 @@ def download_embeddings(
 
     model : 'nuclr' (256 dimensions) or 'nemo' (768: of autocorrelograms and waveforms).
     """
-    name = f"{model}_embeddings_{{seed}}.pt"
-    return published_file(model, name, seed, cache_dir, endpoint)
+    return published_file(model, NAME.format(model=model), seed, cache_dir, endpoint)
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
@@ -66,7 +66,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download it with download_embeddings.")
     rebuild = np.zeros(0, dtype="U1").__reduce__()[0]
-    allowed = [
+    allowed: list = [
         (rebuild, "numpy._core.multiarray._reconstruct"),
         (rebuild, "numpy.core.multiarray._reconstruct"),
         np.ndarray,
