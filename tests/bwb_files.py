@@ -78,9 +78,16 @@ def write_session(
         }.items():
             file.create_group(name).attrs.update({"object": "Data"} | attributes)
         spikes = file.create_group("spikes")
+        spikes.attrs["object"] = "IrregularTimeSeries"
         rng = np.random.default_rng(0)
-        for name in ("timestamps", "amplitude", "depth"):
+        spikes["timestamps"] = np.sort(rng.uniform(0, 8, n_spikes))  # s
+        spikes["unit_index"] = np.arange(n_spikes) % max(len(table), 1)
+        for name in ("amplitude", "depth"):
             spikes[name] = rng.normal(size=n_spikes)
+        for place in (file, spikes):
+            domain = place.create_group("domain")
+            domain.attrs["object"] = "Interval"
+            domain["start"], domain["end"] = [0.0], [8.0]
         units, probes = file.create_group("units"), file.create_group("probes")
         units.attrs["object"] = probes.attrs["object"] = "ArrayDict"
         units["wf_template"] = rng.normal(size=(len(table), 30, 4))

@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 from allen_server import Server
 from bwb_files import TEST, TRAIN, WANTED, embeddings, unit_table, write_embeddings
+from helpers import TINY, randomise
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
 import nuclr_lite as nl
 from nuclr_lite.experiments import brainwidebench
-from nuclr_lite.sources.published.brainwidebench import COLUMNS, session_units
+from nuclr_lite.sources.published import brainsets
+from nuclr_lite.sources.published.brainwidebench import session_units, trained_on
 from nuclr_lite.sources.published.embeddings import read_embeddings
 from nuclr_lite.sources.published.ibl import REGIONS
 
@@ -302,12 +304,24 @@ def test_files_that_are_not_what_they_should_be(server, tmp_path):
         brainwidebench.score(41, tmp_path)
 
 
-def test_vectors_of_an_encoder_of_ones_own(units):
-    """What `nl.embed` gives of the sessions, as `brainsets` reads them, has the names of the
-    tables.
-    """
-    assert COLUMNS["id"] == "unit_id"
-    rng = np.random.default_rng(0)
-    own = pd.DataFrame(rng.normal(size=(len(units), 4)), index=units.index)
-    scores, _ = brainwidebench.evaluate(own, units)
+def test_an_encoder_of_ones_own(units, tmp_path):
+    """What `nl.embed` gives of the session files has the names of the unit tables."""
+    for session in WANTED:
+        bwb_files.write_session(tmp_path / f"{session}.h5", session, n_spikes=6000)
+    recordings = brainsets.read_brainsets(tmp_path)
+    assert [recording.recording_id for recording in recordings] == WANTED
+    encoder = randomise(nl.NuCLR(TINY.model))
+    embedding = nl.embed(encoder, recordings, step=0.5)
+    assert set(embedding.index) == set(units.index)
+    scores, _ = brainwidebench.evaluate(embedding, units)
     assert scores["macro_f1"].max() < 0.3, "noise knows nothing"
+    # a recording a probe, as the benchmark's attention has it
+    by_probe = brainsets.read_brainsets(tmp_path, probe_column="probe_id")
+    apart = nl.embed(encoder, by_probe, step=0.5)
+    apart = apart.rename(index=lambda name: name[:36], level="recording_id")
+    assert set(apart.index) == set(units.index) and len(by_probe) == 2 * len(WANTED)
+    assert len(brainwidebench.evaluate(apart, units)[0]) == 2
+    said = nl.checks.leaks(
+        by_probe, TINY, trained_on=trained_on("brainwidebench"), inductive=True
+    ).set_index("check")
+    assert said.loc["seen", "found"].startswith("3 of 5 animals and 6 of 10 recordings were")
