@@ -161,8 +161,8 @@ def session_units(source: str | Path | RemoteFile, session: str, regime: str = "
 
     Raises
     ------
-    ValueError : not HDF5, damaged, not that session, or a column is missing or doesn't fit.
-        DownloadError : what `RemoteFile` raises.
+    FileNotFoundError : nothing there. ValueError : not HDF5, damaged, not that session, or a column
+        is missing or doesn't fit. DownloadError : what `RemoteFile` raises.
     """
     try:
         import h5py
@@ -174,7 +174,7 @@ def session_units(source: str | Path | RemoteFile, session: str, regime: str = "
     try:
         with h5py.File(source, "r") as file:
             return _units_in(file, session, regime, remote)
-    except DownloadError:
+    except (DownloadError, FileNotFoundError):
         raise
     except (OSError, RuntimeError) as error:
         raise ValueError(

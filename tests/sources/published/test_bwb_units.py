@@ -187,6 +187,8 @@ def test_files_that_are_wrong(tmp_path, server, cache):
         session_units(wrong(tmp_path, session=TEST[0]), TRAIN[0])
     with pytest.raises(ValueError, match="lacks probes/qc_neural, probes/qc_neural_alignment"):
         session_units(wrong(tmp_path, qc_in=()), TRAIN[0])
+    with pytest.raises(FileNotFoundError):
+        session_units(tmp_path / "nothing.h5", TRAIN[0])
     path = server.files[f"{PREFIX}/eval/{TEST[0]}.h5"]
     whole = path.read_bytes()
     for content, said in ((whole[:-200_000], "truncated"), (b"<html>" * 9, "isn't HDF5")):
