@@ -18,7 +18,7 @@ HASTE = {"timeout_s": (1.0, 0.3), "back_off_s": 0.01, "tries": 2, "at_once": 1, 
 
 @pytest.fixture
 def server(tmp_path):
-    with Server(files=bwb_files.bucket(tmp_path / "bucket")) as server:
+    with Server(files=bwb_files.bucket(tmp_path / "bucket", n_spikes=20_000)) as server:
         yield server
 
 
@@ -44,7 +44,10 @@ def same_as_written(units: pd.DataFrame, wanted=WANTED) -> None:
         assert set(own["animal_id"]) == {brainwidebench.sessions().loc[session, "animal_id"]}
 
 
-def test_tables_are_what_is_in_the_files_and_little_else_is_fetched(server, cache, capsys):
+def test_tables_are_what_is_in_the_files_and_little_else_is_fetched(
+    server, cache, capsys, tmp_path
+):
+    bwb_files.bucket(tmp_path / "bucket", n_spikes=100_000)
     same_as_written(read(server, cache))
     sent = sum(path.stat().st_size for path in server.files.values())
     asked = sum(
