@@ -40,6 +40,7 @@ _WHERE = {
     "score_table": "decoding",
     "ZeroShot": "zero_shot",
     "learning_curve": "analysis.learning_curve",
+    "multi_unit": "analysis.multi_unit",
     "simulate_recordings": "sources.simulated",
     "simulate_allen_session": "sources.simulated.allen_session",
     "Experiment": "experiments",

@@ -21,6 +21,7 @@ def embed(
     encoder: NuCLR,
     recordings: Recording | list[Recording],
     *,
+    step: float = 1.0,
     grid_s: float | None = None,
     units_per_batch: int = 1024,
     n_jobs: int = 1,
@@ -33,6 +34,8 @@ def embed(
 
     Parameters
     ----------
+    step : from one window to the next, in windows: 1.0 as said; 0.5 overlaps them by half, which
+        takes twice as long (so the authors embedded for their later benchmark, BrainWideBench).
     grid_s : windows start on multiples of this, s. Pass the `views.grid_s` of the training: the
         encoder doesn't carry it.
     units_per_batch : about how many units of all windows together pass through the encoder at once;
@@ -50,7 +53,8 @@ def embed(
     Raises
     ------
     TypeError : not an encoder. ValueError : another modality; no interval holds a window; two
-        recordings share an id; several processes for an encoder on a GPU.
+        recordings share an id; several processes for an encoder on a GPU; a step not above
+        0, or above 1.
     """
     if not isinstance(encoder, NuCLR):
         raise TypeError(
@@ -69,7 +73,7 @@ def embed(
     columns = [f"e{i:03d}" for i in range(encoder.config.dim)]
     threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
     tasks = (
-        delayed(_embed_one)(encoder, recording, grid_s, units_per_batch, columns, threads)
+        delayed(_embed_one)(encoder, recording, step, grid_s, units_per_batch, columns, threads)
         for recording in recordings
     )
     tables = list(
@@ -136,6 +140,7 @@ def _embed_batch(
 def _embed_one(
     encoder: NuCLR,
     recording: Recording,
+    step: float,
     grid_s,
     units_per_batch: int,
     columns: list[str],
@@ -143,7 +148,7 @@ def _embed_one(
 ) -> pd.DataFrame:
     torch.set_num_threads(threads)
     windows = Windows(recording, encoder.config, grid_s)
-    starts = windows.tile()
+    starts = windows.tile(step)
     if not len(starts):
         raise ValueError(
             f"{recording.recording_id}: no valid interval holds a window of {windows.window_s:g} s;"

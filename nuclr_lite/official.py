@@ -21,7 +21,9 @@ _HALVES = {  # which entries of st_blocks.i hold (spatial, temporal) attention
     "nuclr": (2, 0),  # github nerdslab/nuclr
     "brainwidebench": (0, 2),  # Hugging Face nerdslab/ibl-bwb-nuclr
 }
-HOME, SEEDS = "nerdslab/ibl-bwb-nuclr", (42, 43, 44, 45, 46)  # on the Hugging Face hub
+# on the Hugging Face hub; NEMO is the other encoder that the authors benchmarked
+HOMES = {"nuclr": "nerdslab/ibl-bwb-nuclr", "nemo": "nerdslab/ibl-bwb-nemo"}
+SEEDS = (42, 43, 44, 45, 46)
 _ATTENTION = {"norm": "norm", "to_qkv": "qkv", "to_out": "out"}
 _FEED_FORWARD = {"norm": "norm", "in_proj": "widen", "out_proj": "narrow"}
 
@@ -35,11 +37,47 @@ def download_official_weights(
     It comes from its home on the Hugging Face hub, through the hub's own client: kept in the hub's
     cache, resumed where it broke off. Mind the authors' licence.
     """
-    from huggingface_hub import hf_hub_download
+    return published_file("nuclr", "nuclr_{seed}.pt", seed, cache_dir, endpoint)
 
+
+def published_file(
+    model: str,
+    name: str,
+    seed: int,
+    cache_dir: str | Path | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """A file of one seed in a model's home on the hub, downloaded unless it is in the hub's cache.
+
+    model : 'nuclr' or 'nemo'. name : with {seed} in it.
+    """
+    client, home, name = _on_the_hub(model, name, seed)
+    return Path(client.hf_hub_download(home, name, cache_dir=cache_dir, endpoint=endpoint))
+
+
+def cached_file(
+    model: str, name: str, seed: int, cache_dir: str | Path | None = None
+) -> Path | None:
+    """What `published_file` downloaded before; None where it has not."""
+    client, home, name = _on_the_hub(model, name, seed)
+    there = client.try_to_load_from_cache(home, name, cache_dir=cache_dir)
+    return Path(there) if isinstance(there, str) else None
+
+
+def _on_the_hub(model: str, name: str, seed: int):
+    """The hub's client, the model's home there, and the name of its file."""
+    try:
+        import huggingface_hub as client
+    except ImportError as error:
+        raise ImportError(
+            "published files come through the hub's client, which is not installed: pip install"
+            " huggingface_hub"
+        ) from error
+    if model not in HOMES:
+        raise ValueError(f"model is {model!r}; published are {', '.join(HOMES)}.")
     if seed not in SEEDS:
         raise ValueError(f"seed is {seed}; published are {', '.join(map(str, SEEDS))}.")
-    return Path(hf_hub_download(HOME, f"nuclr_{seed}.pt", cache_dir=cache_dir, endpoint=endpoint))
+    return client, HOMES[model], name.format(seed=seed)
 
 
 def load_official_weights(

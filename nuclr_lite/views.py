@@ -127,11 +127,13 @@ class Windows:
                     )
         self.rounding_s = rounding_s(self.intervals)
         self.window_s = model.samples_per_window * self.step_s
-        self.stride_s = (
-            self.window_s
-            if self.grid_s is None
-            else float(np.ceil(self.window_s / self.grid_s - 1e-6) * self.grid_s)
-        )
+        self.stride_s = self._whole_steps(self.window_s)
+
+    def _whole_steps(self, length_s: float) -> float:
+        """A length, or where windows start on a grid, the next of whole steps of it, s."""
+        if self.grid_s is None:
+            return length_s
+        return float(max(np.ceil(length_s / self.grid_s - 1e-6), 1.0) * self.grid_s)
 
     def snap(self, start_s: np.ndarray, up: bool = True) -> np.ndarray:
         """The next (or previous) time at which a window may start, s."""
@@ -216,24 +218,27 @@ class Windows:
         )
         return np.ascontiguousarray(tokens, dtype=np.float32), rows
 
-    def tile(self) -> np.ndarray:
-        """(n,) start of windows that cover the valid time end to end, s (for embedding).
+    def tile(self, step: float = 1.0) -> np.ndarray:
+        """(n,) start of windows that cover the valid time, s (for embedding).
 
-        From each interval's start; one more that ends at its end where a rest remains. Intervals
-        shorter than a window are skipped.
+        From each interval's start, one every `step` windows (1.0: end to end; 0.5: each overlaps
+        the next by half; rounded up to whole steps of the grid); one more that ends at its end
+        where a rest remains. Intervals shorter than a window are skipped.
+
+        Raises ValueError for a step that is not above 0 and at most 1.
         """
+        if not 0 < step <= 1:
+            raise ValueError(
+                f"step is {step}; give a share of a window: above 0, at most 1 (end to end)."
+            )
+        stride_s = self._whole_steps(self.window_s * step)
         starts, slack_s = [np.zeros(0)], max(1e-9, self.rounding_s)
         for start, stop in self.intervals:
             first, last = float(self.snap(start)), float(self.snap(stop - self.window_s, up=False))
             if last < first - slack_s:
                 continue
-            regular = self.snap(
-                first
-                + self.stride_s
-                * np.arange(
-                    int((last - first) / self.stride_s + max(1e-6, slack_s / self.stride_s)) + 1
-                )
-            )
+            n_strides = int((last - first) / stride_s + max(1e-6, slack_s / stride_s))
+            regular = self.snap(first + stride_s * np.arange(n_strides + 1))
             regular = regular[regular <= last + slack_s]
             starts.append(regular)
             if last - regular[-1] > 1e-6:

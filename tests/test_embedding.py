@@ -79,6 +79,30 @@ def test_traces_are_averaged_over_windows(calcium_recordings):
     )
 
 
+@pytest.mark.parametrize("step, starts", [(0.5, [0, 1, 2, 3, 3.5]), (0.9, [0, 1.8, 3.5])])
+def test_windows_that_overlap(encoder, step, starts):
+    """The last one ends where the recording does, as with windows end to end."""
+    recording = spikes(n_units=5, rate_hz=0.7, duration_s=5.5)
+    windows = nl.Windows(recording, TINY.model)
+    np.testing.assert_allclose(windows.tile(step), starts, atol=1e-9)
+    everyone = []
+    for start in windows.tile(step):
+        tokens, rows = windows.samples(start)
+        all_tokens = np.zeros((5, *tokens.shape[1:]))
+        all_tokens[rows] = tokens
+        everyone.append((all_tokens, rows))
+    table = nl.embed(encoder, recording, step=step)
+    np.testing.assert_allclose(table, naive_embedding(encoder, everyone), rtol=1e-5, atol=1e-5)
+    assert not np.allclose(table, nl.embed(encoder, recording), atol=1e-3)
+    assert nl.embed(encoder, recording, step=1.0).equals(nl.embed(encoder, recording))
+
+
+@pytest.mark.parametrize("step", [0, -0.5, 1.5, float("nan")])
+def test_a_step_that_is_none(encoder, step):
+    with pytest.raises(ValueError, match="step is .*at most 1"):
+        nl.embed(encoder, spiky(), step=step)
+
+
 def test_windows_on_a_grid(encoder):
     # valid from 0.5 to 9.5 s: windows start at 3 and 6 s
     recording = spikes(duration_s=9.0, start_s=0.5)

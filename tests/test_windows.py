@@ -130,3 +130,14 @@ def test_on_a_grid_windows_for_embedding_do_not_repeat(grid_s):
     # only the last may overlap
     assert np.diff(starts).min() > 1e-6 and np.diff(starts)[:-1].min() >= 2.0 - 1e-6
     assert np.diff(starts).max() <= np.ceil(2.0 / grid_s) * grid_s + 1e-6  # nothing is skipped
+
+
+def test_windows_that_overlap_start_on_the_grid_and_on_frames():
+    starts = nl.Windows(spikes(start_s=0.3), SPIKES, 0.75).tile(0.5)
+    np.testing.assert_allclose(np.diff(starts)[:-1], 1.5, atol=1e-9)  # half of 2 s, rounded up
+    assert starts[0] == pytest.approx(0.75) and 0 < np.diff(starts)[-1] <= 1.5
+    frames = nl.Windows(clock(), CALCIUM)
+    # tokens of four frames of 0.25 s, two of them a window: eight frames
+    np.testing.assert_allclose(frames.tile(0.5)[:4], [0.0, 1.0, 2.0, 3.0], atol=1e-9)
+    np.testing.assert_allclose(np.diff(frames.tile(1e-9)), 0.25, atol=1e-9)
+    np.testing.assert_array_equal(frames.tile(1.0), frames.tile())

@@ -21,6 +21,8 @@ from ..files.intervals import covered
 from ..recording import Recording, as_list, units_table
 from .checks_recording import Check, brightness, duplicates, encoder, light, seconds
 
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
 
 def split(train_animals, test_animals) -> Check:
     """Is an animal, however its name is written (M-07, m7), both learned from and tested on?"""
@@ -34,24 +36,32 @@ def split(train_animals, test_animals) -> Check:
     )
 
 
-def seen(trained_on: pd.DataFrame, recordings: Recording | list[Recording]) -> Check:
-    """Was the encoder trained on these animals, or these recordings? trained_on :
-    `Pretrained.trained_on`. A score on an animal that it has seen is transductive, not inductive.
+def seen(trained_on: pd.DataFrame, recordings: Recording | list[Recording] | pd.DataFrame) -> Check:
+    """Was the encoder trained on these animals, or these recordings? A score on an animal that it
+    has seen is transductive, not inductive.
+
+    trained_on : with recording_id and animal_id: `Pretrained.trained_on`, or of a published encoder
+        `sources.published.brainwidebench.trained_on`. recordings : or a table of units with
+        recording_id (also in its index) and animal_id. A recording is one of the list's also where
+        the uuid of one of them is part of its id, as in `<session>-<probe>`.
     """
-    recordings = as_list(recordings, "check")
-    known = {_plain(name) for name in trained_on["animal_id"]}
-    animals = {str(recording.animal_id) for recording in recordings}
-    met = {
-        str(recording.animal_id)
-        for recording in recordings
-        if _plain(recording.animal_id) in known
-        or recording.recording_id in set(trained_on["recording_id"].astype(str))
-    }
+    if isinstance(recordings, pd.DataFrame):
+        both = recordings.reset_index()[["recording_id", "animal_id"]].drop_duplicates()
+        pairs = [*both.astype(str).itertuples(index=False, name=None)]
+    else:
+        pairs = [(one.recording_id, str(one.animal_id)) for one in as_list(recordings, "check")]
+    animals_known = {_plain(name) for name in trained_on["animal_id"]}
+    known = set(trained_on["recording_id"].astype(str))
+    again = {name for name, _ in pairs if name in known or set(UUID.findall(str(name))) & known}
+    met = {one for name, one in pairs if _plain(one) in animals_known or name in again}
+    of_animals = f"{len(met)} of {len({one for _, one in pairs})}"
+    of_recordings = f"{len(again)} of {len(dict(pairs))}"
     return Check(
         "seen",
         bool(met),
-        f"{len(met)} of {len(animals)} animals were in the encoder's training"
-        f" {sorted(met)[:3] or ''}".strip(),
+        f"{of_animals} animals"
+        + f" and {of_recordings} recordings" * bool(again and of_recordings != of_animals)
+        + f" were in the encoder's training {sorted(met)[:3] or ''}".rstrip(),
         "Call the score transductive, or take an encoder that hasn't seen them",
     )
 
@@ -205,6 +215,7 @@ def leaks(
     embedding: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
     pulses: dict[str, pd.DataFrame] | None = None,
+    trained_on: pd.DataFrame | None = None,
     inductive: bool = False,
 ) -> pd.DataFrame:
     """The whole list, as far as what you give allows.
@@ -215,6 +226,7 @@ def leaks(
         label_column : of the units tables.
     embedding : from `embed`. predictions : `DecodeResult.predictions`, with its folds. pulses :
         recording_id -> light pulses, DataFrame start_s, stop_s.
+    trained_on : see `seen`; None: the Pretrained's.
     inductive : the claim is that the encoder has never seen the animals tested.
 
     Returns
@@ -266,9 +278,10 @@ def leaks(
         _not_asked("split", "give predictions with two folds or more, or ask checks.split")
     ]
     rows.append(next((check for check in by_fold if check.found), by_fold[0]))
-    trained_on = getattr(encoder_or_config, "trained_on", None)
     if trained_on is None:
-        rows.append(_not_asked("seen", "give the Pretrained, which knows whom it was trained on"))
+        trained_on = getattr(encoder_or_config, "trained_on", None)
+    if trained_on is None:
+        rows.append(_not_asked("seen", "give the Pretrained, or trained_on of a published encoder"))
     else:
         tested = set((units if predictions is None else predictions).index.get_level_values(0))
         said = seen(

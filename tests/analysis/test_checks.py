@@ -11,6 +11,7 @@ from helpers import TINY, TINY_CALCIUM, from_trains, trains_of, two_units_each, 
 
 import nuclr_lite as nl
 from nuclr_lite import checks
+from nuclr_lite.sources.published import brainwidebench
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,38 @@ def test_seen(recordings):
     assert checks.seen(
         trained_on, [fresh[0], replace(recordings[1], animal_id="another name")]
     ).found, "the recording itself"
+
+
+def test_seen_by_a_published_encoder(recordings):
+    """24 of the 29 sessions that BrainWideBench evaluates are in the first NuCLR's list."""
+    evaluated = brainwidebench.sessions().query("brainwidebench == 'eval'")
+    table = evaluated.rename_axis("recording_id")[["animal_id"]]
+    index = pd.MultiIndex.from_product([table.index, [0, 1]], names=["recording_id", "unit_id"])
+    units = pd.DataFrame(
+        {"animal_id": table["animal_id"].loc[index.get_level_values(0)].to_numpy()}, index=index
+    )
+    said = checks.seen(brainwidebench.trained_on("nuclr"), units)
+    assert said.found and said.sentence.startswith("12 of 13 animals and 24 of 29 recordings were")
+    said = checks.seen(brainwidebench.trained_on("brainwidebench"), units)
+    assert not said.found and said.sentence.startswith("0 of 13 animals were")
+    # a probe's recording, its mouse by another name
+    one, other = evaluated.index[evaluated["nuclr"]][0], evaluated.index[~evaluated["nuclr"]][0]
+    probes = [
+        replace(recording, recording_id=name, animal_id=f"mouse {at}")
+        for at, (recording, name) in enumerate(
+            zip(recordings, [f"{one}-probe00", f"{one}_p1", f"{other}-probe00"])
+        )
+    ]
+    said = checks.leaks(
+        probes, TINY, trained_on=brainwidebench.trained_on("nuclr"), inductive=True
+    ).set_index("check")
+    assert said.loc["seen", "verdict"] == "look here"
+    assert said.loc["seen", "found"].startswith("2 of 3 animals were")
+    assert "transductive" in said.loc["seen", "to_do"]
+    said = checks.leaks(
+        probes[2:], TINY, trained_on=brainwidebench.trained_on("nuclr"), inductive=True
+    ).set_index("check")
+    assert said.loc["seen", "verdict"] == "fine"
 
 
 def test_animals():

@@ -6,10 +6,13 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+import allen_server
+import bwb_files
 import pandas as pd
 import pytest
 import torch
@@ -17,6 +20,8 @@ from helpers import TINY
 from huggingface_hub import ModelCard
 
 import nuclr_lite as nl
+from nuclr_lite.experiments import brainwidebench
+from nuclr_lite.sources.published import embeddings
 
 COMMIT = "0" * 39 + "1"
 
@@ -193,3 +198,37 @@ def test_the_authors_weights_are_fetched_once_and_loaded(seed, hub, tmp_path):
     assert sum(asked.startswith("GET /nerdslab") for asked in hub.asked) == 1
     with pytest.raises(ValueError, match="seed is 7; published are 42, 43, 44, 45, 46"):
         nl.download_official_weights(7, tmp_path / "cache", endpoint=hub.address)
+
+
+def test_the_authors_number_from_bucket_and_hub(hub, tmp_path):
+    """Everything that `score` fetches, once; then it needs no network."""
+    files = {
+        f"nuclr_embeddings_{seed}.pt": bwb_files.write_embeddings(
+            tmp_path / f"{seed}.pt", bwb_files.embeddings(seed), numpy_layout=1 + seed % 2
+        ).read_bytes()
+        for seed in (42, 43)
+    }
+    hub.repositories["nerdslab/ibl-bwb-nuclr"] = files
+    options = {"wanted": bwb_files.WANTED, "at_once": 1, "exact": False}
+    options |= {"cache_dir": tmp_path / "cache", "endpoint": hub.address}
+    with allen_server.Server(files=bwb_files.bucket(tmp_path / "bucket", n_spikes=10)) as bucket:
+        with pytest.warns(UserWarning, match="not the benchmark's"):
+            scores = brainwidebench.score((42, 43), url=bucket.url, **options)
+    with pytest.raises(OSError, match="nuclr_embeddings_44.pt"):
+        embeddings.download_embeddings(44, cache_dir=tmp_path / "hub", endpoint=hub.address)
+    asked = len(hub.asked)
+    assert asked and len(list((tmp_path / "cache").iterdir())) == 2, "all of it in one folder"
+    hub.shutdown()
+    hub.server_close()
+    with pytest.warns(UserWarning, match="not the benchmark's"):
+        again = brainwidebench.score((42, 43), url=bucket.url, **options)
+    pd.testing.assert_frame_equal(again, scores)
+    assert len(hub.asked) == asked
+    means = brainwidebench.summary(scores).set_index(["readout", "metric"])["mean"]
+    assert 0.3 < means["single", "macro_f1"] < 1
+
+
+def test_without_the_hubs_client(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match="pip install huggingface_hub"):
+        embeddings.download_embeddings(42, cache_dir=tmp_path)

@@ -52,7 +52,9 @@ class RemoteFile(io.RawIOBase):
 
     Attributes
     ----------
-    path, size (bytes), received (bytes that came over the network, since it was made).
+    path, size (bytes), received (bytes that came over the network, since it was made), tag (of the
+        version that is there: the server's ETag or, without one, the file's date; None without
+        either).
 
     Raises
     ------
@@ -80,7 +82,7 @@ class RemoteFile(io.RawIOBase):
         self._timeout_s, self._at_once, self._at = timeout_s, at_once, 0
         self._sessions, self._storing = threading.local(), threading.Lock()
         self.received, self._changed = 0, False
-        self._url, self.size, self._tag = self._first_answer(urls)
+        self._url, self.size, self.tag = self._first_answer(urls)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._have = self._blocks_there()
         self._file = open(self._data, "r+b" if self._data.exists() else "w+b")
@@ -183,7 +185,7 @@ class RemoteFile(io.RawIOBase):
 
     def _request(self, start: int, stop: int) -> None:
         with self._ask(self._url, start, stop) as response:
-            if (total_bytes(response), validator(response)) != (self.size, self._tag):
+            if (total_bytes(response), validator(response)) != (self.size, self.tag):
                 self._changed = True
                 raise Trouble("the file there is not the one that was begun", again=False)
             content = response.content
@@ -246,7 +248,7 @@ class RemoteFile(io.RawIOBase):
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             packed = np.frombuffer(bytes.fromhex(note["blocks"]), dtype=np.uint8)
-            same = (note["bytes"], note["validator"]) == (self.size, self._tag)
+            same = (note["bytes"], note["validator"]) == (self.size, self.tag)
             if same and self._data.stat().st_size == self.size and len(packed) == -(-n // 8):
                 return np.unpackbits(packed, count=n).astype(bool)
         except (OSError, ValueError, KeyError, TypeError):
@@ -263,7 +265,7 @@ class RemoteFile(io.RawIOBase):
             os.fsync(self._file.fileno())
             note = {
                 "url": self._url,
-                "validator": self._tag,
+                "validator": self.tag,
                 "bytes": self.size,
                 "blocks": np.packbits(self._have).tobytes().hex(),
             }
