@@ -377,26 +377,23 @@ class Recording:
 def match_sampling(recording: Recording, sample_s: float) -> Recording:
     """The recording with traces of `sample_s` a frame; spikes, and rates within 1 %, as they are.
 
-    Gaps of valid time up to `sample_s` long, such as dropped frames, are bridged by a straight line
-    first, and a notice counts the frames. A new frame is the mean of the old signal over its
-    length, so that nothing faster folds back. It is valid where it lies wholly in valid time.
+    A new frame is the mean of the old signal over its length, so that nothing faster folds back. It
+    is valid where it lies wholly in valid time. Gaps of valid time that are shorter than a new
+    frame, such as single dropped frames, are bridged by a straight line first, with a notice.
     """
-    if recording.modality == "spikes":
+    if recording.modality == "spikes" or abs(recording.sampling_rate_hz * sample_s - 1) <= 0.01:
         return recording
-    old, start_s, name = recording.sampling_rate_hz, recording.start_s, recording.recording_id
-    traces, intervals, n_bridged = values.bridged(
-        recording.traces, recording.intervals, old, start_s, sample_s, name
-    )
-    if n_bridged:
-        provenance = recording.provenance | {"frames_bridged": n_bridged}
-        recording = replace(recording, traces=traces, intervals=intervals, provenance=provenance)
-    if abs(old * sample_s - 1) <= 0.01:
-        return recording
-    new = 1 / sample_s
+    old, new, start_s = recording.sampling_rate_hz, 1 / sample_s, recording.start_s
+    name, provenance = recording.recording_id, recording.provenance | {"resampled_from_hz": old}
     warnings.warn(
         f"{name}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder expects.",
         stacklevel=3,
     )
+    traces, intervals, n_bridged = values.bridged(
+        recording.traces, recording.intervals, old, start_s, sample_s, name
+    )
+    if n_bridged:
+        provenance["frames_bridged"] = n_bridged
     length = sample_s * old
     traces = values.averaged(
         traces, np.arange(int(len(traces) / length + 1e-6) + 1) * length, length
@@ -415,7 +412,7 @@ def match_sampling(recording: Recording, sample_s: float) -> Recording:
         probe_id=recording.probe_id,
         start_s=start_s,
         epochs=recording.epochs,
-        provenance=recording.provenance | {"resampled_from_hz": old},
+        provenance=provenance,
     )
 
 

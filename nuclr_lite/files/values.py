@@ -10,7 +10,7 @@ import numpy as np
 
 from .intervals import frame_ranges, frames_inside, on_bins, without
 
-FAR_ABOVE = 100.0  # a unit's own scale, against those of the others
+FAR_ABOVE = 100.0  # a unit's own scale, against the others'
 
 
 def trains_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndarray]:
@@ -237,7 +237,7 @@ def valid_frames(
 def bridged(
     traces, intervals: np.ndarray, sampling_rate_hz: float, start_s: float, longest_s, recording_id
 ):
-    """Traces and intervals where gaps of valid time that last `longest_s` or less are filled, by a
+    """Traces and intervals where gaps of valid time shorter than `longest_s` are filled, by a
     straight line from the frame before to the one after; and how many frames were, as a notice
     says.
 
@@ -248,7 +248,7 @@ def bridged(
     lasts = (stop - first) / sampling_rate_hz
     short = (
         (intervals[1:, 0] - intervals[:-1, 1] > 1e-6)
-        & (lasts <= 1.01 * longest_s)
+        & (lasts < longest_s)
         & (np.diff(ranges, axis=1) > 0)[:-1, 0]
         & (np.diff(ranges, axis=1) > 0)[1:, 0]
     )
@@ -263,8 +263,8 @@ def bridged(
     )
     n_frames = int((stop - first)[short].sum())
     warnings.warn(
-        f"{recording_id}: {n_frames} missing frames were bridged by straight lines, where no gap"
-        f" was longer than a frame of the encoder ({longest_s:g} s).",
+        f"{recording_id}: {n_frames} missing frames were bridged by straight lines, in"
+        f" {short.sum()} gaps shorter than a frame of the encoder ({longest_s:g} s).",
         stacklevel=4,
     )
     return traces, intervals, n_frames
@@ -303,33 +303,38 @@ def trace_scale(valid: np.ndarray, unit_ids, recording_id: str) -> float:
 
 
 def _look_at_units(valid: np.ndarray, scale: float, unit_ids, recording_id: str):
-    """What one scale for all units leaves over: see `trace_scale`."""
+    """What one scale for all units leaves over: see `trace_scale`.
+
+    Far above is a unit whose own 99th percentile is 100 times the median unit's or, where that is
+    next to nothing, as of rare events, 10 times what the median unit ever reaches.
+    """
     reach = np.maximum(valid.max(axis=0), -valid.min(axis=0))
-    typical = float(np.percentile(reach, 50, method="lower"))
-    limit = FAR_ABOVE * min(scale, typical)
-    suspects = np.flatnonzero(reach > limit)
-    if not len(suspects):
+    limit = FAR_ABOVE / 10 * _median(reach)
+    far = np.flatnonzero(reach > limit)
+    far = far[np.percentile(valid[:, far], 99, axis=0) > limit]
+    if not len(far):
         return
-    own = np.percentile(valid[:, suspects], 99, axis=0)
-    far = suspects[own > limit]
+    own = np.percentile(valid, 99, axis=0)
+    far = np.flatnonzero(own > max(limit, FAR_ABOVE * _median(own)))
+    if not len(far):
+        return
     ids = unit_ids[far].tolist()
-    if not ids:
-        return
+    others = np.delete(valid, far, axis=1)
+    without_them = float(np.percentile(others, 99)) if others.size else 0.0
     said = (
-        f"{recording_id}: {len(ids)} of {len(unit_ids)} units lie more than {FAR_ABOVE:g} times"
-        f" above the others (the 99th percentile of {ids[0]!r} is {own.max():.3g}"
+        f"{recording_id}: {len(ids)} of {len(unit_ids)} units lie some {FAR_ABOVE:g} times or more"
+        f" above the others (the 99th percentile of unit {ids[0]!r} is {own[far[0]]:.3g}, the"
+        f" median unit's {_median(own):.3g}). Look at how their dF/F was made, and leave them out"
+        f" (with a reader, by keep='unit_id not in {ids[:10]}')"
     )
-    remedy = "leave them out (where a reader takes `keep`, with keep='unit_id not in " + (
-        f"{ids[:10]}')"
-    )
-    if scale > FAR_ABOVE * typical:
+    if scale > 2 * without_them:
         raise ValueError(
-            f"{said}; half of the units never reach {typical:.3g}). They would set the number that"
-            f" all traces are divided by ({scale:.3g}), and the others would vanish: look at how"
-            f" their dF/F was made, and {remedy}."
+            f"{said}: the number that all traces are divided by, {scale:.3g}, would be"
+            f" {without_them:.3g} without them, and beside them the others next to nothing."
         )
-    warnings.warn(
-        f"{said}; all traces are divided by {scale:.3g}). Look at how their dF/F was made, or"
-        f" {remedy}.",
-        stacklevel=4,
-    )
+    warnings.warn(f"{said}; all traces are divided by {scale:.3g}.", stacklevel=4)
+
+
+def _median(of_units: np.ndarray) -> float:
+    """That of the lower half where the number is even: of two units, the lower."""
+    return float(np.percentile(of_units, 50, method="lower"))

@@ -59,6 +59,23 @@ def trains_of(times: np.ndarray, clusters: np.ndarray, wanted) -> list[np.ndarra
     ]
 
 
+def named(values: np.ndarray, names=None) -> np.ndarray:
+    """Names in place of an enumeration's codes; None for a code without a name.
+
+    names : sequence, the name of code 0, 1, ... None: those of an HDF5 enumeration, if `values`
+    came from one (h5py keeps them in the dtype); any other values are returned as they are.
+    """
+    if names is not None:
+        name_of = dict(enumerate(names))
+    elif (enum := (values.dtype.metadata or {}).get("enum")) is not None:
+        name_of = {code: name for name, code in enum.items()}
+    else:
+        return values
+    flat = [name_of.get(int(code)) for code in values.ravel()]
+    texts = [name.decode() if isinstance(name, bytes) else name for name in flat]
+    return np.array(texts, dtype=object).reshape(values.shape)
+
+
 def one_number(value) -> float | None:
     """A number that a file holds alone, in an array or not; None for anything else."""
     number = np.ravel(np.asarray(value if value is not None else []))
