@@ -223,11 +223,11 @@ def valid_frames(
         frame, unit = np.argwhere(broken)[0]
         units = unit_ids[broken.any(axis=0)].tolist()
         n_frames = int(broken.any(axis=1).sum())
-        which = f"; without them: keep='unit_id not in {units}'" if len(units) <= 10 else ""
+        which = f"; to drop them with a reader, put `unit_id not in {units[:20]}` into `keep`"
         raise ValueError(
             f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit"
             f" {unit_ids.tolist()[unit]!r} is NaN or infinite; leave that stretch out of"
-            " `intervals`, or drop the unit (with a reader, by `keep`). In all, "
+            " `intervals`, or drop the unit. In all, "
             f"{len(units)} of {len(unit_ids)} units are broken in {n_frames} of {int(valid.sum())}"
             f" valid frames, not all of them at once{which}."
         )
@@ -325,7 +325,7 @@ def _look_at_units(valid: np.ndarray, scale: float, unit_ids, recording_id: str)
         f"{recording_id}: {len(ids)} of {len(unit_ids)} units lie some {FAR_ABOVE:g} times or more"
         f" above the others (the 99th percentile of unit {ids[0]!r} is {own[far[0]]:.3g}, the"
         f" median unit's {_median(own):.3g}). Look at how their dF/F was made, and leave them out"
-        f" (with a reader, by keep='unit_id not in {ids[:10]}')"
+        f" (with a reader, put `unit_id not in {ids[:20]}` into `keep`)"
     )
     if scale > 2 * without_them:
         raise ValueError(

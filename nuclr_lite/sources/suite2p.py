@@ -196,8 +196,9 @@ def _read_plane(
         if neuropil_coefficient:
             neuropil = _array(plane / "Fneu.npy", *fluorescence.shape)[kept].T
             corrected = raw - np.float32(neuropil_coefficient) * neuropil
-        baseline = _baseline(corrected, rate, good, sessions)
-        brightness = np.maximum(np.median(raw[good], axis=0), 0)
+        whole = good & np.isfinite(corrected).any(axis=1)
+        baseline = _baseline(corrected, rate, whole, sessions)
+        brightness = np.maximum(np.median(raw[whole], axis=0), 0)
         too_low = (baseline <= SMALLEST_BASELINE * brightness).any(axis=0)
         if too_low.all():
             raise ValueError(

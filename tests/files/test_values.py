@@ -45,7 +45,7 @@ def test_broken_values_of_some_units_name_them_and_the_remedy():
         ValueError,
         match=(
             r"frame 40 \(4\.000 s\) of unit 7 is NaN.*2 of 50 units are broken in 4 of 2000 valid"
-            r" frames.*keep='unit_id not in \[7, 9\]'"
+            r" frames.*put `unit_id not in \[7, 9\]` into `keep`"
         ),
     ):
         recording_of(traces)
@@ -76,7 +76,7 @@ def test_a_unit_far_above_the_others_does_not_set_the_scale(factor):
         ValueError,
         match=(
             r"r: 1 of 50 units lie some 100 times or more above the others \(the 99th percentile of"
-            r" unit 17 is .*keep='unit_id not in \[17\]'\): the number .* without them"
+            r" unit 17 is .*put `unit_id not in \[17\]` into `keep`\): the number .* without them"
         ),
     ):
         recording_of(traces)

@@ -277,6 +277,20 @@ def test_bad_frames_and_joined_sessions(tmp_path, where):
     np.testing.assert_allclose(recording.traces[~bad], unlit.traces[~bad], atol=0.03)
 
 
+def test_frames_that_are_nan_in_all_rois(tmp_path):
+    raw, neuropil, _ = fluorescence()
+    raw[:, 500:503] = np.nan
+    plane = write_plane(tmp_path / "plane0", F=raw)
+    with pytest.warns(UserWarning, match="plane0: left 3 of 1000 frames out of valid time"):
+        [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
+    np.testing.assert_allclose(recording.intervals, [[0, 100], [100.6, 200]])
+    [whole] = read_suite2p(
+        write_plane(tmp_path / "whole" / "plane0"), animal_id="a", sampling_rate_hz=RATE
+    )
+    there = np.isfinite(recording.traces).all(axis=1)
+    np.testing.assert_allclose(recording.traces[there], whole.traces[there], atol=0.03)
+
+
 def test_what_suite2p_says_that_does_not_fit(tmp_path):
     ops = {"fs": RATE, "badframes": np.zeros(999), "frames_per_folder": [500, 400]}
     plane = write_plane(tmp_path / "plane0", said={"ops": ops})

@@ -46,7 +46,7 @@ def _light(nwbfile, file):
     from pynwb.ogen import OptogeneticSeries
 
     for item in list(nwbfile.objects.values()):
-        if item is nwbfile.epochs or item is nwbfile.invalid_times:
+        if item is nwbfile.invalid_times:
             continue
         try:
             if isinstance(item, TimeIntervals):

@@ -387,7 +387,7 @@ def test_a_series_without_frames(tmp_path):
     path = write(with_traces(ramp()[:0]), tmp_path / "empty.nwb")
     with pytest.raises(
         ValueError,
-        match=r"empty\.nwb: ophys/DfOverF/traces has no frames \(its shape is \(0, 3\)\).*series=",
+        match=r"empty\.nwb: ophys/DfOverF/traces has no frames: its shape is \(0, 3\).*series=",
     ):
         read_nwb(path)
 
