@@ -319,6 +319,8 @@ def test_single_dropped_frames_do_not_cut_a_recording():
     untouched = np.setdiff1d(np.arange(len(expected.traces)), touched)
     np.testing.assert_allclose(bridged.traces[untouched], expected.traces[untouched], rtol=1e-5)
     assert np.isfinite(bridged.traces).all()
+    with pytest.warns(UserWarning, match="bridged"):
+        assert nl.PairedViews([recording], CALCIUM, ALL_UNITS, batch_size=1).n_pairs in (99, 100)
 
 
 def test_long_gaps_and_borders_are_not_bridged():

@@ -65,12 +65,10 @@ def named(values: np.ndarray, names=None) -> np.ndarray:
     names : sequence, the name of code 0, 1, ... None: those of an HDF5 enumeration, if `values`
     came from one (h5py keeps them in the dtype); any other values are returned as they are.
     """
-    if names is not None:
-        name_of = dict(enumerate(names))
-    elif (enum := (values.dtype.metadata or {}).get("enum")) is not None:
-        name_of = {code: name for name, code in enum.items()}
-    else:
+    codes = dict(values.dtype.metadata or {}).get("enum")
+    if names is None and codes is None:
         return values
+    name_of = dict(enumerate(names)) if codes is None else {codes[name]: name for name in codes}
     flat = [name_of.get(int(code)) for code in values.ravel()]
     texts = [name.decode() if isinstance(name, bytes) else name for name in flat]
     return np.array(texts, dtype=object).reshape(values.shape)

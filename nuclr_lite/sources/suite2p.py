@@ -163,6 +163,7 @@ def _read_plane(
         if rate is None
         else agreed_rate(rate, said.get("fs"), plane, "Suite2p's fs")
     )
+    check_clock(rate, 0.0, name)
     good, sessions = sessions_of(said, fluorescence.shape[1], name)
     units = pd.DataFrame(index=pd.RangeIndex(len(fluorescence), name="unit_id"))
     for file, columns in [
@@ -223,7 +224,6 @@ def _read_plane(
                 "step_s": BASELINE_STEP_S,
             },
         }
-    check_clock(rate, 0.0, name)
     runs = [
         first + np.flatnonzero(np.diff(good[first:stop], prepend=False, append=False))
         for first, stop in sessions
