@@ -154,6 +154,7 @@ def _embed_one(
             f"{recording.recording_id}: no valid interval holds a window of {windows.window_s:g} s;"
             " use an encoder with a shorter window, or a longer recording."
         )
+    windows.lasting(1)  # says so where that leaves most out
     total = np.zeros((recording.n_units, encoder.config.dim))
     present = np.zeros(recording.n_units, dtype=np.int64)
     # empty windows show nobody; of a long silence there may be millions

@@ -215,28 +215,21 @@ class Recording:
 
         Parameters
         ----------
-        traces : (frames, units). NaN is allowed outside the valid intervals only.
+        traces : (frames, units). Frames that are NaN in all units are left out of valid time, with
+            a notice; NaN in some of them is allowed outside the valid intervals only.
         sampling_rate_hz : frames a second. start_s : when frame 0 begins, s.
         units, intervals : as in `from_spike_trains`; None: all frames are valid.
 
         Raises
         ------
-        ValueError : as `from_spike_trains`; also for a NaN in valid time and for traces that are
-            zero throughout.
+        ValueError : as `from_spike_trains`; also for a NaN of some units in valid time, for traces
+            that are zero throughout, and for a few units a hundred times above all others, which
+            would set `trace_scale` for all.
         """
         recording_id = tidy_name(recording_id, "recording_id")
         animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
         traces = values.trace_values(traces, recording_id)
-        if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
-            raise ValueError(
-                f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second,"
-                " above 0."
-            )
-        if not np.isfinite(start_s):
-            raise ValueError(
-                f"{recording_id}: start_s is {start_s}; give the time at which the first frame"
-                " begins, s."
-            )
+        values.check_clock(sampling_rate_hz, start_s, recording_id)
         units = tidy_units(units, traces.shape[1], recording_id)
         if traces.shape[1] > len(traces):
             warnings.warn(
@@ -248,10 +241,10 @@ class Recording:
         intervals = check_intervals(
             [[start_s, end_s]] if intervals is None else intervals, recording_id
         )
-        valid = values.valid_frames(
+        intervals, valid = values.valid_frames(
             traces, sampling_rate_hz, start_s, intervals, units.index, recording_id
         )
-        scale = values.trace_scale(traces[valid], recording_id)
+        scale = values.trace_scale(traces[valid], units.index, recording_id)
         return cls(
             modality="calcium",
             recording_id=recording_id,
@@ -385,36 +378,41 @@ def match_sampling(recording: Recording, sample_s: float) -> Recording:
     """The recording with traces of `sample_s` a frame; spikes, and rates within 1 %, as they are.
 
     A new frame is the mean of the old signal over its length, so that nothing faster folds back. It
-    is valid where it lies wholly in valid time.
+    is valid where it lies wholly in valid time. Gaps of valid time that are shorter than a new
+    frame, such as single dropped frames, are bridged by a straight line first, with a notice.
     """
     if recording.modality == "spikes" or abs(recording.sampling_rate_hz * sample_s - 1) <= 0.01:
         return recording
-    old, new = recording.sampling_rate_hz, 1 / sample_s
+    old, new, start_s = recording.sampling_rate_hz, 1 / sample_s, recording.start_s
+    name, provenance = recording.recording_id, recording.provenance | {"resampled_from_hz": old}
     warnings.warn(
-        f"{recording.recording_id}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder"
-        " expects.",
+        f"{name}: traces resampled from {old:.4g} to {new:.4g} Hz, as the encoder expects.",
         stacklevel=3,
     )
-    traces = values.averaged(recording.traces, sample_s * old)
-    end_s = recording.start_s + len(traces) * sample_s
+    traces, intervals, n_bridged = values.bridged(
+        recording.traces, recording.intervals, old, start_s, sample_s, name
+    )
+    if n_bridged:
+        provenance["frames_bridged"] = n_bridged
+    length = sample_s * old
+    traces = values.averaged(
+        traces, np.arange(int(len(traces) / length + 1e-6) + 1) * length, length
+    )
     # Whole old frames only: one that an interval cuts may be NaN.
     intervals = np.minimum(
-        recording.start_s + frame_ranges(recording.intervals, old, recording.start_s) / old, end_s
-    )
-    intervals = check_intervals(
-        intervals[intervals[:, 1] > intervals[:, 0]], recording.recording_id
+        start_s + frame_ranges(intervals, old, start_s) / old, start_s + len(traces) * sample_s
     )
     return Recording.from_traces(
         traces,
         new,
         recording.units,
-        intervals,
-        recording_id=recording.recording_id,
+        intervals[intervals[:, 1] > intervals[:, 0]],
+        recording_id=name,
         animal_id=recording.animal_id,
         probe_id=recording.probe_id,
-        start_s=recording.start_s,
+        start_s=start_s,
         epochs=recording.epochs,
-        provenance=recording.provenance | {"resampled_from_hz": old},
+        provenance=provenance,
     )
 
 

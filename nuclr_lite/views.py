@@ -218,6 +218,22 @@ class Windows:
         )
         return np.ascontiguousarray(tokens, dtype=np.float32), rows
 
+    def lasting(self, n_windows: int) -> np.ndarray:
+        """(K, 2) valid intervals that are at least `n_windows` long, s; a notice where most of the
+        valid time lies in shorter ones, and won't be used.
+        """
+        length = np.diff(self.intervals, axis=1)[:, 0]
+        lasts = length >= n_windows * self.window_s - max(1e-9, self.rounding_s)
+        if lasts.any() and length[lasts].sum() < length.sum() / 2:
+            warnings.warn(
+                f"{self.recording.recording_id}: {length[lasts].sum():.0f} of {length.sum():.0f} s"
+                f" of valid time are used; {(~lasts).sum()} of {len(length)} intervals are shorter"
+                f" than {n_windows * self.window_s:g} s ({n_windows} windows). Shorter windows use"
+                " more.",
+                stacklevel=3,
+            )
+        return self.intervals[lasts]
+
     def tile(self, step: float = 1.0) -> np.ndarray:
         """(n,) start of windows that cover the valid time, s (for embedding).
 
@@ -281,12 +297,7 @@ class PairedViews(Dataset):
             )
         self.views, self.batch_size, self.seed, self.share = views, batch_size, seed, share
         self.windows = [Windows(recording, model, views.grid_s) for recording in recordings]
-        self.usable = [
-            w.intervals[
-                np.diff(w.intervals, axis=1)[:, 0] >= 2 * w.window_s - max(1e-9, w.rounding_s)
-            ]
-            for w in self.windows
-        ]
+        self.usable = [w.lasting(2) for w in self.windows]
         if not any(len(usable) for usable in self.usable):
             longest = max(
                 (float(np.diff(w.intervals, axis=1).max()) for w in self.windows), default=0.0

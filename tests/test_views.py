@@ -2,6 +2,7 @@
 cuts them.
 """
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -295,6 +296,60 @@ def test_a_rate_within_a_hundredth_is_left_alone(recwarn):
     assert found.min() >= 0 and found.max() <= 400 - 8
     with pytest.warns(UserWarning, match="resampled"):
         match_sampling(clock(rate_hz=4.05), 0.25)
+
+
+def test_single_dropped_frames_do_not_cut_a_recording():
+    """Of 30 Hz frames a few are missing, each far shorter than a frame of the encoder."""
+    rng = np.random.default_rng(1)
+    traces = rng.gamma(0.3, 0.5, (6000, 5))
+    whole = nl.Recording.from_traces(traces, 30.0, recording_id="r", animal_id="a")
+    dropped = np.sort(rng.choice(np.arange(1, 5990, 10), 40, replace=False))
+    gappy = traces.copy()
+    gappy[dropped] = np.nan
+    with pytest.warns(UserWarning, match="left 40 of 6000 frames out"):
+        recording = nl.Recording.from_traces(gappy, 30.0, recording_id="r", animal_id="a")
+    assert len(recording.intervals) == 41
+    with pytest.warns(UserWarning, match="r: 40 missing frames were bridged .* in 40 gaps"):
+        bridged = match_sampling(recording, 0.25)
+    with pytest.warns(UserWarning, match="resampled"):
+        expected = match_sampling(whole, 0.25)
+    np.testing.assert_allclose(bridged.intervals, expected.intervals)
+    assert bridged.provenance["frames_bridged"] == 40
+    touched = np.unique(np.r_[dropped // 7.5, (dropped + 1) // 7.5]).astype(int)
+    untouched = np.setdiff1d(np.arange(len(expected.traces)), touched)
+    np.testing.assert_allclose(bridged.traces[untouched], expected.traces[untouched], rtol=1e-5)
+    assert np.isfinite(bridged.traces).all()
+    with pytest.warns(UserWarning, match="bridged"):
+        assert nl.PairedViews([recording], CALCIUM, ALL_UNITS, batch_size=1).n_pairs in (99, 100)
+
+
+def test_long_gaps_and_borders_are_not_bridged():
+    traces = np.random.default_rng(0).gamma(0.3, 0.5, (600, 2))
+    recording = nl.Recording.from_traces(
+        traces, 10.0, None, [[0, 20], [20, 30], [30.3, 60]], recording_id="r", animal_id="a"
+    )
+    with pytest.warns(UserWarning) as notices:
+        resampled = match_sampling(recording, 0.25)
+    assert len(notices) == 1  # only that it was resampled
+    np.testing.assert_allclose(resampled.intervals, recording.intervals)
+    with pytest.warns(UserWarning, match="r: 3 missing frames were bridged"):
+        resampled = match_sampling(recording, 0.5)
+    np.testing.assert_allclose(resampled.intervals, [[0, 20], [20, 60]])
+
+
+def test_a_notice_where_most_valid_time_lies_in_short_intervals():
+    pieces = [[3 * k, 3 * k + 2.5] for k in range(20)] + [[60, 80.0]]
+    recording = clock(rate_hz=4.0, n_frames=320, intervals=pieces)
+    windows = nl.Windows(recording, CALCIUM)  # of 2 s
+    with pytest.warns(
+        UserWarning, match=r"20 of 70 s of valid time are used; 20 of 21 intervals.*than 4 s .2 win"
+    ):
+        assert windows.lasting(2).tolist() == [[60, 80]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(windows.lasting(1)) == 21
+    with pytest.warns(UserWarning, match="20 of 70 s of valid time are used"):
+        nl.PairedViews([recording], CALCIUM, nl.ViewConfig(), batch_size=2)
 
 
 # ---- batches

@@ -4,7 +4,6 @@ twice, light. `checks` has the whole list.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +11,9 @@ import pandas as pd
 from scipy.sparse import csr_matrix, triu
 
 from ..files.intervals import frame_ranges, is_whole
+from ..files.tables import LIGHT
 from ..model import ModelConfig
 from ..recording import Recording
-
-LIGHT = re.compile(
-    r"opto(?!kinetic|motor|type)|laser|photo-?stim|(?<![a-z])light|(?<![a-z])led(?![a-z])",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -226,8 +221,9 @@ def light(recording: Recording, pulses: pd.DataFrame | None = None, margin_s: fl
     """Do light pulses lie in valid time? With optotagging the label *is* the response to light.
 
     pulses : DataFrame start_s, stop_s. None: the epochs whose name speaks of light (opto, laser,
-        LED, ...). margin_s : time around each that counts too (the paper drops all from 300 s
-        before the first pulse on).
+        LED, photostim, ...); `read_nwb` makes such epochs of the rows of `trials`, and of any other
+        table, whose columns do. margin_s : time around each that counts too (the paper drops all
+        from 300 s before the first pulse on).
     """
     remedy = "End valid time before the first pulse (`intervals`, or `intervals_from` of read_nwb)"
     if pulses is None:

@@ -5,10 +5,18 @@ aligned with features and labels to decode.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+# Names of epochs, tables and columns that speak of light pulses, whose responses give labels away.
+LIGHT = re.compile(
+    r"opto(?!kinetic|motor|type)|laser|photo[-_ ]?(?:stim|inhib|activ|tag|sil)"
+    r"|(?<![a-z])light|(?<![a-z])led(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> pd.DataFrame:

@@ -8,7 +8,9 @@ import warnings
 
 import numpy as np
 
-from .intervals import frames_inside, on_bins
+from .intervals import frame_ranges, frames_inside, on_bins, without
+
+FAR_ABOVE = 100.0  # a unit's own scale, against the others'
 
 
 def trains_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndarray]:
@@ -118,16 +120,18 @@ def trains_of_counts(pieces, bin_s: float, start_s, recording_id: str):
     return trains, [[start, start + bin_s * len(piece)] for start, piece in zip(starts, pieces)]
 
 
-def averaged(traces, length: float) -> np.ndarray:
-    """Traces (frames, units) in frames that are `length` times as long, each the mean of the old
-    ones over its length; what isn't finite counts as 0.
+def averaged(traces, edges: np.ndarray, length) -> np.ndarray:
+    """Traces (frames, units) in new frames, each the mean of the old ones over its length; what
+    isn't finite counts as 0.
+
+    edges : (new frames + 1,), where each begins and the last one ends, in old frames. length : of a
+    new frame, in old ones: one number, or (new frames, 1).
     """
     traces = np.nan_to_num(np.asarray(traces, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    n_new = int(len(traces) / length + 1e-6)
     integral = np.concatenate([np.zeros((1, traces.shape[1])), traces.cumsum(axis=0)])
-    edge = np.minimum(np.arange(n_new + 1) * length, len(traces))  # in old frames
-    whole = np.minimum(edge.astype(np.int64), len(traces) - 1)
-    at_edge = integral[whole] + (edge - whole)[:, None] * traces[whole]
+    edges = np.minimum(edges, len(traces))
+    whole = np.minimum(edges.astype(np.int64), len(traces) - 1)
+    at_edge = integral[whole] + (edges - whole)[:, None] * traces[whole]
     return np.diff(at_edge, axis=0) / length
 
 
@@ -154,14 +158,33 @@ def trace_values(traces, recording_id: str) -> np.ndarray:
         ) from error
     if values.ndim != 2:
         raise ValueError(f"{recording_id}: traces have shape {values.shape}; give (frames, units).")
+    if not len(values):
+        raise ValueError(f"{recording_id}: there is no frame; check how the traces were read.")
     return values
+
+
+def check_clock(sampling_rate_hz: float, start_s: float, recording_id: str):
+    """ValueError unless these can be frames a second, and a time in s."""
+    if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
+        raise ValueError(
+            f"{recording_id}: sampling_rate_hz is {sampling_rate_hz}; give frames per second,"
+            " above 0."
+        )
+    if not np.isfinite(start_s):
+        raise ValueError(
+            f"{recording_id}: start_s is {start_s}; give the time at which the first frame"
+            " begins, s."
+        )
 
 
 def valid_frames(
     traces: np.ndarray, sampling_rate_hz: float, start_s: float, intervals, unit_ids, recording_id
-) -> np.ndarray:
-    """(frames,) bool: which frames lie wholly in the intervals; ValueError where there is none,
-    where one is not finite, or the intervals reach beyond the frames.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The intervals (K, 2), s, without frames that are broken (NaN or infinite) in all units, which
+    a notice counts; and which frames lie wholly in them, (frames,) bool.
+
+    ValueError where there is none, where one is broken in some units only, or the intervals reach
+    beyond the frames.
     """
     end_s = start_s + len(traces) / sampling_rate_hz
     if intervals[0, 0] < start_s - 1e-6 or intervals[-1, 1] > end_s + 1e-6:
@@ -177,18 +200,82 @@ def valid_frames(
             " the same clock (s)."
         )
     finite = np.isfinite(traces)
-    if not finite[valid].all():
-        frame, unit = np.argwhere(~finite & valid[:, None])[0]
+    blank = valid & ~finite.any(axis=1)
+    if blank.all() or blank.sum() == valid.sum():
         raise ValueError(
-            f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of"
-            f" unit {unit_ids.tolist()[unit]!r} is NaN or infinite; leave that stretch out"
-            " of `intervals`, or drop the unit."
+            f"{recording_id}: all {len(unit_ids)} units are NaN or infinite in all"
+            f" {int(valid.sum())} valid frames; look at how the traces were made."
         )
-    return valid
+    if blank.any():
+        warnings.warn(
+            f"{recording_id}: left {int(blank.sum())} of {int(valid.sum())} frames out of valid"
+            f" time, which are NaN or infinite in all units (first:"
+            f" {start_s + blank.argmax() / sampling_rate_hz:.3f} s).",
+            stacklevel=3,
+        )
+        edges = np.flatnonzero(np.diff(blank, prepend=False, append=False)).reshape(-1, 2)
+        cut = start_s + edges / sampling_rate_hz
+        # One at a time: two that touch stay two.
+        intervals = np.concatenate([without(interval[None], cut) for interval in intervals])
+        valid &= ~blank
+    broken = ~finite & valid[:, None]
+    if broken.any():
+        frame, unit = np.argwhere(broken)[0]
+        units = unit_ids[broken.any(axis=0)].tolist()
+        n_frames = int(broken.any(axis=1).sum())
+        which = f"; to drop them with a reader, put `unit_id not in {units[:20]}` into `keep`"
+        raise ValueError(
+            f"{recording_id}: frame {frame} ({start_s + frame / sampling_rate_hz:.3f} s) of unit"
+            f" {unit_ids.tolist()[unit]!r} is NaN or infinite; leave that stretch out of"
+            " `intervals`, or drop the unit. In all, "
+            f"{len(units)} of {len(unit_ids)} units are broken in {n_frames} of {int(valid.sum())}"
+            f" valid frames, not all of them at once{which}."
+        )
+    return intervals, valid
 
 
-def trace_scale(valid: np.ndarray, recording_id: str) -> float:
-    """99th percentile of all units and frames; where that isn't positive, of positive values."""
+def bridged(
+    traces, intervals: np.ndarray, sampling_rate_hz: float, start_s: float, longest_s, recording_id
+):
+    """Traces and intervals where gaps of valid time shorter than `longest_s` are filled, by a
+    straight line from the frame before to the one after; and how many frames were, as a notice
+    says.
+
+    Intervals that touch stay apart: somebody put a border there.
+    """
+    ranges = frame_ranges(intervals, sampling_rate_hz, start_s)
+    first, stop = ranges[:-1, 1], ranges[1:, 0]  # of each gap
+    lasts = (stop - first) / sampling_rate_hz
+    short = (
+        (intervals[1:, 0] - intervals[:-1, 1] > 1e-6)
+        & (lasts < longest_s)
+        & (np.diff(ranges, axis=1) > 0)[:-1, 0]
+        & (np.diff(ranges, axis=1) > 0)[1:, 0]
+    )
+    if not short.any():
+        return traces, intervals, 0
+    traces = np.array(traces)
+    for begin, end in zip(first[short], stop[short]):
+        share = ((np.arange(begin, end) - begin + 1) / (end - begin + 1))[:, None]
+        traces[begin:end] = (1 - share) * traces[begin - 1] + share * traces[end]
+    intervals = np.stack(
+        [intervals[np.r_[True, ~short], 0], intervals[np.r_[~short, True], 1]], axis=1
+    )
+    n_frames = int((stop - first)[short].sum())
+    warnings.warn(
+        f"{recording_id}: {n_frames} missing frames were bridged by straight lines, in"
+        f" {short.sum()} gaps shorter than a frame of the encoder ({longest_s:g} s).",
+        stacklevel=4,
+    )
+    return traces, intervals, n_frames
+
+
+def trace_scale(valid: np.ndarray, unit_ids, recording_id: str) -> float:
+    """99th percentile of all units and frames; where that isn't positive, of positive values.
+
+    ValueError where a few units, far above all others, would set it: the others would vanish. Those
+    that lie far above it are named in a notice.
+    """
     largest = max(float(valid.max()), -float(valid.min()))
     with np.errstate(over="ignore"):  # between values that are refused below
         scale = float(np.percentile(valid, 99))
@@ -211,4 +298,43 @@ def trace_scale(valid: np.ndarray, recording_id: str) -> float:
             " that is beyond what can be computed with. Look for broken frames, and give dF/F or"
             " events."
         )
+    _look_at_units(valid, scale, unit_ids, recording_id)
     return scale
+
+
+def _look_at_units(valid: np.ndarray, scale: float, unit_ids, recording_id: str):
+    """What one scale for all units leaves over: see `trace_scale`.
+
+    Far above is a unit whose own 99th percentile is 100 times the median unit's or, where that is
+    next to nothing, as of rare events, 10 times what the median unit ever reaches.
+    """
+    reach = np.maximum(valid.max(axis=0), -valid.min(axis=0))
+    limit = FAR_ABOVE / 10 * _median(reach)
+    far = np.flatnonzero(reach > limit)
+    far = far[np.percentile(valid[:, far], 99, axis=0) > limit]
+    if not len(far):
+        return
+    own = np.percentile(valid, 99, axis=0)
+    far = np.flatnonzero(own > max(limit, FAR_ABOVE * _median(own)))
+    if not len(far):
+        return
+    ids = unit_ids[far].tolist()
+    others = np.delete(valid, far, axis=1)
+    without_them = float(np.percentile(others, 99)) if others.size else 0.0
+    said = (
+        f"{recording_id}: {len(ids)} of {len(unit_ids)} units lie some {FAR_ABOVE:g} times or more"
+        f" above the others (the 99th percentile of unit {ids[0]!r} is {own[far[0]]:.3g}, the"
+        f" median unit's {_median(own):.3g}). Look at how their dF/F was made, and leave them out"
+        f" (with a reader, put `unit_id not in {ids[:20]}` into `keep`)"
+    )
+    if scale > 2 * without_them:
+        raise ValueError(
+            f"{said}: the number that all traces are divided by, {scale:.3g}, would be"
+            f" {without_them:.3g} without them, and beside them the others next to nothing."
+        )
+    warnings.warn(f"{said}; all traces are divided by {scale:.3g}.", stacklevel=4)
+
+
+def _median(of_units: np.ndarray) -> float:
+    """That of the lower half where the number is even: of two units, the lower."""
+    return float(np.percentile(of_units, 50, method="lower"))

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ..recording import Recording
-from .reading import first_line, kept_rows
+from .reading import agreed_rate, first_line, kept_rows, one_number
 
 SIGNALS = {"F_dff": "dF/F", "C": "denoised fluorescence", "S": "deconvolved activity"}
+BY_HAND = {"accepted_list": "accepted", "rejected_list": "rejected"}
 QUALITY = ("SNR_comp", "r_values", "cnn_preds")
 
 
@@ -31,7 +32,7 @@ def read_caiman(
     ----------
     path : the .hdf5 file. recording_id : None: the file's name without its ending.
     sampling_rate_hz : frames a second. None: the file's `params/data/fr`, which is 30 where nobody
-        set it.
+        set it. Given: this one, with a notice where the file's is another.
     signal : 'F_dff', dF/F (CaImAn stores it after `cnm.estimates.detrend_df_f()`); 'C', denoised
         fluorescence, or 'S', deconvolved activity, both in arbitrary units.
     keep : which components: a pandas expression over the columns, such as "accepted and SNR_comp >
@@ -40,10 +41,11 @@ def read_caiman(
     Returns
     -------
     list[Recording] : units are indexed by the component's number (the row of `estimates/C`), with
-    the columns accepted (it is one of
-        `estimates/idx_components`; all are, with a warning, where the file has none), SNR_comp,
-        r_values, cnn_preds (where CaImAn evaluated them), centroid_y_px and centroid_x_px (the
-        footprint's centre of mass; of a plane, not of a volume). Times are in s from the first
+    the columns accepted (it is one of `estimates/idx_components`; all are, with a warning, where
+        the file has none), by_hand (where somebody chose in CaImAn's window: 'accepted', 'rejected'
+        or None; this goes before idx_components, which the window sets to all components),
+        SNR_comp, r_values, cnn_preds (where CaImAn evaluated them), centroid_y_px and centroid_x_px
+        (the footprint's centre of mass; of a plane, not of a volume). Times are in s from the first
         frame.
 
     Raises
@@ -79,7 +81,7 @@ def read_caiman(
             traces = _value(file, f"estimates/{signal}")
             found = {
                 name: _value(file, f"estimates/{name}")
-                for name in ("idx_components", *QUALITY, "dims")
+                for name in ("idx_components", *BY_HAND, *QUALITY, "dims")
             }
             rate = _value(file, "params/data/fr")
             footprints = {
@@ -113,12 +115,14 @@ def read_caiman(
             " for all, is needed: compute them again from the components that are there now."
         )
     if sampling_rate_hz is None:
-        if rate is None or np.size(rate) != 1 or np.asarray(rate).dtype.kind not in "iuf":
+        sampling_rate_hz = one_number(rate)
+        if sampling_rate_hz is None:
             raise ValueError(
                 f"{path}: has no frame rate (params/data/fr); give sampling_rate_hz, frames a"
                 " second."
             )
-        sampling_rate_hz = float(np.ravel(rate)[0])
+    else:
+        agreed_rate(sampling_rate_hz, rate, path, "params/data/fr (30 where nobody set it)")
     units = _units(found, footprints, len(traces), path)
     kept = kept_rows(units, keep, path)
     return [
@@ -146,24 +150,32 @@ def _value(file, name: str) -> np.ndarray | None:
 
 def _units(found: dict, footprints: dict, n_components: int, path: Path) -> pd.DataFrame:
     units = pd.DataFrame(index=pd.RangeIndex(n_components, name="unit_id"))
-    accepted = found["idx_components"]
-    if accepted is None:
+    named = {
+        name: _rows(found[name], n_components, name, path)
+        for name in ("idx_components", *BY_HAND)
+        if found[name] is not None
+    }
+    by_hand = {name: rows for name, rows in named.items() if name in BY_HAND and rows.any()}
+    if "idx_components" not in named and not by_hand:
         warnings.warn(
             f"{path}: has no idx_components, so all {n_components} components count as accepted:"
             " right after select_components(), but not if evaluate_components() was never run.",
             stacklevel=3,
         )
-        units["accepted"] = True
-    else:
-        accepted = np.ravel(accepted)
-        is_row = np.isin(accepted, np.arange(n_components))
-        if not is_row.all():
-            raise ValueError(
-                f"{path}: estimates/idx_components names component {accepted[~is_row][0]}, and"
-                f" there are {n_components}; it was made for other components: run"
-                " evaluate_components() again and save, or save after select_components()."
-            )
-        units["accepted"] = np.isin(np.arange(n_components), accepted)
+    units["accepted"] = named.get("idx_components", np.ones(n_components, dtype=bool))
+    if by_hand:
+        units["by_hand"] = None
+        for name, rows in by_hand.items():
+            units.loc[rows, "by_hand"] = BY_HAND[name]
+            units.loc[rows, "accepted"] = name == "accepted_list"
+        n = units["by_hand"].value_counts()
+        warnings.warn(
+            f"{path}: {n.get('accepted', 0)} components were accepted and {n.get('rejected', 0)}"
+            f" rejected by hand (column by_hand), which goes before idx_components; of the other"
+            f" {n_components - n.sum()}, {units['accepted'][units['by_hand'].isna()].sum()} count"
+            " as accepted. Only those accepted by hand: keep=\"by_hand == 'accepted'\".",
+            stacklevel=3,
+        )
     for name in QUALITY:
         if (
             found[name] is not None
@@ -175,6 +187,19 @@ def _units(found: dict, footprints: dict, n_components: int, path: Path) -> pd.D
     if centroids is not None:
         units["centroid_y_px"], units["centroid_x_px"] = centroids.T
     return units
+
+
+def _rows(numbers, n_components: int, name: str, path: Path) -> np.ndarray:
+    """(components,) bool: which of them are named."""
+    numbers = np.ravel(numbers)
+    is_row = np.isin(numbers, np.arange(n_components))
+    if not is_row.all():
+        raise ValueError(
+            f"{path}: estimates/{name} names component {numbers[~is_row][0]}, and there are"
+            f" {n_components}; it was made for other components: run evaluate_components() again"
+            " and save, or save after select_components()."
+        )
+    return np.isin(np.arange(n_components), numbers)
 
 
 def _centroids(footprints: dict, dims, n_components: int) -> np.ndarray | None:

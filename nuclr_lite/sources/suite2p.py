@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..files.values import check_clock
 from ..recording import Recording
-from .reading import first_line, kept_rows
+from .reading import agreed_rate, first_line, kept_rows
+from .suite2p_settings import rate_of, said_of, sessions_of
 
 BASELINE_S, BASELINE_PERCENTILE, BASELINE_STEP_S = 60.0, 8.0, 10.0
 SMALLEST_BASELINE = 0.1  # of the uncorrected fluorescence (median over time)
@@ -28,20 +30,26 @@ def read_suite2p(
 ) -> list[Recording]:
     """The recordings in a Suite2p folder: one for each plane.
 
-    Suite2p's arrays `F.npy`, `Fneu.npy`, `spks.npy`, `iscell.npy` and `redcell.npy` are read. Its
-    `ops.npy`, `settings.npy` and `stat.npy` are pickles, which can run code when they are opened,
-    and never are. So the frame rate, and the places of the cells, come from `Fall.mat`, which
-    Suite2p writes beside them when `save_mat` is on; the rate, otherwise, from you.
+    Suite2p's arrays `F.npy`, `Fneu.npy`, `spks.npy`, `iscell.npy` and `redcell.npy` are read, and
+    of `ops.npy` (Suite2p 1: `settings.npy`, `db.npy` and `reg_outputs.npy`), `stat.npy` and
+    `Fall.mat`: the frame rate, the bad frames, where sessions were joined, and the places of the
+    cells. The former are pickles, which can run code when they are opened as usual; here only
+    numbers, texts and arrays are made of them.
+
+    Bad frames (Suite2p's `badframes`: those that somebody listed in a bad_frames.npy, and those
+    that registration found) are left out of valid time, and no window lies across the border of two
+    sessions (`frames_per_folder`); a notice says how many there are.
 
     dF/F is computed here, for Suite2p stores none: F - 0.7 Fneu (the neuropil's part), and of that
     (F - F0) / F0. The baseline F0 is the 8th percentile of the 60 s around a frame, which follows
     bleaching and drift but not transients of some seconds; window and percentile are Suite2p's own
     defaults (win_baseline, prctile_baseline). It is computed every 10 s and joined by straight
-    lines. Where subtracting the neuropil leaves a baseline below a tenth of a cell's fluorescence,
-    dF/F would be noise divided by next to nothing: such cells are left out, with a warning.
+    lines, of each session by itself, without bad frames. Where subtracting the neuropil leaves a
+    baseline below a tenth of a cell's fluorescence, dF/F would be noise divided by next to nothing:
+    such cells are left out, with a warning.
 
-    Several sessions run as one, bad frames, stimulus blocks: Suite2p tells nothing of them. Give
-    them to `Recording.from_traces(r.traces, r.sampling_rate_hz, r.units, intervals, epochs=epochs,
+    Stimulus blocks, and times on another clock: Suite2p tells nothing of them. Give them to
+    `Recording.from_traces(r.traces, r.sampling_rate_hz, r.units, r.intervals, epochs=epochs,
     recording_id=r.recording_id, animal_id=r.animal_id)`.
 
     Parameters
@@ -52,7 +60,7 @@ def read_suite2p(
     recording_id : None: the session folder's name with '-' and the plane. Given: as it is for one
         plane, with '-' and the plane for several.
     sampling_rate_hz : volumes a second, that is, frames a second of one plane (Suite2p's `fs`).
-        None: from Fall.mat.
+        None: Suite2p's. Given: this one, with a notice where Suite2p's is another.
     signal : 'dff', or 'spks' (Suite2p's deconvolved activity, arbitrary units).
     keep : which ROIs: a pandas expression over the columns, such as "is_cell and cell_probability >
         0.8". None: all ROIs. Other than the default, it must hold for some ROI of each plane.
@@ -62,13 +70,13 @@ def read_suite2p(
     -------
     list[Recording], in order of plane; units are indexed by the ROI's number (the row in F.npy),
     with the columns is_cell and cell_probability, is_red and red_probability (where there is a
-    redcell.npy), centroid_y_px and centroid_x_px (where there is a Fall.mat). Times are in s from
-    the first frame: Suite2p knows no other clock, and no lost frames.
+    redcell.npy), centroid_y_px and centroid_x_px (where stat.npy or Fall.mat has them). Times are
+    in s from the first frame: Suite2p knows no other clock, and no lost frames.
 
     Raises
     ------
-    FileNotFoundError : no F.npy where it is looked for. ImportError : a Fall.mat has to be read and
-        scipy is not installed.
+    FileNotFoundError : no F.npy where it is looked for. ImportError : only a Fall.mat has the rate,
+        and scipy is not installed.
     ValueError : naming the file and the remedy: no rate; a damaged file; arrays that don't fit each
         other; no unit left; and what `Recording` itself refuses.
 
@@ -142,15 +150,21 @@ def _read_plane(
 ) -> Recording | None:
     """None where the plane has no cell, by the default `keep`."""
     fluorescence = _array(plane / "F.npy")
-    if fluorescence.ndim != 2:
+    if fluorescence.ndim != 2 or not fluorescence.shape[1]:
         raise ValueError(
             f"{plane / 'F.npy'}: has shape {fluorescence.shape}, where (ROIs, frames) is needed."
         )
     if not len(fluorescence):
         warnings.warn(f"{name}: left out, Suite2p found no ROI in this plane.", stacklevel=3)
         return None
-    matlab = _matlab(plane / "Fall.mat", rate_needed=rate is None)
-    rate = _rate(matlab.get("ops"), plane) if rate is None else rate
+    said = said_of(plane, len(fluorescence), rate_needed=rate is None)
+    rate = (
+        rate_of(said, plane)
+        if rate is None
+        else agreed_rate(rate, said.get("fs"), plane, "Suite2p's fs")
+    )
+    check_clock(rate, 0.0, name)
+    good, sessions = sessions_of(said, fluorescence.shape[1], name)
     units = pd.DataFrame(index=pd.RangeIndex(len(fluorescence), name="unit_id"))
     for file, columns in [
         ("iscell.npy", ("is_cell", "cell_probability")),
@@ -161,9 +175,8 @@ def _read_plane(
             units[columns[0]] = judged[:, 0] > 0
             if judged.shape[1] > 1:
                 units[columns[1]] = judged[:, 1]
-    centroids = _centroids(matlab.get("stat"), len(units))
-    if centroids is not None:
-        units["centroid_y_px"], units["centroid_x_px"] = centroids.T
+    if "centroids" in said:
+        units["centroid_y_px"], units["centroid_x_px"] = said["centroids"].T
     if keep == "is_cell" and "is_cell" not in units:
         raise ValueError(
             f"{plane}: no iscell.npy, which says which ROIs are cells; run Suite2p's classifier, or"
@@ -184,10 +197,10 @@ def _read_plane(
         if neuropil_coefficient:
             neuropil = _array(plane / "Fneu.npy", *fluorescence.shape)[kept].T
             corrected = raw - np.float32(neuropil_coefficient) * neuropil
-        baseline = running_baseline(corrected, rate)
-        too_low = (baseline <= SMALLEST_BASELINE * np.maximum(np.median(raw, axis=0), 0)).any(
-            axis=0
-        )
+        whole = good & np.isfinite(corrected).any(axis=1)
+        baseline = _baseline(corrected, rate, whole, sessions)
+        brightness = np.maximum(np.median(raw[whole], axis=0), 0)
+        too_low = (baseline <= SMALLEST_BASELINE * brightness).any(axis=0)
         if too_low.all():
             raise ValueError(
                 f"{plane}: no cell has a baseline well above zero (F - {neuropil_coefficient:g}"
@@ -211,24 +224,37 @@ def _read_plane(
                 "step_s": BASELINE_STEP_S,
             },
         }
+    runs = [
+        first + np.flatnonzero(np.diff(good[first:stop], prepend=False, append=False))
+        for first, stop in sessions
+    ]
     return Recording.from_traces(
         traces,
         rate,
         units.iloc[kept],
+        np.concatenate(runs).reshape(-1, 2) / rate,
         recording_id=name,
         animal_id=animal_id,
         provenance=provenance,
     )
 
 
+def _baseline(traces: np.ndarray, rate: float, good: np.ndarray, sessions) -> np.ndarray:
+    """`running_baseline` of each session's good frames; bad ones have that of the next good one."""
+    baseline = np.full(traces.shape, np.nan, dtype=np.float32)
+    for first, stop in sessions:
+        frames = first + np.flatnonzero(good[first:stop])
+        if len(frames):
+            following = np.searchsorted(frames, np.arange(first, stop)).clip(max=len(frames) - 1)
+            baseline[first:stop] = running_baseline(traces[frames], rate)[following]
+    return baseline
+
+
 def running_baseline(traces: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
     """The 8th percentile of the 60 s around each frame, (frames, units) float32; near the ends, of
     the first or last 60 s.
     """
-    if not (np.isfinite(sampling_rate_hz) and sampling_rate_hz > 0):
-        raise ValueError(
-            f"sampling_rate_hz is {sampling_rate_hz}; give frames per second, above 0."
-        )
+    check_clock(sampling_rate_hz, 0.0, "running_baseline")
     n_frames = len(traces)
     window = int(np.clip(round(BASELINE_S * sampling_rate_hz), 1, n_frames))
     step = max(1, round(BASELINE_STEP_S * sampling_rate_hz))
@@ -264,55 +290,3 @@ def _array(file: Path, *shape: int) -> np.ndarray:
             " is needed): the files are not of one run of Suite2p."
         )
     return array
-
-
-def _matlab(file: Path, rate_needed: bool) -> dict:
-    """`ops` and `stat` of a Fall.mat; empty where it is absent, or unreadable and not needed."""
-    if not file.is_file():
-        return {}
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        if not rate_needed:
-            return {}
-        raise ImportError(
-            f"reading the frame rate in {file} needs scipy: pip install scipy; or give"
-            " sampling_rate_hz."
-        ) from error
-    try:
-        return loadmat(file, variable_names=["ops", "stat"], simplify_cells=True)
-    except Exception as error:  # scipy raises all sorts here
-        if rate_needed:
-            raise ValueError(
-                f"{file}: can't be read ({first_line(error)}): it is damaged, or a MATLAB 7.3 file;"
-                " give sampling_rate_hz (Suite2p's ops['fs']), or save it again from Suite2p."
-            ) from error
-        warnings.warn(
-            f"{file}: can't be read ({first_line(error)}), so that the cells have no centroids.",
-            stacklevel=4,
-        )
-        return {}
-
-
-def _rate(ops, plane: Path) -> float:
-    """Frames a second, from Fall.mat's `ops`."""
-    try:
-        return float(ops["fs"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ValueError(
-            f"{plane}: no frame rate, which is in no plain file here; give sampling_rate_hz. You"
-            " find it in Suite2p's window as `fs`, or in your own Python, of files that you trust,"
-            " as np.load('ops.npy', allow_pickle=True).item()['fs'] (Suite2p 1: settings.npy). Or"
-            " switch `save_mat` on, and Suite2p writes a Fall.mat that is read here."
-        ) from error
-
-
-def _centroids(stat, n_rois: int) -> np.ndarray | None:
-    """(ROIs, 2), y and x in pixels, from Fall.mat's `stat`; None where that doesn't have them for
-    all ROIs.
-    """
-    try:
-        found = np.array([roi["med"] for roi in np.atleast_1d(stat)], dtype=np.float64)
-    except (KeyError, TypeError, ValueError, IndexError):
-        return None
-    return found if found.shape == (n_rois, 2) else None

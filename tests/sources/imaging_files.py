@@ -1,6 +1,5 @@
 """Folders of Suite2p, with pickles in them that nobody must open, and fluorescence to fill them."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +39,12 @@ def fluorescence(n_rois=4, n_frames=1000, seed=0) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def write_plane(plane: Path, cells=(1, 0, 1, 1), seed=0, rate=None, stat=True, **arrays) -> Path:
+def write_plane(
+    plane: Path, cells=(1, 0, 1, 1), seed=0, rate=None, stat=True, ops=None, said=None, **arrays
+) -> Path:
     """What Suite2p leaves in a plane's folder; with a rate also a Fall.mat.
 
+    ops : what its ops has beside the rate, in Fall.mat. said : {name of a pickle: what it holds}.
     `arrays` replaces some; None leaves one out.
     """
     plane.mkdir(parents=True)
@@ -52,8 +54,9 @@ def write_plane(plane: Path, cells=(1, 0, 1, 1), seed=0, rate=None, stat=True, *
     for name, array in files.items():
         if array is not None:
             np.save(plane / f"{name}.npy", array)
-    for name in ("ops", "stat", "settings"):
-        (plane / f"{name}.npy").write_bytes(pickle.dumps(Attack()))
+    hostile = {name: {"data_path": Attack(), "nplanes": 1} for name in ("ops", "settings", "stat")}
+    for name, held in (hostile | (said or {})).items():
+        np.save(plane / f"{name}.npy", held)
     if rate:
         from scipy.io import savemat
 
@@ -64,7 +67,7 @@ def write_plane(plane: Path, cells=(1, 0, 1, 1), seed=0, rate=None, stat=True, *
         savemat(
             plane / "Fall.mat",
             {
-                "ops": {"fs": rate, "nplanes": 1, "data_path": ["here"]},
+                "ops": {"fs": rate, "nplanes": 1, "data_path": ["here"]} | (ops or {}),
                 **files,
                 **({"stat": np.array(places, dtype=object)} if stat else {}),
             },

@@ -205,3 +205,56 @@ def test_packages_missing(tmp_path, monkeypatch):
     assert read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)[0].n_units == 3
     with pytest.raises(ImportError, match="pip install h5py"):
         read_caiman(path, animal_id="a")
+
+
+def test_caiman_after_its_window(tmp_path):
+    """CaImAn's own window sets idx_components to all, and keeps what was chosen in two lists."""
+    everyone = {"idx_components": np.arange(4), "idx_components_bad": np.array([])}
+    lists = {"accepted_list": np.array([0, 2]), "rejected_list": np.array([3])}
+    path = write_caiman(tmp_path / "a.hdf5", everyone | lists)
+    with pytest.warns(
+        UserWarning, match=r"2 components were accepted and 1 rejected by hand.*other 1, 1 count"
+    ):
+        [recording] = read_caiman(path, animal_id="a")
+    assert recording.units.index.tolist() == [0, 1, 2]
+    assert recording.units["by_hand"].tolist() == ["accepted", None, "accepted"]
+    with pytest.warns(UserWarning, match="by hand"):
+        [chosen] = read_caiman(path, animal_id="a", keep="by_hand == 'accepted'")
+    assert chosen.units.index.tolist() == [0, 2]
+    # the hand goes before the classifier, both ways; floats are what the window writes
+    path = write_caiman(
+        tmp_path / "b.hdf5",
+        {"accepted_list": np.array([1.0]), "rejected_list": np.array([0.0])},
+    )
+    with pytest.warns(UserWarning, match="1 components were accepted and 1 rejected"):
+        [recording] = read_caiman(path, animal_id="a")
+    assert recording.units.index.tolist() == [1, 2, 3]
+    # without idx_components, the lists are enough
+    path = write_caiman(
+        tmp_path / "c.hdf5", {"idx_components": None, "rejected_list": np.array([0])}
+    )
+    with pytest.warns(UserWarning) as notices:
+        [recording] = read_caiman(path, animal_id="a")
+    assert recording.units.index.tolist() == [1, 2, 3] and len(notices) == 1
+    path = write_caiman(tmp_path / "d.hdf5", {"accepted_list": np.array([9])})
+    with pytest.raises(ValueError, match="estimates/accepted_list names component 9, and there"):
+        read_caiman(path, animal_id="a")
+
+
+def test_caiman_lists_that_nobody_filled(tmp_path, recwarn):
+    empty = {"accepted_list": np.array([]), "rejected_list": None}
+    [recording] = read_caiman(write_caiman(tmp_path / "a.hdf5", empty), animal_id="a")
+    assert recording.units.index.tolist() == [0, 2, 3] and "by_hand" not in recording.units
+    assert not recwarn.list
+
+
+def test_caiman_rate_given_and_in_the_file(tmp_path):
+    path = write_caiman(tmp_path / "a.hdf5", rate=30.0)
+    with pytest.warns(UserWarning, match=r"sampling_rate_hz is 10, as given, but params/data/fr"):
+        assert read_caiman(path, animal_id="a", sampling_rate_hz=10)[0].sampling_rate_hz == 10
+
+
+def test_caiman_without_frames(tmp_path):
+    nothing = {name: np.zeros((4, 0)) for name in ("F_dff", "C", "S")}
+    with pytest.raises(ValueError, match="a: there is no frame; check how the traces were read"):
+        read_caiman(write_caiman(tmp_path / "a.hdf5", nothing), animal_id="a")

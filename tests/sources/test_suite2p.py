@@ -141,8 +141,8 @@ def test_no_rate(tmp_path):
     with pytest.raises(
         ValueError,
         match=(
-            r"plane0: no frame rate.*give sampling_rate_hz.*'ops\.npy',"
-            r" allow_pickle=True.*\['fs'\].*save_mat"
+            r"plane0: no frame rate, neither in ops\.npy \(Suite2p 1: settings\.npy\) nor in"
+            r" Fall\.mat.*give sampling_rate_hz.*as `fs`"
         ),
     ):
         read_suite2p(write_plane(tmp_path / "plane0"), animal_id="a")
@@ -235,3 +235,109 @@ def test_baseline_follows_drift_not_transients():
     np.testing.assert_allclose(
         baseline[900 + 299], (np.percentile(traces[900:1500], 8, axis=0)), rtol=1e-3
     )
+
+
+def with_light(n_rois=4, n_frames=1000, lit=slice(300, 360)):
+    """Fluorescence in which `lit` is photostimulation: dark, with the shutter closed."""
+    raw, neuropil, _ = fluorescence(n_rois, n_frames)
+    raw[:, lit] = neuropil[:, lit] = 1.0
+    bad = np.zeros(n_frames, dtype=bool)
+    bad[lit] = True
+    return raw, neuropil, bad
+
+
+@pytest.mark.parametrize("where", ["Fall.mat", "ops.npy", "Suite2p 1"])
+def test_bad_frames_and_joined_sessions(tmp_path, where):
+    raw, neuropil, bad = with_light()
+    said = {"badframes": bad, "frames_per_folder": np.array([600, 400])}
+    options = {
+        "Fall.mat": dict(rate=RATE, ops=said),
+        "ops.npy": dict(said={"ops": {"fs": RATE, "data_path": Attack(), **said}}),
+        "Suite2p 1": dict(
+            said={
+                "settings": {"fs": np.float64(RATE), "torch_device": Attack()},
+                "db": {"frames_per_folder": [600, 400], "nframes": 1000},
+                "reg_outputs": {"badframes": bad, "refImg": np.ones((4, 4), dtype=np.int16)},
+            }
+        ),
+    }[where]
+    plane = write_plane(tmp_path / "day1" / "suite2p" / "plane0", F=raw, Fneu=neuropil, **options)
+    with pytest.warns(UserWarning) as notices:
+        [recording] = read_suite2p(plane, animal_id="a")
+    assert [str(notice.message) for notice in notices] == [
+        "day1-plane0: by Suite2p, 60 of 1000 frames are bad, and left out of valid time; 2 sessions"
+        " were joined, and no window lies across a border."
+    ]
+    assert recording.sampling_rate_hz == RATE
+    assert recording.intervals.tolist() == [[0, 60], [72, 120], [120, 200]]
+    # the dark frames don't lower the baseline of those around them
+    [unlit] = read_suite2p(
+        write_plane(tmp_path / "unlit" / "plane0"), animal_id="a", sampling_rate_hz=RATE
+    )
+    np.testing.assert_allclose(recording.traces[~bad], unlit.traces[~bad], atol=0.03)
+
+
+def test_frames_that_are_nan_in_all_rois(tmp_path):
+    raw, neuropil, _ = fluorescence()
+    raw[:, 500:503] = np.nan
+    plane = write_plane(tmp_path / "plane0", F=raw)
+    with pytest.warns(UserWarning, match="plane0: left 3 of 1000 frames out of valid time"):
+        [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
+    np.testing.assert_allclose(recording.intervals, [[0, 100], [100.6, 200]])
+    [whole] = read_suite2p(
+        write_plane(tmp_path / "whole" / "plane0"), animal_id="a", sampling_rate_hz=RATE
+    )
+    there = np.isfinite(recording.traces).all(axis=1)
+    np.testing.assert_allclose(recording.traces[there], whole.traces[there], atol=0.03)
+
+
+def test_what_suite2p_says_that_does_not_fit(tmp_path):
+    ops = {"fs": RATE, "badframes": np.zeros(999), "frames_per_folder": [500, 400]}
+    plane = write_plane(tmp_path / "plane0", said={"ops": ops})
+    with pytest.warns(
+        UserWarning,
+        match=r"badframes has 999 entries for 1000 frames, and is not used; frames_per_folder has"
+        r" 900 frames, not 1000, so that where sessions were joined is not known",
+    ):
+        [recording] = read_suite2p(plane, animal_id="a")
+    assert recording.intervals.tolist() == [[0, 200]]
+    np.save(plane / "ops.npy", ops | {"badframes": np.ones(1000)})
+    with pytest.raises(ValueError, match="marks all 1000 frames as bad.*th_badframes"):
+        read_suite2p(plane, animal_id="a")
+    for name in ("ops", "settings", "stat"):
+        (plane / f"{name}.npy").write_bytes(pickle.dumps(Attack()))
+    with pytest.warns(
+        UserWarning, match=r"plane0: can't be read as plain data: ops\.npy.*bad frames and joined"
+    ):
+        read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
+
+
+def test_nothing_bad_and_one_session_says_nothing(tmp_path, recwarn):
+    ops = {"fs": RATE, "badframes": np.zeros(1000, dtype=bool), "frames_per_folder": [1000]}
+    stat = np.array([{"med": (10 * i, np.int64(3)), "lam": np.ones(2)} for i in range(4)])
+    plane = write_plane(tmp_path / "plane0", said={"ops": ops, "stat": stat})
+    [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)
+    assert recording.units["centroid_y_px"].tolist() == [0, 20, 30]
+    assert recording.units["centroid_x_px"].tolist() == [3, 3, 3]
+    assert not [str(w.message) for w in recwarn.list if w.category is UserWarning]
+
+
+def test_the_rate_given_and_the_one_that_suite2p_has(tmp_path, recwarn):
+    for rate, given in [(15.0, 30.0), (15.0, 15.1), (np.array([7.5]), 2.5), (np.nan, 30.0)]:
+        plane = write_plane(tmp_path / f"{rate}-{given}" / "plane0", said={"ops": {"fs": rate}})
+        recwarn.clear()
+        [recording] = read_suite2p(plane, animal_id="a", sampling_rate_hz=given)
+        assert recording.sampling_rate_hz == given
+        said = [str(w.message) for w in recwarn.list]
+        if (given, np.ravel(rate)[0]) in [(30.0, 15.0), (2.5, 7.5)]:
+            assert len(said) == 1 and (
+                f"sampling_rate_hz is {given:g}, as given, but Suite2p's fs is" in said[0]
+            )
+        else:
+            assert not said
+
+
+def test_no_frames(tmp_path):
+    plane = write_plane(tmp_path / "plane0", F=np.zeros((4, 0)))
+    with pytest.raises(ValueError, match=r"F\.npy: has shape \(4, 0\), where \(ROIs, frames\)"):
+        read_suite2p(plane, animal_id="a", sampling_rate_hz=RATE)

@@ -156,9 +156,13 @@ def test_masked_values_are_not_used():
     assert recording_of_seconds(
         [np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])]
     ).spike_times(0).tolist() == [1.0, 3.0]
-    traces = np.ma.array(np.ones((8, 1)), mask=[[frame == 3] for frame in range(8)])
+    traces = np.ma.array(np.ones((8, 2)), mask=[[False, frame == 3] for frame in range(8)])
     with pytest.raises(ValueError, match="frame 3 .* is NaN"):
         nl.Recording.from_traces(traces, 4.0, recording_id="rec", animal_id="a")
+    traces.mask[3] = True
+    with pytest.warns(UserWarning, match="left 1 of 8 frames out"):
+        recording = nl.Recording.from_traces(traces, 4.0, recording_id="rec", animal_id="a")
+    assert recording.intervals.tolist() == [[0, 0.75], [1, 2]]
 
 
 def test_broken_frames_are_noticed_before_they_are_numbers():

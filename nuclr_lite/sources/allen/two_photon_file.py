@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ...recording import Recording
-from ..reading import first_line, kept_rows, on_grid
+from ..reading import first_line, frame_places, kept_rows
 
 PIPELINE = "processing/brain_observatory_pipeline"
 DFF, SEGMENTATION = f"{PIPELINE}/DfOverF/imaging_plane_1", f"{PIPELINE}/ImageSegmentation"
@@ -84,7 +84,12 @@ def read_experiment(
                 " timestamps; download the file again."
             )
         rows = kept_rows(cells, keep, path)
-        place, rate = _places(timestamps, path)
+        if len(timestamps) < 2 or not (np.diff(timestamps) > 0).all():
+            raise ValueError(
+                f"{path}: the timestamps of its {len(timestamps)} frames don't increase throughout;"
+                " download the file again."
+            )
+        place, rate = frame_places(timestamps, f"{path}: dF/F")
         missing, n_missing = _missing(dff, rows)
         blank = n_missing == len(timestamps)
         if blank.all():
@@ -138,7 +143,7 @@ def read_experiment(
             "frames_averaged": n_average,
             "max_motion_um": max_motion_um,
             "frames": len(timestamps),
-            "frames_dropped": int(place[-1] + 1 - len(place)),
+            "frames_dropped": int(place[-1] + 1 - len(np.unique(place))),
             "frames_missing": int(missing.sum()),
             "frames_moved": int(moved.sum()),
         },
@@ -241,21 +246,6 @@ def _cells(file, session: dict, path: Path) -> pd.DataFrame:
         },
         index=pd.Index(ids, name="unit_id"),
     )
-
-
-def _places(timestamps: np.ndarray, path: Path) -> tuple[np.ndarray, float]:
-    """Where on a regular grid each frame lies, (frames,) int, and the grid's rate, Hz; dropped
-    frames leave places free.
-    """
-    if len(timestamps) < 2 or not (np.diff(timestamps) > 0).all():
-        raise ValueError(
-            f"{path}: the timestamps of its {len(timestamps)} frames don't increase throughout;"
-            " download the file again."
-        )
-    grid, rate, _, _ = on_grid(
-        np.zeros((len(timestamps), 1), dtype=np.float32), timestamps, f"{path}: dF/F"
-    )
-    return np.flatnonzero(~np.isnan(grid[:, 0])), rate
 
 
 def _blocks(dff, rows: np.ndarray):

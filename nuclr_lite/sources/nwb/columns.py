@@ -6,6 +6,16 @@ import numpy as np
 import pandas as pd
 
 from ...files.tables import tidy_units
+from ..reading import named
+
+
+def values_of(column):
+    """The values of a column of a table, in memory; of an enumeration, their names."""
+    values = column.data[:]
+    elements = getattr(column, "elements", None)  # of hdmf's EnumData
+    if not isinstance(values, np.ndarray):  # references to other objects of the file
+        return values
+    return named(values, None if elements is None else elements.data[:])
 
 
 def one_value_columns(table, rows, file, more: dict[str, str]) -> pd.DataFrame:
@@ -23,7 +33,7 @@ def one_value_columns(table, rows, file, more: dict[str, str]) -> pd.DataFrame:
             and isinstance(region, DynamicTableRegion)
             and "location" in region.table.colnames
         ):
-            locations = np.asarray(region.table["location"].data[:])
+            locations = np.asarray(values_of(region.table["location"]))
             places = [set(locations[electrodes]) for electrodes in ragged(column)]
             columns["electrode_location"] = np.array(
                 [place.pop() if len(place) == 1 else None for place in places], dtype=object
@@ -33,13 +43,14 @@ def one_value_columns(table, rows, file, more: dict[str, str]) -> pd.DataFrame:
             columns |= {"is_cell": iscell[:, 0] > 0, "cell_probability": iscell[:, 1]}
         if isinstance(column, (VectorIndex, DynamicTableRegion)) or len(column.data.shape) != 1:
             continue
-        values = column.data[:]
+        values = values_of(column)
         if name == "electrode_group":
             values = np.array([group.name for group in values], dtype=object)
         # Not compound values, nor references to other objects of the file.
         is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "biufSUO"
         if is_plain and (
-            values.dtype.kind != "O" or all(isinstance(value, (str, bytes)) for value in values)
+            values.dtype.kind != "O"
+            or all(value is None or isinstance(value, (str, bytes)) for value in values)
         ):
             # tidy_units would take a column `unit_id` for the index, which here is the table's own
             # id.
@@ -62,7 +73,7 @@ def as_text(values: pd.Series) -> pd.Series:
 def ragged(column) -> list[np.ndarray]:
     """The values of each row of a column that may hold several a row."""
     if not hasattr(column, "target"):  # no VectorIndex: one a row
-        return [np.atleast_1d(value) for value in column.data[:]]
+        return [np.atleast_1d(value) for value in values_of(column)]
     stops = np.asarray(column.data[:], dtype=np.int64)
-    values = column.target.data[:]
+    values = values_of(column.target)
     return [values[start:stop] for start, stop in zip(np.r_[0, stops[:-1]], stops)]

@@ -32,10 +32,11 @@ def read_nwb(
 
     Spikes come from the units table; valid is the time that the `obs_intervals` of all units share
     or, where there are none, from the first to the last spike. Calcium comes from a
-    RoiResponseSeries; with timestamps, frames are placed on a regular grid, and gaps are left out
-    of valid time. So are the invalid_times that a file declares. Nothing else is cut out: end the
-    valid time of a session with optotagging before the light pulses (`intervals_from`), or light
-    responses give labels away.
+    RoiResponseSeries; with timestamps, frames are placed on a regular grid (averaged to it, with a
+    notice, where the frame rate changes), and gaps are left out of valid time. So are frames that
+    are NaN in all ROIs, and the invalid_times that a file declares. Nothing else is cut out: end
+    the valid time of a session with optotagging before the light pulses (`intervals_from`), or
+    light responses give labels away.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def read_nwb(
     list[Recording], in order of file name. recording_id is the file's name without .nwb (at an
     address that has none: the file's identifier), with '-' and the probe or plane where they make
     several recordings of a file; units are indexed by the table's id; times are in s on the file's
-    clock; `.epochs` is the file's epochs table.
+    clock; `.epochs` is the file's epochs table, and what speaks of light: rows of `trials` with
+    photostimulation, say ('trials: photostim_onset'), for `checks.light` to find.
 
     Raises
     ------

@@ -89,6 +89,11 @@ def frames_of(series, n_rois: int, where: str):
     intervals that have frames, s.
     """
     traces = np.asarray(series.data, dtype=np.float32)
+    if not traces.size:
+        raise ValueError(
+            f"{where} has no frames: its shape is {traces.shape}; choose another series='name', or"
+            " another file."
+        )
     traces = traces.reshape(len(traces), -1)  # one ROI may be stored flat
     if traces.shape[1] != n_rois and len(traces) == n_rois:
         warnings.warn(

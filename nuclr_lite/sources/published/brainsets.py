@@ -19,7 +19,7 @@ from ...files.intervals import covered, inside
 from ...files.progress import progress
 from ...recording import Recording
 from ..download.downloads import opens_as_hdf5
-from ..reading import first_line, on_grid, trains_of
+from ..reading import first_line, named, on_grid, trains_of
 from .alf import epochs_table
 
 SERIES = ("IrregularTimeSeries", "RegularTimeSeries")
@@ -277,7 +277,7 @@ def _units(group, path: Path) -> pd.DataFrame:
         (item.shape[0] for item in group.values() if getattr(item, "shape", ())), default=0
     )
     columns = {
-        name: item[:]
+        name: named(item[:])
         for name, item in group.items()
         if getattr(item, "shape", ()) == (n_units,) and item.dtype.kind in "biufSO"
     }

@@ -176,6 +176,23 @@ def test_rate_of_the_clock(edited):
     assert recording.sampling_rate_hz * 0.23344 == pytest.approx(1, abs=0.01)
 
 
+def test_a_rate_that_changes(edited, whole):
+    """30 Hz, then 25: frames are averaged by their timestamps, and stay where they were."""
+    times = 5 + np.r_[np.arange(900) / 30, 30 + np.arange(900) / 25]
+    path = edited(lambda file: file[f"{two_photon_file.DFF}/timestamps"].write_direct(times))
+    with pytest.warns(UserWarning, match="its frames come at 25 to 30 Hz"):
+        recording = two_photon.read_experiment(path)
+    dff = dff_of(whole)[0]
+    length_s = 1 / recording.sampling_rate_hz
+    for frame in (10, 100, 200, 250):
+        start_s = recording.start_s + frame * length_s
+        there = (times >= start_s) & (times < start_s + length_s)
+        shares = [np.corrcoef(dff[:, near].mean(axis=1), recording.traces[frame])[0, 1]
+                  for near in (there, np.roll(there, 40), np.roll(there, -40))]  # fmt: skip
+        assert shares[0] > max(shares[1:]) and shares[0] > 0.95
+    assert recording.intervals.tolist() == [[5, pytest.approx(71, abs=0.3)]]
+
+
 def test_not_normalised_twice(whole):
     recording = two_photon.read_experiment(whole)
     assert recording.trace_scale == pytest.approx(np.percentile(recording.traces, 99), rel=1e-6)

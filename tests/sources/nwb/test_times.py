@@ -91,3 +91,74 @@ def test_epochs(tmp_path):
     assert read_nwb(write(nwbfile, tmp_path / "none.nwb"))[0].epochs.values.tolist() == [
         [0, 10, "epoch"]
     ]
+
+
+def test_rows_of_trials_with_photostimulation_are_light(tmp_path):
+    """Columns as laboratories have them: texts, N/A, numbers; a power that is there in each row."""
+    nwbfile = with_spikes()
+    nwbfile.add_trial_column("photostim_onset", "s from the start, or N/A")
+    nwbfile.add_trial_column("photostim_power", "mW, as set")
+    nwbfile.add_trial_column("outcome", "hit or miss")
+    for start, onset in [(10, "N/A"), (20, "0.5000"), (30, "-1.2"), (40, "0"), (50, "nan")]:
+        nwbfile.add_trial(
+            start_time=float(start),
+            stop_time=start + 5.0,
+            photostim_onset=onset,
+            photostim_power=1.5,
+            outcome="hit",
+        )
+    nwbfile.add_epoch(start_time=0.0, stop_time=90.0, tags=["task"])
+    [recording] = read_nwb(write(nwbfile, tmp_path / "a.nwb"))
+    assert recording.epochs.values.tolist() == [
+        [0, 90, "task"],
+        [20, 25, "trials: photostim_onset"],
+        [30, 35, "trials: photostim_onset"],
+    ]
+    found = nl.checks.light(recording)
+    assert found.found and found.sentence == "2 of 2 light pulses lie in valid time"
+
+
+def test_tables_and_series_of_light(tmp_path):
+    nwbfile = with_spikes()
+    nwbfile.add_time_intervals(interval_table("optogenetic_stimulation", [(60, 60.01), (61, 62)]))
+    nwbfile.add_time_intervals(interval_table("running", [(5, 6)]))
+    device = nwbfile.create_device("laser")
+    site = nwbfile.create_ogen_site(
+        name="site", device=device, description="d", excitation_lambda=473.0, location="V1"
+    )
+    nwbfile.add_stimulus(
+        pynwb.ogen.OptogeneticSeries(
+            name="ChR2", data=np.zeros(20), site=site, rate=10.0, starting_time=70.0
+        )
+    )
+    stamps = np.array([80.0, 80.5, 82.0])
+    nwbfile.add_acquisition(
+        pynwb.TimeSeries(name="photostim_start_times", data=stamps, unit="s", timestamps=stamps)
+    )
+    nwbfile.add_acquisition(pynwb.TimeSeries(name="wheel", data=stamps, unit="s", rate=1.0))
+    [recording] = read_nwb(write(nwbfile, tmp_path / "a.nwb"))
+    assert sorted(recording.epochs.values.tolist()) == [
+        [60, 60.01, "optogenetic_stimulation"],
+        [61, 62, "optogenetic_stimulation"],
+        [70, 72, "optogenetic: ChR2"],
+        [80, 82, "photostim_start_times"],
+    ]
+    assert nl.checks.light(recording).sentence.startswith("4 of 4")
+
+
+def test_flags_of_light_and_what_is_no_light(tmp_path):
+    nwbfile = with_spikes()
+    nwbfile.add_trial_column("laser_on", "a flag")
+    nwbfile.add_trial_column("led_times", "several a row", index=True)
+    for start, flag, times in [(1, True, []), (2, False, []), (3, False, [3.1, 3.2])]:
+        nwbfile.add_trial(
+            start_time=float(start), stop_time=start + 0.5, laser_on=flag, led_times=times
+        )
+    [recording] = read_nwb(write(nwbfile, tmp_path / "a.nwb"))
+    assert recording.epochs["start_s"].tolist() == [1, 3]
+    nwbfile = with_spikes()
+    nwbfile.add_trial_column("photostim", "never")
+    nwbfile.add_trial_column("daylight", "no light pulse")
+    nwbfile.add_trial(start_time=1.0, stop_time=2.0, photostim=0, daylight=1)
+    [recording] = read_nwb(write(nwbfile, tmp_path / "b.nwb"))
+    assert not len(recording.epochs) and nl.checks.light(recording).found is None

@@ -296,18 +296,19 @@ def test_timestamps_with_gaps(tmp_path):
 
 
 def test_bad_timestamps_and_rate(tmp_path):
-    for name, timestamps in [
-        ("back", np.r_[np.arange(49), 3.0]),
-        ("nan", np.r_[np.arange(49), np.nan]),
-    ]:
-        with pytest.raises(
-            ValueError,
-            match=(
-                rf"{name}\.nwb: ophys/DfOverF/traces needs one timestamp a frame.*1 of them not"
-                r" later"
-            ),
-        ):
-            read_nwb(write(with_traces(ramp(), timestamps=timestamps), tmp_path / f"{name}.nwb"))
+    path = write(with_traces(ramp(), timestamps=np.r_[np.arange(49), 3.0]), tmp_path / "back.nwb")
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"back\.nwb: ophys/DfOverF/traces needs one timestamp a frame.*1 of them not later"
+            r" \(such as frame 49, at 3 s, after 48 s\).*from_traces"
+        ),
+    ):
+        read_nwb(path)
+    path = write(with_traces(ramp(), timestamps=np.r_[np.arange(49), np.nan]), tmp_path / "nan.nwb")
+    with pytest.warns(UserWarning, match="traces has 1 frames without a time .NaN., which were"):
+        [recording] = read_nwb(path)
+    np.testing.assert_array_equal(recording.intervals, [[0, 49]])
     path = write(with_traces(ramp(), timestamps=np.arange(50.0)), tmp_path / "short.nwb")
     with h5py.File(path, "r+") as file:
         group = file["processing/ophys/DfOverF/traces"]
@@ -316,7 +317,10 @@ def test_bad_timestamps_and_rate(tmp_path):
         group["timestamps"].attrs.update({"interval": np.int32(1), "unit": "seconds"})
     with (
         pytest.warns(UserWarning, match="does not match length of timestamps"),
-        pytest.raises(ValueError, match="has 40 for 50 frames"),
+        pytest.raises(
+            ValueError,
+            match=r"traces has 10 timestamps fewer than frames \(40 for 50 frames\).*from_traces",
+        ),
     ):
         read_nwb(path)
     # another clock half-way: no memory holds that grid
@@ -333,6 +337,58 @@ def test_bad_timestamps_and_rate(tmp_path):
     with h5py.File(path, "r+") as file:
         file["processing/ophys/DfOverF/traces/starting_time"].attrs["rate"] = 0.0
     with pytest.raises(ValueError, match=r"rate\.nwb: ophys/DfOverF/traces has a rate of 0.0 Hz"):
+        read_nwb(path)
+
+
+def with_stamps(path, timestamps):
+    """The file at `path` with other timestamps: pynwb refuses to write those that don't fit."""
+    with h5py.File(path, "r+") as file:
+        group = file["processing/ophys/DfOverF/traces"]
+        attributes = dict(group["timestamps"].attrs)
+        del group["timestamps"]
+        group["timestamps"] = timestamps
+        group["timestamps"].attrs.update(attributes)
+    return path
+
+
+def test_a_few_timestamps_too_many(tmp_path):
+    """As where the microscope's pulses went on after the last frame that was kept."""
+    path = write(with_traces(ramp(500), timestamps=np.arange(500) / 10), tmp_path / "a.nwb")
+    with_stamps(path, np.arange(503) / 10)
+    with pytest.warns(
+        UserWarning, match="3 timestamps more than frames: the last were left out .of 500 frames"
+    ):
+        [recording] = read_nwb(path)
+    np.testing.assert_array_equal(recording.traces, ramp(500))
+    np.testing.assert_allclose(recording.intervals, [[0, 50]])
+    with_stamps(path, np.arange(1000) / 20)
+    with (
+        pytest.warns(UserWarning, match="does not match length of timestamps"),
+        pytest.raises(
+            ValueError, match=r"traces has 500 timestamps more than frames .1000 for 500"
+        ),
+    ):
+        read_nwb(path)
+
+
+def test_a_rate_that_changes(tmp_path):
+    timestamps = 2 + np.r_[np.arange(600) / 30, 20 + np.arange(500) / 25]
+    data = np.zeros((1100, 3))
+    data[900] = 1  # at 34 s
+    path = write(with_traces(data, timestamps=timestamps), tmp_path / "a.nwb")
+    with pytest.warns(UserWarning, match="frames come at 25 to 30 Hz, and lie up to .* averaged"):
+        [recording] = read_nwb(path)
+    flash_s = recording.start_s + recording.traces[:, 0].argmax() / recording.sampling_rate_hz
+    assert flash_s == pytest.approx(34, abs=0.05)
+    np.testing.assert_allclose(recording.intervals, [[2, 42]], atol=0.05)
+
+
+def test_a_series_without_frames(tmp_path):
+    path = write(with_traces(ramp()[:0]), tmp_path / "empty.nwb")
+    with pytest.raises(
+        ValueError,
+        match=r"empty\.nwb: ophys/DfOverF/traces has no frames: its shape is \(0, 3\).*series=",
+    ):
         read_nwb(path)
 
 
@@ -354,9 +410,16 @@ def test_shapes_of_traces(tmp_path):
 
 def test_nan_frames_are_for_the_recording_to_refuse_or_to_leave_out(tmp_path):
     data = ramp()
+    data[40:43] = np.nan
+    with pytest.warns(UserWarning, match="c: left 3 of 50 frames out of valid time.*first: 4.000"):
+        [recording] = read_nwb(write(with_traces(data), tmp_path / "c.nwb"))
+    np.testing.assert_allclose(recording.intervals, [[0, 4], [4.3, 5]])
+    data = ramp()
     data[20:30, 1] = np.nan
     with pytest.raises(ValueError, match="a: frame 20 .* of unit 11 is NaN"):
         read_nwb(write(with_traces(data), tmp_path / "a.nwb"))
+    [recording] = read_nwb(tmp_path / "a.nwb", keep="unit_id not in [11]")  # as the error says
+    assert recording.units.index.tolist() == [10, 12]
     nwbfile = with_traces(data)
     nwbfile.add_invalid_time_interval(start_time=2.0, stop_time=3.0)
     np.testing.assert_array_equal(

@@ -277,3 +277,14 @@ def test_brainsets_file_without_its_writer(tmp_path, recordings):
     )
     same_spikes(recording, recordings[0], [f"u{i}" for i in range(12)], recordings[0].units.index)
     np.testing.assert_array_equal(recording.intervals, recordings[0].intervals)
+
+
+def test_labels_that_are_codes(tmp_path, recordings):
+    path = write_brainset(tmp_path / "a.h5", recordings[0])
+    n_units = recordings[0].n_units
+    with h5py.File(path, "r+") as file:
+        kind = h5py.enum_dtype({"Sst": 1, "Vip": 4}, basetype="u1")
+        codes = np.where(np.arange(n_units) % 2, 4, 1)
+        file["units"].create_dataset("cell_type", data=codes, dtype=kind)
+    [recording] = brainsets.read_brainsets(path)
+    assert recording.units["cell_type"].tolist() == ["Sst", "Vip"] * (n_units // 2)

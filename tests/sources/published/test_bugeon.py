@@ -135,6 +135,13 @@ def test_bugeon_odd_experiments(tmp_path, calcium_recordings):
     np.testing.assert_array_equal(
         recording.traces[:half], np.delete(calcium_recordings[0].traces[:half], 4, axis=1)
     )
+    traces[20:23] = np.nan  # frames without any data are no cell's fault
+    np.save(file, traces)
+    with pytest.warns(UserWarning) as notices:
+        gappy = bugeon.read_session(folder)
+    assert gappy.units.index.tolist() == recording.units.index.tolist()
+    assert len(gappy.intervals) == len(recording.intervals) + 1
+    assert any("left 3 of" in str(notice.message) for notice in notices)
     times = folder / "Natural Scenes" / "01" / "frame.times.npy"
     np.save(times, 2 * np.load(times))
     with pytest.raises(
