@@ -1,0 +1,185 @@
+"""What drawings are made with: a page in inches, a pen that draws on a part of it, in full colour
+or pale; and the three animals, units and words that all drawings share.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
+
+from ..style import PALETTE
+
+# The four units of the drawings: the same colour and letter wherever they appear.
+UNITS = "ABCD"
+UNIT_COLOURS = [PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4]]
+INK, GREY, LIGHT = "0.15", "0.45", "0.85"
+PALE = 0.72  # share of white in a part that is not the subject
+
+
+def page(width: float, height: float) -> tuple[Figure, Axes]:
+    """A white page; data coordinates are inches from its upper left corner, y downwards."""
+    figure = plt.figure(figsize=(width, height), layout="none")
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    # also where the page is cut to what is drawn on it, as notebooks do
+    axes.add_patch(Rectangle((0, 0), width, height, facecolor="white", edgecolor="none", zorder=-9))
+    return figure, axes
+
+
+def mixed(colour, white: float) -> tuple[float, ...]:
+    """A colour with a share of white, 0 to 1."""
+    return tuple(float(one) for one in np.array(to_rgb(colour)) * (1 - white) + white)
+
+
+class Pen:
+    """Draws on one part of a page.
+
+    axes : of the page. x, y : the part's upper left corner, inches; all coordinates count from
+        there. pale : the part is not the subject, its colours are mixed with white.
+    """
+
+    def __init__(self, axes: Axes, x: float = 0.0, y: float = 0.0, pale: bool = False):
+        self.axes, self.x, self.y, self.pale = axes, x, y, pale
+
+    def at(self, x: float, y: float) -> Pen:
+        """The same pen for a part of this part."""
+        return Pen(self.axes, self.x + x, self.y + y, self.pale)
+
+    def tone(self, colour, white: float = 0.0):
+        """The colour that this pen draws instead."""
+        return mixed(mixed(colour, white), PALE if self.pale else 0.0)
+
+    def text(self, x, y, words, size=10.5, colour=INK, ha="center", va="center", **more):
+        # words stay readable where lines are pale
+        colour = mixed(colour, 0.35) if self.pale else colour
+        more = {"linespacing": 1.15, "zorder": 6} | more
+        self.axes.text(self.x + x, self.y + y, words, size=size, color=colour, ha=ha, va=va, **more)
+
+    def line(self, xs, ys, colour=INK, lw=1.5, **more):
+        more = {"solid_capstyle": "round", "zorder": 2} | more
+        self.axes.plot(
+            self.x + np.asarray(xs), self.y + np.asarray(ys), color=self.tone(colour), lw=lw, **more
+        )
+
+    def ticks(self, xs, y, height, colour=INK, lw=1.4):
+        """Spikes: a short upright line at each x, centred on y."""
+        top = self.y + y - height / 2
+        self.axes.vlines(
+            self.x + np.asarray(xs), top, top + height, color=self.tone(colour), lw=lw, zorder=2
+        )
+
+    def box(self, x, y, width, height, face=None, edge=None, lw=1.2, rounding=0.0, **more):
+        """A rectangle; face, edge: colours, None: none. rounding: radius of its corners."""
+        style = f"round,pad=0,rounding_size={rounding}" if rounding else "square,pad=0"
+        self.axes.add_patch(
+            FancyBboxPatch(
+                (self.x + x, self.y + y),
+                width,
+                height,
+                boxstyle=style,
+                facecolor="none" if face is None else self.tone(face),
+                edgecolor="none" if edge is None else self.tone(edge),
+                linewidth=lw,
+                **({"zorder": 1} | more),
+            )
+        )
+
+    def dot(self, x, y, radius=0.08, face=None, edge=None, lw=1.2, square=False, **more):
+        kind = {"zorder": 3, "linewidth": lw} | more
+        kind["facecolor"] = "white" if face is None else self.tone(face)
+        kind["edgecolor"] = "none" if edge is None else self.tone(edge)
+        middle = (self.x + x, self.y + y)
+        if square:
+            corner = (middle[0] - radius, middle[1] - radius)
+            self.axes.add_patch(Rectangle(corner, 2 * radius, 2 * radius, **kind))
+        else:
+            self.axes.add_patch(Circle(middle, radius, **kind))
+
+    def arrow(self, start, stop, colour=GREY, lw=2.0, head=12.0, bend=0.0, style="-|>", **more):
+        """From start (x, y) to stop (x, y); bend: how far it bows, as a share of its length."""
+        self.axes.add_patch(
+            FancyArrowPatch(
+                (self.x + start[0], self.y + start[1]),
+                (self.x + stop[0], self.y + stop[1]),
+                arrowstyle=style,
+                mutation_scale=head,
+                connectionstyle=f"arc3,rad={bend}",
+                color=self.tone(colour),
+                linewidth=lw,
+                shrinkA=0,
+                shrinkB=0,
+                **({"zorder": 2, "capstyle": "round", "joinstyle": "miter"} | more),
+            )
+        )
+
+    def cells(self, x, y, values, colours, size, gap=0.0):
+        """A table of squares. values (rows, columns), 0 to 1: how full the row's colour is."""
+        for row, (shades, colour) in enumerate(zip(np.asarray(values), colours)):
+            for column, shade in enumerate(shades):
+                self.box(
+                    x + column * (size + gap),
+                    y + row * (size + gap),
+                    size,
+                    size,
+                    face=mixed(colour, 0.88 * (1 - shade)),
+                    edge="white",
+                    lw=0.8,
+                )
+
+    def image(self, x, y, width, height, values, colour=INK, both_signs=False, reach=None):
+        """Real numbers as an image. values (rows, columns); both_signs: blue for negative, red for
+        positive, white for 0. reach: the value of the full colour; None: the largest.
+        """
+        values = np.asarray(values, dtype=float)
+        reach = reach or max(float(np.nanmax(np.abs(values), initial=0.0)), 1e-12)
+        ramp = LinearSegmentedColormap.from_list("", ["white", colour])
+        self.axes.imshow(
+            values,
+            extent=(self.x + x, self.x + x + width, self.y + y + height, self.y + y),
+            cmap="RdBu_r" if both_signs else ramp,
+            vmin=-reach if both_signs else 0.0,
+            vmax=reach,
+            aspect="auto",
+            interpolation="nearest",
+            alpha=1 - PALE if self.pale else 1.0,
+            zorder=1,
+        )
+        self.box(x, y, width, height, edge=GREY, lw=0.8, zorder=2)
+
+    def mouse(self, x, y, size=0.5, colour=GREY):
+        """An animal, seen from the side; x, y: the middle of its body. size: of the body."""
+        face = self.tone(colour)
+        body = {"facecolor": face, "edgecolor": "none", "zorder": 2}
+        at = np.array([self.x + x, self.y + y])
+        self.axes.add_patch(Ellipse(tuple(at), size, 0.56 * size, **body))
+        nose = np.array([[0.22, -0.2], [0.7, 0.14], [0.22, 0.27]]) * size + at
+        self.axes.add_patch(Polygon(nose, **body))
+        self.dot(x + 0.27 * size, y - 0.22 * size, 0.14 * size, face=colour, zorder=2)
+        self.dot(x + 0.42 * size, y - 0.02 * size, 0.03 * size, zorder=3)
+        along = np.linspace(0, 1, 20)
+        self.line(
+            x - 0.46 * size - 0.42 * size * along,
+            y + size * (0.12 + 0.1 * np.sin(5 * along)),
+            colour,
+            lw=2.2 * size / 0.5,
+        )
+
+
+def heading(pen: Pen, x: float, y: float, words: str, number: int | None = None, size=12.5):
+    """A bold line, with a number in a disc before it."""
+    if number is not None:
+        pen.dot(x + 0.13, y, 0.14, face=INK, zorder=5)
+        pen.text(x + 0.13, y + 0.005, str(number), size=size - 2, colour="white", weight="bold")
+        x += 0.36
+    pen.text(x, y, words, size=size, weight="bold", ha="left")
+
+
+def spikes_of_units(seed: int = 4, rates=(9, 14, 6, 11)) -> list[np.ndarray]:
+    """Made-up spike trains of the four units, times from 0 to 1."""
+    rng = np.random.default_rng(seed)
+    return [np.sort(rng.uniform(0.01, 0.99, rate)) for rate in rates]
