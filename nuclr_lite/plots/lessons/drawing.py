@@ -1,8 +1,11 @@
-"""What drawings are made with: a page in inches, a pen that draws on a part of it, in full colour
-or pale; and the three animals, units and words that all drawings share.
+"""What drawings are made with: a sheet of numbered parts, of which some are in colour and the rest
+pale; a pen that draws on one of them, in inches; the units and the mouse that all drawings share.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,9 +21,82 @@ UNITS = "ABCD"
 UNIT_COLOURS = [PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4]]
 INK, GREY, LIGHT = "0.15", "0.45", "0.85"
 PALE = 0.72  # share of white in a part that is not the subject
+MARGIN, GAP, ROWS_APART = 0.10, 0.26, 0.40  # inches, on a sheet
 
 
-def page(width: float, height: float) -> tuple[Figure, Axes]:
+class Part(NamedTuple):
+    """A part of a drawing. heading, caption : words. draw : (pen) -> what to say instead of the
+    caption, or None. place : one word, where in the whole it belongs.
+    """
+
+    heading: str
+    caption: str
+    draw: Callable[[Pen], str | None]
+    place: str = ""
+
+
+def sheet(
+    parts: Mapping[str, Part],
+    columns: int,
+    room: tuple[float, float],
+    highlight: str | Iterable[str] | None = None,
+    title: str = "",
+    arrows: bool = True,
+    lines: int = 2,
+    below: float = 0.0,
+) -> tuple[Figure, Pen]:
+    """Parts in rows, each on a card with its number, heading and caption; arrows from each to the
+    next.
+
+    room : inches, for the drawing of a part. highlight : the names of parts in colour, as
+        `chosen` takes them. lines : of the captions. below : inches left free at the foot.
+    Returns the figure, and a pen that begins where `below` does.
+    """
+    subjects = chosen(highlight, parts)
+    card = room[0] + 0.28, room[1] + 0.72 + 0.24 * lines
+    rows = -(-len(parts) // columns)
+    width = 2 * MARGIN + columns * card[0] + (columns - 1) * GAP
+    above = 0.45 if title else MARGIN
+    foot = above + rows * card[1] + (rows - 1) * ROWS_APART + MARGIN
+    figure, axes = _page(width, foot + below)
+    if title:
+        Pen(axes).text(width / 2, 0.24, title, size=13, weight="bold")
+    for at, (name, part) in enumerate(parts.items()):
+        row, column = divmod(at, columns)
+        x, y = MARGIN + column * (card[0] + GAP), above + row * (card[1] + ROWS_APART)
+        pen, whole = Pen(axes, x, y, pale=name not in subjects), Pen(axes, x, y)
+        subject = name in subjects and highlight is not None
+        edge, lw = (PALETTE[0], 2.4) if subject else ("0.8", 1.0)
+        pen.box(0, 0, *card, face="1.0", edge=edge, lw=lw, rounding=0.12, zorder=0)
+        pen.heading(0.12, 0.25, part.heading, at + 1 if arrows else None)
+        pen.text(card[0] - 0.13, 0.26, part.place, 9.5, GREY, ha="right")
+        said = part.draw(pen.at(0.14, 0.49)) or part.caption
+        pen.text(card[0] / 2, room[1] + 0.61 + 0.12 * lines, said, 11)
+        if not arrows or at + 1 == len(parts):
+            continue
+        if column + 1 < columns:
+            middle = 0.49 + room[1] / 2
+            whole.arrow((card[0] + 0.02, middle), (card[0] + GAP - 0.02, middle))
+        else:  # from the end of a row to the beginning of the next
+            right, left = card[0] / 2, card[0] / 2 - x + MARGIN
+            turn, end = card[1] + ROWS_APART / 2, card[1] + ROWS_APART
+            whole.line([right, right, left, left], [card[1], turn, turn, end - 0.1], GREY, lw=2)
+            whole.arrow((left, end - 0.15), (left, end - 0.02))
+    return figure, Pen(axes, 0.0, foot)
+
+
+def chosen(highlight: str | Iterable[str] | None, parts: Collection[str]) -> list[str]:
+    """The names of the parts to be in colour: one, several, or None, which is all. Raises
+    ValueError, with the names that there are, for one that isn't.
+    """
+    names = [highlight] if isinstance(highlight, str) else list(highlight or parts)
+    for name in names:
+        if name not in parts:
+            raise ValueError(f"there is no part {name!r} to highlight; use {', '.join(parts)}.")
+    return names
+
+
+def _page(width: float, height: float) -> tuple[Figure, Axes]:
     """A white page; data coordinates are inches from its upper left corner, y downwards."""
     figure = plt.figure(figsize=(width, height), layout="none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -59,6 +135,14 @@ class Pen:
         colour = mixed(colour, 0.35) if self.pale else colour
         more = {"linespacing": 1.15, "zorder": 6} | more
         self.axes.text(self.x + x, self.y + y, words, size=size, color=colour, ha=ha, va=va, **more)
+
+    def heading(self, x, y, words, number: int | None = None):
+        """A bold line, with a number in a disc before it."""
+        if number is not None:
+            self.dot(x + 0.13, y, 0.14, face=INK, zorder=5)
+            self.text(x + 0.13, y + 0.005, str(number), 10.5, "white", weight="bold")
+            x += 0.36
+        self.text(x, y, words, 12.5, ha="left", weight="bold")
 
     def line(self, xs, ys, colour=INK, lw=1.5, **more):
         more = {"solid_capstyle": "round", "zorder": 2} | more
@@ -168,15 +252,6 @@ class Pen:
             colour,
             lw=2.2 * size / 0.5,
         )
-
-
-def heading(pen: Pen, x: float, y: float, words: str, number: int | None = None, size=12.5):
-    """A bold line, with a number in a disc before it."""
-    if number is not None:
-        pen.dot(x + 0.13, y, 0.14, face=INK, zorder=5)
-        pen.text(x + 0.13, y + 0.005, str(number), size=size - 2, colour="white", weight="bold")
-        x += 0.36
-    pen.text(x, y, words, size=size, weight="bold", ha="left")
 
 
 def spikes_of_units(seed: int = 4, rates=(9, 14, 6, 11)) -> list[np.ndarray]:

@@ -4,30 +4,19 @@ at its end fills it with its own numbers. Each part is drawn by a function of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ...recording import Recording
 from ..style import PALETTE, styled_figure
-from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Pen, heading, page, spikes_of_units
+from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Part, Pen, sheet, spikes_of_units
 
-CARD, AREA = (2.42, 2.62), (2.14, 1.42)  # inches: a part, and the room for its drawing
-GAP, ROWS_APART, MARGIN = 0.26, 0.40, 0.10
+AREA = (2.14, 1.42)  # inches, the room of a part
 N_ROWS = 10  # of real units, at most, that a part has room for
-
-
-class Part(NamedTuple):
-    """heading, place (in the whole), caption: words. draw : (pen, arrays or None) -> what to say
-    instead of the caption, or None.
-    """
-
-    heading: str
-    place: str
-    caption: str
-    draw: Callable[[Pen, Any], str | None]
 
 
 @styled_figure
@@ -53,49 +42,15 @@ def method(
 
     Raises ValueError where a part doesn't exist, or arrays have another shape.
     """
-    chosen = [highlight] if isinstance(highlight, str) else list(highlight or PARTS)
     arrays = dict(arrays or {})
-    for name in (*chosen, *arrays):
+    for name in arrays:
         if name not in PARTS:
-            raise ValueError(f"the method has no part {name!r}; choose from {', '.join(PARTS)}.")
-    columns = len(PARTS) // 2
-    width = 2 * MARGIN + columns * CARD[0] + (columns - 1) * GAP
-    above = 0.45 if title else MARGIN
-    figure, axes = page(width, above + 2 * CARD[1] + ROWS_APART + MARGIN)
-    whole = Pen(axes)
-    if title:
-        whole.text(width / 2, 0.24, title, size=13, weight="bold")
-    places = {
-        name: (
-            MARGIN + (at % columns) * (CARD[0] + GAP),
-            above + (at // columns) * (CARD[1] + ROWS_APART),
-        )
-        for at, name in enumerate(PARTS)
+            raise ValueError(f"there is no part {name!r} to fill; use {', '.join(PARTS)}.")
+    parts = {
+        name: Part(words, caption, partial(draw, given=arrays.get(name)), place)
+        for name, (words, place, caption, draw) in PARTS.items()
     }
-    for number, (name, part) in enumerate(PARTS.items(), start=1):
-        pen = Pen(axes, *places[name], pale=name not in chosen)
-        subject = not pen.pale and highlight is not None
-        pen.box(
-            0, 0, *CARD, face="1.0", edge=PALETTE[0] if subject else "0.8", rounding=0.12,
-            lw=2.4 if subject else 1.0, zorder=0,
-        )  # fmt: skip
-        heading(pen, 0.12, 0.25, part.heading, number)
-        pen.text(CARD[0] - 0.13, 0.26, part.place, 9.5, GREY, ha="right")
-        inner = pen.at((CARD[0] - AREA[0]) / 2, 0.49)
-        said = part.draw(inner, arrays.get(name)) or part.caption
-        pen.text(CARD[0] / 2, 2.27, said, 11)
-        if number % columns:
-            middle = 0.49 + AREA[1] / 2
-            Pen(axes, *places[name]).arrow((CARD[0] + 0.02, middle), (CARD[0] + GAP - 0.02, middle))
-    _next_line(whole, width, above + CARD[1])
-    return figure
-
-
-def _next_line(pen: Pen, width: float, y: float):
-    """The arrow from the end of the first row to the beginning of the second."""
-    right, left = width - MARGIN - CARD[0] / 2, MARGIN + CARD[0] / 2
-    pen.line([right, right, left, left], [y, *2 * [y + ROWS_APART / 2], y + 0.3], GREY, lw=2)
-    pen.arrow((left, y + 0.25), (left, y + ROWS_APART - 0.02))
+    return sheet(parts, 4, AREA, highlight, title)[0]
 
 
 def _recording(pen: Pen, given) -> str | None:
@@ -251,25 +206,33 @@ def _decoding(pen: Pen, given) -> str | None:
 
 
 PARTS = {
-    "recording": Part(
-        "Recording", "data", "units that were recorded\ntogether: a population", _recording
+    "recording": (
+        "Recording",
+        "data",
+        "units that were recorded\ntogether: a population",
+        _recording,
     ),
-    "views": Part(
-        "Two views", "sample", "two windows of seconds;\nsome units are left out", _views
+    "views": ("Two views", "sample", "two windows of seconds;\nsome units are left out", _views),
+    "tokens": ("Tokens", "sample", "each unit's window, cut\ninto short pieces", _tokens),
+    "time": ("Over time", "encoder", "attention: each unit asks\nits own past and future", _time),
+    "population": (
+        "Over units",
+        "encoder",
+        "attention: at each moment\na unit asks the others",
+        _population,
     ),
-    "tokens": Part("Tokens", "sample", "each unit's window, cut\ninto short pieces", _tokens),
-    "time": Part(
-        "Over time", "encoder", "attention: each unit asks\nits own past and future", _time
+    "vectors": ("Vectors", "encoder", "one for each unit\nin each window", _vectors),
+    "contrast": (
+        "Contrast",
+        "training",
+        "the same unit: together;\ndifferent units: apart",
+        _contrast,
     ),
-    "population": Part(
-        "Over units", "encoder", "attention: at each moment\na unit asks the others", _population
-    ),
-    "vectors": Part("Vectors", "encoder", "one for each unit\nin each window", _vectors),
-    "contrast": Part(
-        "Contrast", "training", "the same unit: together;\ndifferent units: apart", _contrast
-    ),
-    "decoding": Part(
-        "A new animal", "use", "training is over: a simple\nclassifier reads labels", _decoding
+    "decoding": (
+        "A new animal",
+        "use",
+        "training is over: a simple\nclassifier reads labels",
+        _decoding,
     ),
 }
 # how many spikes the tokens hold, of most: units by tokens
