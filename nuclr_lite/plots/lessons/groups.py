@@ -1,0 +1,309 @@
+"""Drawings of who belongs with whom: populations packed into one tensor, the groups in which
+attention is paid, who pulls and who pushes in the loss. Each returns a Figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..style import PALETTE, styled_figure
+from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Part, Pen, mixed, sheet
+
+ANIMALS = [PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4]]
+
+
+@styled_figure
+def packed_populations(
+    highlight: str | Iterable[str] | None = None, sizes: Sequence[int] = (3, 2, 4), title: str = ""
+) -> Figure:
+    """Populations of different sizes, as they are recorded, as one tensor, side by side under a
+    mask, and who may ask whom.
+
+    highlight : 'recorded', 'packed', 'padded', 'asked', or several: in colour, the rest pale. None:
+        all in colour. sizes : units of each population: two to four of them, twelve units at most.
+    Raises ValueError for other names or sizes.
+    """
+    sizes = [int(size) for size in sizes]
+    if not 2 <= len(sizes) <= 4 or min(sizes) < 1 or sum(sizes) > 12:
+        raise ValueError(
+            f"sizes is {sizes}; there is room for two to four populations, of twelve units"
+            " together at most."
+        )
+    total, widest = sum(sizes), max(sizes)
+    parts = {
+        "recorded": Part(
+            "Populations",
+            f"recorded apart, of {' + '.join(map(str, sizes))}\nunits; here 4 tokens each",
+            partial(_recorded, sizes=sizes),
+        ),
+        "packed": Part(
+            "Packed",
+            f"one tensor of {total} rows; over\ntime, each row by itself",
+            partial(_packed, sizes=sizes),
+        ),
+        "padded": Part(
+            "Side by side",
+            f"over units: {len(sizes)} × {widest} places,\na mask says who is there",
+            partial(_padded, sizes=sizes),
+        ),
+        "asked": Part(
+            "Who asks whom",
+            "at each token, within a\npopulation; never across",
+            partial(_asked, sizes=sizes),
+        ),
+    }
+    return sheet(parts, 4, (2.14, 1.75), highlight, title)[0]
+
+
+def _row(pen: Pen, x, y, colour, cell, n_tokens=4):
+    pen.cells(x, y, np.full((1, n_tokens), 1.0), [colour], cell, 0.0)
+
+
+def _recorded(pen: Pen, sizes):
+    cell = min(0.2, 1.3 / sum(sizes))
+    y, apart = 0.0, (1.75 - cell * sum(sizes)) / max(len(sizes) - 1, 1)
+    for colour, size in zip(ANIMALS, sizes):
+        pen.mouse(0.46, y + cell * size / 2, 0.4, colour)
+        for row in range(size):
+            _row(pen, 1.05, y + cell * row, colour, cell)
+        y += cell * size + min(apart, 0.3)
+
+
+def _packed(pen: Pen, sizes):
+    cell = min(0.19, 1.72 / sum(sizes))
+    y = 0.0
+    for colour, size in zip(ANIMALS, sizes):
+        for row in range(size):
+            _row(pen, 0.95, y + cell * row, colour, cell)
+        pen.line(
+            [0.85, 0.8, 0.8, 0.85],
+            y + cell * np.array([0.15, 0.15, size - 0.15, size - 0.15]),
+            INK,
+            1.3,
+        )
+        pen.text(0.72, y + cell * size / 2, str(size), 11, ha="right", weight="bold")
+        y += cell * size
+    pen.text(0.3, y / 2, "sizes", 10.5, GREY, rotation=90)
+
+
+def _padded(pen: Pen, sizes):
+    widest = max(sizes)
+    cell = min(0.27, 1.5 / widest, 1.9 / len(sizes) / 1.6)
+    left = 1.07 - 0.5 * len(sizes) * 1.6 * cell
+    for at, (colour, size) in enumerate(zip(ANIMALS, sizes)):
+        x = left + at * 1.6 * cell + 0.3 * cell
+        for row in range(widest):
+            y = 0.05 + row * (cell + 0.08)
+            there = row < size
+            pen.box(
+                x, y, cell, cell, face=colour if there else "1.0", edge="white" if there else "0.7"
+            )
+            if not there:
+                pen.text(x + cell / 2, y + cell / 2, "×", 11, GREY)
+    pen.text(1.07, 1.65, "one token", 9.5, GREY)
+
+
+def _asked(pen: Pen, sizes):
+    total = sum(sizes)
+    cell = 1.48 / total
+    left, starts = 0.42, np.cumsum([0, *sizes])
+    pen.box(left, 0.02, 1.48, 1.48, face="0.95", edge="0.75", lw=1)
+    for colour, start, size in zip(ANIMALS, starts, sizes):
+        for row in range(size):
+            for column in range(size):
+                pen.box(
+                    left + cell * (start + column), 0.02 + cell * (start + row), cell, cell,
+                    face=colour, edge="white", lw=0.8,
+                )  # fmt: skip
+    pen.text(left - 0.13, 0.76, "who asks", 9.5, rotation=90)
+    pen.text(left + 0.74, 1.65, "who is asked", 9.5)
+
+
+@styled_figure
+def attention_groups(over_time, over_units, names, words, title: str = "") -> Figure:
+    """The same tokens attend twice: over time, each unit by itself, and over units, each token by
+    itself; with the weights of every group.
+
+    over_time : (U, L, L) weights; row, the token that asks. over_units : (L, U, U); row, the unit
+        that asks. Rows sum to 1. names : (U,) of the units. words : (U, L) what stands in each
+        token. Room for four units and three tokens at most.
+    """
+    over_time, over_units = np.asarray(over_time, float), np.asarray(over_units, float)
+    n_units, n_tokens = len(over_time), len(over_units)
+    if over_time.shape != (n_units, n_tokens, n_tokens) or over_units.shape != (
+        n_tokens, n_units, n_units,
+    ):  # fmt: skip
+        raise ValueError(
+            f"over_time has the shape {over_time.shape} and over_units {over_units.shape}; they"
+            " should be (units, tokens, tokens) and (tokens, units, units)."
+        )
+    if n_units > 4 or n_tokens > 3:
+        raise ValueError(
+            f"{n_units} units and {n_tokens} tokens; there is room for four units and three tokens."
+        )
+    parts = {
+        "time": Part(
+            "Over time: each unit by itself",
+            f"{n_units} groups of {n_tokens} tokens; row: who asks, column: who is asked",
+            partial(_groups, weights=over_time, names=names, words=words, by_unit=True),
+        ),
+        "units": Part(
+            "Over units: each token by itself",
+            f"{n_tokens} groups of {n_units} units; row: who asks, column: who is asked",
+            partial(_groups, weights=over_units, names=names, words=words, by_unit=False),
+        ),
+    }
+    return sheet(parts, 2, (4.75, 0.62 * n_units + 0.45), None, title, arrows=False, lines=1)[0]
+
+
+def _groups(pen: Pen, weights, names, words, by_unit):
+    """Tokens, framed by group; beside them a matrix of weights for each group."""
+    n_units, n_tokens = len(names), len(words[0])
+    colour = PALETTE[0] if by_unit else PALETTE[1]
+    wide, high, left, top = 0.74, 0.62, 0.3, 0.34
+    for row in range(n_units):
+        pen.text(0.12, top + high * (row + 0.5), names[row], 11, UNIT_COLOURS[row], weight="bold")
+        for column in range(n_tokens):
+            x, y = left + wide * (column + 0.5), top + high * (row + 0.5)
+            pen.dot(x, y, 0.235, face=mixed(UNIT_COLOURS[row], 0.7), lw=0, zorder=2)
+            pen.text(x, y, words[row][column], 9.5)
+    for column in range(n_tokens):
+        pen.text(left + wide * (column + 0.5), 0.14, f"token {column}", 9.5, GREY)
+    frame = {"edge": colour, "lw": 2.2, "rounding": 0.1, "zorder": 4}
+    for at in range(n_units if by_unit else n_tokens):
+        if by_unit:
+            pen.box(left, top + high * at + 0.03, wide * n_tokens, high - 0.06, **frame)
+        else:
+            pen.box(left + wide * at + 0.04, top, wide - 0.08, high * n_units, **frame)
+    start, room = left + wide * n_tokens + 0.42, 4.75 - (left + wide * n_tokens + 0.42)
+    pen.arrow((start - 0.38, top + high * n_units / 2), (start - 0.1, top + high * n_units / 2))
+    for at, matrix in enumerate(weights):
+        size = len(matrix)
+        if by_unit:  # one beside each row
+            cell = (min(0.62, room / size), (high - 0.08) / size)
+            x, y = start + 0.35, top + high * at + 0.04
+            pen.text(x - 0.2, y + (high - 0.08) / 2, names[at], 11, UNIT_COLOURS[at], weight="bold")
+        else:  # side by side
+            width = (room - 0.12 * (len(weights) - 1)) / len(weights)
+            cell = (width / size, min(0.5, high * n_units / size))
+            x, y = start + at * (width + 0.12), top
+            pen.text(x + width / 2, 0.14, f"token {at}", 9.5, GREY)
+        for row in range(size):
+            for column in range(size):
+                share = float(matrix[row, column])
+                pen.box(
+                    x + cell[0] * column, y + cell[1] * row, *cell,
+                    face=mixed(colour, 1 - 0.75 * share), edge="white",
+                )  # fmt: skip
+                pen.text(
+                    x + cell[0] * (column + 0.5), y + cell[1] * (row + 0.5), f"{share:.2f}", 9.5
+                )
+
+
+@styled_figure
+def pull_and_push(temperature: float = 0.2, title: str = "") -> Figure:
+    """What the loss does to vectors on a circle: matched units pull together; one unit is pushed
+    by all others, the nearest most (lines as thick as their share, similarities within the own
+    view not divided by the temperature, as in the published numbers); where it leads.
+
+    temperature : of the loss, above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; it must be above 0.")
+    parts = {
+        "pull": Part("Pull", "attraction: the two vectors of a\nunit, drawn together", _pull),
+        "push": Part(
+            "Push",
+            "repulsion of A (ringed): the\nnearest of the others push most",
+            partial(_push, temperature=temperature),
+        ),
+        "end": Part("Where it leads", "each unit is found again,\namong all the others", _end),
+    }
+    figure, foot = sheet(parts, 3, (2.9, 2.2), None, title, below=0.36)
+    for x, word, square in ((1.3, "view 1", False), (2.6, "view 2", True)):
+        foot.dot(x, 0.14, 0.09, face=GREY, square=square)
+        foot.text(x + 0.18, 0.14, word, 10.5, ha="left")
+    foot.dot(3.9, 0.14, 0.09, face=UNIT_COLOURS[3])
+    foot.text(
+        4.08,
+        0.14,
+        "D is in view 1 only: nobody looks for it, all are told apart from it",
+        10.5,
+        ha="left",
+    )
+    return figure
+
+
+# degrees on the circle, of each unit's vector in each view
+BEFORE = {
+    1: {"A": 22.0, "B": 122.0, "C": 252.0, "D": 185.0},
+    2: {"A": 338.0, "B": 72.0, "C": 300.0},
+}
+AFTER = {1: {"A": 18.0, "B": 108.0, "C": 288.0, "D": 198.0}, 2: {"A": 10.0, "B": 100.0, "C": 280.0}}
+MIDDLE, RADIUS = np.array([1.22, 1.12]), 0.84
+
+
+def _on(degrees, far=1.0):
+    """Points of the circle: (2,) or (2, n), inches."""
+    turn = np.deg2rad(np.asarray(degrees, dtype=float))
+    around = far * RADIUS * np.stack([np.cos(turn), -np.sin(turn)])
+    return (MIDDLE + around.T).T
+
+
+def _circle(pen: Pen, places, away=1.24):
+    pen.dot(*MIDDLE, RADIUS, edge=LIGHT, lw=1.6, zorder=0)
+    for view, units in places.items():
+        for letter, degrees in units.items():
+            colour = UNIT_COLOURS[UNITS.index(letter)]
+            pen.dot(*_on(degrees), 0.1, face=colour, square=view == 2, zorder=5)
+            if away:
+                pen.text(*_on(degrees, away), letter + "′" * (view == 2), 11, colour, weight="bold")
+
+
+def _pull(pen: Pen):
+    _circle(pen, BEFORE)
+    for letter, there in BEFORE[2].items():
+        here, colour = BEFORE[1][letter], UNIT_COLOURS[UNITS.index(letter)]
+        way = (there - here + 180) % 360 - 180
+        for start, sign in ((here, np.sign(way)), (there, -np.sign(way))):
+            arc = start + sign * np.linspace(9, 0.46 * abs(way), 20)
+            pen.line(*_on(arc[:-6]), colour, 3.2)
+            pen.arrow(tuple(_on(arc[-8])), tuple(_on(arc[-1])), colour, 0.0, 26)
+
+
+def _push(pen: Pen, temperature):
+    _circle(pen, BEFORE, away=1.31)
+    here = BEFORE[1]["A"]
+    others = [
+        (view, letter, degrees)
+        for view, units in BEFORE.items()
+        for letter, degrees in units.items()
+        if letter != "A"
+    ]
+    score = np.array(
+        [
+            np.cos(np.deg2rad(degrees - here)) / (temperature if view == 2 else 1.0)
+            for view, _, degrees in others
+        ]
+    )
+    share = np.exp(score - score.max())
+    share /= share.sum()
+    for (_, letter, degrees), part in zip(others, share):
+        colour = UNIT_COLOURS[UNITS.index(letter)]
+        pen.line(*np.stack([_on(here), _on(degrees)], axis=1), colour, 0.8 + 9 * part, alpha=0.7)
+        if part > 0.2:
+            pen.text(*_on((here + degrees) / 2, 0.62), f"{part:.0%}", 10, colour, weight="bold")
+    pen.dot(*_on(here), 0.15, edge=INK, lw=2, zorder=4)
+    pen.text(2.42, 1.78, "A′ is its match:\nno push", 9.5, GREY)
+
+
+def _end(pen: Pen):
+    _circle(pen, AFTER, away=0)
+    for letter, degrees in AFTER[1].items():
+        there = AFTER[2].get(letter, degrees)
+        colour = UNIT_COLOURS[UNITS.index(letter)]
+        pen.text(*_on((degrees + there) / 2, 1.24), letter, 11, colour, weight="bold")
