@@ -69,7 +69,7 @@ def sheet(
         edge, lw = (PALETTE[0], 2.4) if subject else ("0.8", 1.0)
         pen.box(0, 0, *card, face="1.0", edge=edge, lw=lw, rounding=0.12, zorder=0)
         pen.heading(0.12, 0.25, part.heading, at + 1 if arrows else None)
-        pen.text(card[0] - 0.13, 0.26, part.place, 9.5, GREY, ha="right")
+        pen.text(card[0] - 0.13, 0.312, part.place, 9.5, GREY, ha="right", va="baseline")
         said = part.draw(pen.at(0.14, 0.49)) or part.caption
         pen.text(card[0] / 2, room[1] + 0.61 + 0.12 * lines, said, 11)
         if not arrows or at + 1 == len(parts):
@@ -142,7 +142,8 @@ class Pen:
             self.dot(x + 0.13, y, 0.14, face=INK, zorder=5)
             self.text(x + 0.13, y + 0.005, str(number), 10.5, "white", weight="bold")
             x += 0.36
-        self.text(x, y, words, 12.5, ha="left", weight="bold")
+        # by the baseline: one height, whatever letters reach below it
+        self.text(x, y + 0.062, words, 12.5, ha="left", va="baseline", weight="bold")
 
     def line(self, xs, ys, colour=INK, lw=1.5, **more):
         more = {"solid_capstyle": "round", "zorder": 2} | more

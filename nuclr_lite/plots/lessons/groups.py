@@ -4,7 +4,7 @@ attention is paid, who pulls and who pushes in the loss. Each returns a Figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -13,114 +13,69 @@ from matplotlib.figure import Figure
 from ..style import PALETTE, styled_figure
 from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Part, Pen, mixed, sheet
 
-ANIMALS = [PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[4]]
+SIZES, ANIMALS = (3, 2, 4), (PALETTE[0], PALETTE[1], PALETTE[2])
 
 
 @styled_figure
-def packed_populations(
-    highlight: str | Iterable[str] | None = None, sizes: Sequence[int] = (3, 2, 4), title: str = ""
-) -> Figure:
-    """Populations of different sizes, as they are recorded, as one tensor, side by side under a
-    mask, and who may ask whom.
+def packed_populations(highlight: str | Iterable[str] | None = None, title: str = "") -> Figure:
+    """Three populations of 3, 2 and 4 units: as they are recorded, packed into one tensor, side by
+    side under a mask, and who may ask whom.
 
     highlight : 'recorded', 'packed', 'padded', 'asked', or several: in colour, the rest pale. None:
-        all in colour. sizes : units of each population: two to four of them, twelve units at most.
-    Raises ValueError for other names or sizes.
+        all in colour. Raises ValueError for another name.
     """
-    sizes = [int(size) for size in sizes]
-    if not 2 <= len(sizes) <= 4 or min(sizes) < 1 or sum(sizes) > 12:
-        raise ValueError(
-            f"sizes is {sizes}; there is room for two to four populations, of twelve units"
-            " together at most."
-        )
-    total, widest = sum(sizes), max(sizes)
-    parts = {
-        "recorded": Part(
-            "Populations",
-            f"recorded apart, of {' + '.join(map(str, sizes))}\nunits; here 4 tokens each",
-            partial(_recorded, sizes=sizes),
-        ),
-        "packed": Part(
-            "Packed",
-            f"one tensor of {total} rows; over\ntime, each row by itself",
-            partial(_packed, sizes=sizes),
-        ),
-        "padded": Part(
-            "Side by side",
-            f"over units: {len(sizes)} × {widest} places,\na mask says who is there",
-            partial(_padded, sizes=sizes),
-        ),
-        "asked": Part(
-            "Who asks whom",
-            "at each token, within a\npopulation; never across",
-            partial(_asked, sizes=sizes),
-        ),
-    }
-    return sheet(parts, 4, (2.14, 1.75), highlight, title)[0]
+    return sheet(PACKING, 4, (2.14, 1.75), highlight, title)[0]
 
 
-def _row(pen: Pen, x, y, colour, cell, n_tokens=4):
-    pen.cells(x, y, np.full((1, n_tokens), 1.0), [colour], cell, 0.0)
-
-
-def _recorded(pen: Pen, sizes):
-    cell = min(0.2, 1.3 / sum(sizes))
-    y, apart = 0.0, (1.75 - cell * sum(sizes)) / max(len(sizes) - 1, 1)
-    for colour, size in zip(ANIMALS, sizes):
-        pen.mouse(0.46, y + cell * size / 2, 0.4, colour)
-        for row in range(size):
-            _row(pen, 1.05, y + cell * row, colour, cell)
-        y += cell * size + min(apart, 0.3)
-
-
-def _packed(pen: Pen, sizes):
-    cell = min(0.19, 1.72 / sum(sizes))
+def _recorded(pen: Pen):
     y = 0.0
-    for colour, size in zip(ANIMALS, sizes):
-        for row in range(size):
-            _row(pen, 0.95, y + cell * row, colour, cell)
-        pen.line(
-            [0.85, 0.8, 0.8, 0.85],
-            y + cell * np.array([0.15, 0.15, size - 0.15, size - 0.15]),
-            INK,
-            1.3,
-        )
+    for colour, size in zip(ANIMALS, SIZES):
+        pen.mouse(0.46, y + 0.075 * size, 0.4, colour)
+        pen.cells(1.05, y, np.ones((size, 4)), [colour] * size, 0.15)
+        y += 0.15 * size + 0.2
+
+
+def _packed(pen: Pen):
+    y, cell = 0.0, 0.19
+    for colour, size in zip(ANIMALS, SIZES):
+        pen.cells(0.95, y, np.ones((size, 4)), [colour] * size, cell)
+        ends = y + np.array([0.03, 0.03, cell * size - 0.03, cell * size - 0.03])
+        pen.line([0.86, 0.8, 0.8, 0.86], ends, INK, 1.3)
         pen.text(0.72, y + cell * size / 2, str(size), 11, ha="right", weight="bold")
         y += cell * size
-    pen.text(0.3, y / 2, "sizes", 10.5, GREY, rotation=90)
+    pen.text(0.36, y / 2, "sizes", 10.5, GREY, rotation=90)
 
 
-def _padded(pen: Pen, sizes):
-    widest = max(sizes)
-    cell = min(0.27, 1.5 / widest, 1.9 / len(sizes) / 1.6)
-    left = 1.07 - 0.5 * len(sizes) * 1.6 * cell
-    for at, (colour, size) in enumerate(zip(ANIMALS, sizes)):
-        x = left + at * 1.6 * cell + 0.3 * cell
-        for row in range(widest):
-            y = 0.05 + row * (cell + 0.08)
-            there = row < size
-            pen.box(
-                x, y, cell, cell, face=colour if there else "1.0", edge="white" if there else "0.7"
-            )
-            if not there:
-                pen.text(x + cell / 2, y + cell / 2, "×", 11, GREY)
+def _padded(pen: Pen):
+    for column, (colour, size) in enumerate(zip(ANIMALS, SIZES)):
+        for row in range(max(SIZES)):
+            x, y = 0.5 + 0.43 * column, 0.03 + 0.35 * row
+            if row < size:
+                pen.box(x, y, 0.27, 0.27, face=colour)
+            else:
+                pen.box(x, y, 0.27, 0.27, face="1.0", edge="0.7")
+                pen.text(x + 0.135, y + 0.135, "×", 11, GREY)
     pen.text(1.07, 1.65, "one token", 9.5, GREY)
 
 
-def _asked(pen: Pen, sizes):
-    total = sum(sizes)
-    cell = 1.48 / total
-    left, starts = 0.42, np.cumsum([0, *sizes])
-    pen.box(left, 0.02, 1.48, 1.48, face="0.95", edge="0.75", lw=1)
-    for colour, start, size in zip(ANIMALS, starts, sizes):
-        for row in range(size):
-            for column in range(size):
-                pen.box(
-                    left + cell * (start + column), 0.02 + cell * (start + row), cell, cell,
-                    face=colour, edge="white", lw=0.8,
-                )  # fmt: skip
+def _asked(pen: Pen):
+    room, left = 1.48, 0.42
+    cell = room / sum(SIZES)
+    pen.box(left, 0.02, room, room, face="0.95", edge="0.75", lw=1)
+    start = 0.0
+    for colour, size in zip(ANIMALS, SIZES):
+        pen.cells(left + start, 0.02 + start, np.ones((size, size)), [colour] * size, cell)
+        start += cell * size
     pen.text(left - 0.13, 0.76, "who asks", 9.5, rotation=90)
     pen.text(left + 0.74, 1.65, "who is asked", 9.5)
+
+
+PACKING = {
+    "recorded": Part("Populations", "recorded apart,\nof 3, 2 and 4 units", _recorded),
+    "packed": Part("Packed", "one tensor of 9 rows; over\ntime, each row by itself", _packed),
+    "padded": Part("Side by side", "over units: 3 × 4 places,\na mask says who is there", _padded),
+    "asked": Part("Who asks whom", "at each token, within a\npopulation; never across", _asked),
+}
 
 
 @styled_figure
@@ -130,7 +85,7 @@ def attention_groups(over_time, over_units, names, words, title: str = "") -> Fi
 
     over_time : (U, L, L) weights; row, the token that asks. over_units : (L, U, U); row, the unit
         that asks. Rows sum to 1. names : (U,) of the units. words : (U, L) what stands in each
-        token. Room for four units and three tokens at most.
+        token. There is room for three units and two tokens.
     """
     over_time, over_units = np.asarray(over_time, float), np.asarray(over_units, float)
     n_units, n_tokens = len(over_time), len(over_units)
@@ -141,9 +96,9 @@ def attention_groups(over_time, over_units, names, words, title: str = "") -> Fi
             f"over_time has the shape {over_time.shape} and over_units {over_units.shape}; they"
             " should be (units, tokens, tokens) and (tokens, units, units)."
         )
-    if n_units > 4 or n_tokens > 3:
+    if n_units > 3 or n_tokens > 2:
         raise ValueError(
-            f"{n_units} units and {n_tokens} tokens; there is room for four units and three tokens."
+            f"{n_units} units and {n_tokens} tokens; there is room for three units and two tokens."
         )
     parts = {
         "time": Part(
@@ -295,10 +250,10 @@ def _push(pen: Pen, temperature):
     for (_, letter, degrees), part in zip(others, share):
         colour = UNIT_COLOURS[UNITS.index(letter)]
         pen.line(*np.stack([_on(here), _on(degrees)], axis=1), colour, 0.8 + 9 * part, alpha=0.7)
-        if part > 0.2:
+        if part == share.max():
             pen.text(*_on((here + degrees) / 2, 0.62), f"{part:.0%}", 10, colour, weight="bold")
     pen.dot(*_on(here), 0.15, edge=INK, lw=2, zorder=4)
-    pen.text(2.42, 1.78, "A′ is its match:\nno push", 9.5, GREY)
+    pen.text(2.42, 1.83, "A′ is its match:\nno push", 9.5, GREY)
 
 
 def _end(pen: Pen):

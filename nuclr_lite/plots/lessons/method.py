@@ -332,6 +332,11 @@ def _real_views(pen: Pen, given) -> str:
             "arrays['views'] should be two pairs: (tokens (units, L, P), ids (units,))."
         )
     views = [(_checked("views", tokens, 3), np.asarray(ids)) for tokens, ids in given]
+    for tokens, ids in views:
+        if len(tokens) != len(ids):
+            raise ValueError(
+                f"arrays['views'] has {len(tokens)} units and {len(ids)} ids in a view."
+            )
     everybody = np.union1d(views[0][1], views[1][1])
     shown = everybody[:N_ROWS]
     height, width = 1.2 / len(shown), 1.02
