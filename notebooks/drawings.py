@@ -22,13 +22,13 @@ DRAWINGS = ("method", "protocols", "session_journey", "packed_populations", "pul
 
 
 def write(figure: Figure, path: Path):
-    """path.png, 200 dots an inch in 96 colours (drawings have few), and path.svg, its letters as
+    """path.png, 200 dots an inch in 160 colours (drawings have few), and path.svg, its letters as
     outlines, so that it looks the same whatever fonts there are.
     """
     raw = io.BytesIO()
     figure.savefig(raw, format="png", dpi=200)
     raw.seek(0)
-    few = Image.open(raw).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    few = Image.open(raw).convert("RGB").quantize(160, dither=Image.Dither.NONE)
     few.save(path.with_suffix(".png"), optimize=True)
     with matplotlib.rc_context({"svg.hashsalt": path.name, "svg.fonttype": "path"}):
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})

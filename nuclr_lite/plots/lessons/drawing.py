@@ -255,6 +255,31 @@ class Pen:
         )
 
 
+class Ring:
+    """A circle on which vectors lie; angles in degrees, counter-clockwise from the right.
+
+    x, y, radius : inches.
+    """
+
+    def __init__(self, pen: Pen, x: float, y: float, radius: float):
+        self.pen, self.x, self.y, self.radius = pen, x, y, radius
+        pen.dot(x, y, radius, edge=LIGHT, lw=1.6, zorder=1)
+
+    def at(self, degrees: float, far: float = 1.0) -> tuple[float, float]:
+        """A point; far: its distance from the middle, in radii."""
+        turn, reach = np.deg2rad(degrees), far * self.radius
+        return float(self.x + reach * np.cos(turn)), float(self.y - reach * np.sin(turn))
+
+    def arrow(self, start: float, stop: float, colour, lw=2.6, head=20.0, far=1.0):
+        """Along the circle."""
+        # the head's own length is left out of the line
+        points = [self.at(degrees, far) for degrees in np.linspace(start, stop, 30)]
+        back = sum(np.hypot(*np.subtract(points, points[-1]).T) < 0.4 * head / 72)
+        xs, ys = zip(*points[: 1 - back])
+        self.pen.line(xs, ys, colour, lw)
+        self.pen.arrow(points[-1 - back], points[-1], colour, 0.0, head)
+
+
 def spikes_of_units(seed: int = 4, rates=(9, 14, 6, 11)) -> list[np.ndarray]:
     """Made-up spike trains of the four units, times from 0 to 1."""
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..style import PALETTE, styled_figure
-from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Part, Pen, mixed, sheet
+from .drawing import GREY, INK, UNIT_COLOURS, UNITS, Part, Pen, Ring, mixed, sheet
 
 SIZES, ANIMALS = (3, 2, 4), (PALETTE[0], PALETTE[1], PALETTE[2])
 
@@ -199,40 +199,32 @@ BEFORE = {
     2: {"A": 338.0, "B": 72.0, "C": 300.0},
 }
 AFTER = {1: {"A": 18.0, "B": 108.0, "C": 288.0, "D": 198.0}, 2: {"A": 10.0, "B": 100.0, "C": 280.0}}
-MIDDLE, RADIUS = np.array([1.22, 1.12]), 0.84
 
 
-def _on(degrees, far=1.0):
-    """Points of the circle: (2,) or (2, n), inches."""
-    turn = np.deg2rad(np.asarray(degrees, dtype=float))
-    around = far * RADIUS * np.stack([np.cos(turn), -np.sin(turn)])
-    return (MIDDLE + around.T).T
-
-
-def _circle(pen: Pen, places, away=1.24):
-    pen.dot(*MIDDLE, RADIUS, edge=LIGHT, lw=1.6, zorder=0)
+def _ring(pen: Pen, places, away=1.24) -> Ring:
+    """The circle with its vectors; away: of their letters, in radii, 0: without."""
+    ring = Ring(pen, 1.22, 1.12, 0.84)
     for view, units in places.items():
         for letter, degrees in units.items():
             colour = UNIT_COLOURS[UNITS.index(letter)]
-            pen.dot(*_on(degrees), 0.1, face=colour, square=view == 2, zorder=5)
+            pen.dot(*ring.at(degrees), 0.1, face=colour, square=view == 2, zorder=5)
             if away:
-                pen.text(*_on(degrees, away), letter + "′" * (view == 2), 11, colour, weight="bold")
+                name = letter + "′" * (view == 2)
+                pen.text(*ring.at(degrees, away), name, 11, colour, weight="bold")
+    return ring
 
 
 def _pull(pen: Pen):
-    _circle(pen, BEFORE)
+    ring = _ring(pen, BEFORE)
     for letter, there in BEFORE[2].items():
         here, colour = BEFORE[1][letter], UNIT_COLOURS[UNITS.index(letter)]
         way = (there - here + 180) % 360 - 180
-        for start, sign in ((here, np.sign(way)), (there, -np.sign(way))):
-            arc = start + sign * np.linspace(9, 0.46 * abs(way), 20)
-            pen.line(*_on(arc[:-6]), colour, 3.2)
-            pen.arrow(tuple(_on(arc[-8])), tuple(_on(arc[-1])), colour, 0.0, 26)
+        ring.arrow(here, here + 0.45 * way, colour, 3.2, 26)
+        ring.arrow(there, there - 0.45 * way, colour, 3.2, 26)
 
 
 def _push(pen: Pen, temperature):
-    _circle(pen, BEFORE, away=1.31)
-    here = BEFORE[1]["A"]
+    ring, here = _ring(pen, BEFORE, away=1.31), BEFORE[1]["A"]
     others = [
         (view, letter, degrees)
         for view, units in BEFORE.items()
@@ -249,16 +241,17 @@ def _push(pen: Pen, temperature):
     share /= share.sum()
     for (_, letter, degrees), part in zip(others, share):
         colour = UNIT_COLOURS[UNITS.index(letter)]
-        pen.line(*np.stack([_on(here), _on(degrees)], axis=1), colour, 0.8 + 9 * part, alpha=0.7)
+        xs, ys = zip(ring.at(here), ring.at(degrees))
+        pen.line(xs, ys, colour, 0.8 + 9 * part, alpha=0.7)
         if part == share.max():
-            pen.text(*_on((here + degrees) / 2, 0.62), f"{part:.0%}", 10, colour, weight="bold")
-    pen.dot(*_on(here), 0.15, edge=INK, lw=2, zorder=4)
+            pen.text(*ring.at((here + degrees) / 2, 0.62), f"{part:.0%}", 10, colour, weight="bold")
+    pen.dot(*ring.at(here), 0.15, edge=INK, lw=2, zorder=4)
     pen.text(2.42, 1.83, "A′ is its match:\nno push", 9.5, GREY)
 
 
 def _end(pen: Pen):
-    _circle(pen, AFTER, away=0)
+    ring = _ring(pen, AFTER, away=0)
     for letter, degrees in AFTER[1].items():
-        there = AFTER[2].get(letter, degrees)
+        middle = (degrees + AFTER[2].get(letter, degrees)) / 2
         colour = UNIT_COLOURS[UNITS.index(letter)]
-        pen.text(*_on((degrees + there) / 2, 1.24), letter, 11, colour, weight="bold")
+        pen.text(*ring.at(middle, 1.24), letter, 11, colour, weight="bold")

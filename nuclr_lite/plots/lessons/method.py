@@ -4,7 +4,7 @@ at its end fills it with its own numbers. Each part is drawn by a function of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ...recording import Recording
 from ..style import PALETTE, styled_figure
-from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Part, Pen, sheet, spikes_of_units
+from .drawing import GREY, INK, LIGHT, UNIT_COLOURS, UNITS, Part, Pen, Ring, sheet, spikes_of_units
 
 AREA = (2.14, 1.42)  # inches, the room of a part
 N_ROWS = 10  # of real units, at most, that a part has room for
@@ -151,30 +151,18 @@ def _contrast(pen: Pen, given) -> str | None:
         cosines = _checked("contrast", given, 2)
         _square(pen, cosines, "view {}", both_signs=True, reach=1.0)
         return "cosine of each unit of view 1\nwith each of view 2"
-    middle, radius = np.array([1.15, 0.7]), 0.6
-    pen.dot(*middle, radius, edge=LIGHT, lw=1.5, zorder=1)
-
-    def on(degrees, far=1.0):
-        turn = np.deg2rad(np.asarray(degrees, dtype=float))
-        return middle[:, None] + far * radius * np.stack([np.cos(turn), -np.sin(turn)])
-
-    def arc(start, stop, far, colour, lw):
-        """An arrow along the circle."""
-        xs, ys = on(np.linspace(start, stop, 20), far)
-        pen.line(xs[:-2], ys[:-2], colour, lw)
-        pen.arrow((xs[-3], ys[-3]), (xs[-1], ys[-1]), colour, 0.0, 7 + 5 * lw)
-
+    ring = Ring(pen, 1.15, 0.7, 0.6)
     for colour, letter, at in zip(UNIT_COLOURS, UNITS, (50, 160, 282)):
         for side, square in ((28, False), (-28, True)):
-            pen.dot(*on([at + side])[:, 0], 0.09, face=colour, square=square, zorder=5)
-            arc(at + 0.6 * side, at + 0.1 * side, 1.0, colour, 2.6)
-        pen.text(*on([at], 1.27)[:, 0], letter, 10.5, colour, weight="bold")
-    pen.dot(*on([221])[:, 0], 0.09, face=UNIT_COLOURS[3], zorder=5)
-    pen.text(*on([221], 1.3)[:, 0], "D", 10.5, UNIT_COLOURS[3], weight="bold")
+            pen.dot(*ring.at(at + side), 0.09, face=colour, square=square, zorder=5)
+            ring.arrow(at + side, at + 0.06 * side, colour)
+        pen.text(*ring.at(at, 1.27), letter, 10.5, colour, weight="bold")
+    pen.dot(*ring.at(221), 0.09, face=UNIT_COLOURS[3], zorder=5)
+    pen.text(*ring.at(221, 1.3), "D", 10.5, UNIT_COLOURS[3], weight="bold")
     for start, stop in ((78, 132), (188, 254), (310, 382)):  # from unit to unit: away
         half = (start + stop) / 2
-        arc(half, start + 8, 0.7, GREY, 1.4)
-        arc(half, stop - 8, 0.7, GREY, 1.4)
+        ring.arrow(half, start + 6, GREY, 1.4, 13, far=0.7)
+        ring.arrow(half, stop - 6, GREY, 1.4, 13, far=0.7)
     pen.dot(0.02, 0.05, 0.06, face=GREY)
     pen.dot(0.02, 0.25, 0.055, face=GREY, square=True)
     pen.text(0.13, 0.05, "1", 9.5, GREY, ha="left")
@@ -252,10 +240,10 @@ def _raster(pen: Pen):
         pen.ticks(0.28 + 1.82 * train, 0.145 + 0.31 * row, 0.22, colour)
 
 
-def _dots(pen: Pen, strong):
+def _dots(pen: Pen, strong) -> Callable[[int, int], tuple[float, float]]:
     """Units by tokens as dots; strong(row, column): in full colour. Returns a dot's place."""
 
-    def where(row, column):
+    def where(row: int, column: int) -> tuple[float, float]:
         return 0.42 + 0.51 * column, 0.145 + 0.31 * row
 
     for row, colour in enumerate(UNIT_COLOURS):
