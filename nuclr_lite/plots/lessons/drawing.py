@@ -65,7 +65,7 @@ def sheet(
         row, column = divmod(at, columns)
         x, y = MARGIN + column * (card[0] + GAP), above + row * (card[1] + ROWS_APART)
         pen, whole = Pen(axes, x, y, pale=name not in subjects), Pen(axes, x, y)
-        subject = name in subjects and highlight is not None
+        subject = bool(highlight) and name in subjects
         edge, lw = (PALETTE[0], 2.4) if subject else ("0.8", 1.0)
         pen.box(0, 0, *card, face="1.0", edge=edge, lw=lw, rounding=0.12, zorder=0)
         pen.heading(0.12, 0.25, part.heading, at + 1 if arrows else None)
@@ -86,7 +86,7 @@ def sheet(
 
 
 def chosen(highlight: str | Iterable[str] | None, parts: Collection[str]) -> list[str]:
-    """The names of the parts to be in colour: one, several, or None, which is all. Raises
+    """The names of the parts to be in colour: one, several, or none, which is all. Raises
     ValueError, with the names that there are, for one that isn't.
     """
     names = [highlight] if isinstance(highlight, str) else list(highlight or parts)

@@ -96,9 +96,7 @@ def _tokens(pen: Pen, given) -> str | None:
 
 def _time(pen: Pen, given) -> str | None:
     if given is not None:
-        weights = _checked("time", given, 2, 3)
-        weights = weights[0] if weights.ndim == 3 else weights
-        _square(pen, weights, "token", PALETTE[0])
+        _square(pen, _weights("time", given), "token", PALETTE[0])
         return "one unit: how much of each\ntoken each token takes"
     _letters(pen)
     where = _dots(pen, strong=lambda row, column: row == 1)
@@ -114,9 +112,7 @@ def _time(pen: Pen, given) -> str | None:
 
 def _population(pen: Pen, given) -> str | None:
     if given is not None:
-        weights = _checked("population", given, 2, 3)
-        weights = weights[0] if weights.ndim == 3 else weights
-        _square(pen, weights, "unit", PALETTE[1])
+        _square(pen, _weights("population", given), "unit", PALETTE[1])
         return "one moment: how much of\neach unit each unit takes"
     _letters(pen)
     where = _dots(pen, strong=lambda row, column: column == 2)
@@ -265,6 +261,16 @@ def _checked(part: str, given, *dimensions: int) -> np.ndarray:
     return array
 
 
+def _weights(part: str, given) -> np.ndarray:
+    """A matrix of attention: who asks, who is asked; of several, the first."""
+    array = _checked(part, given, 2, 3)
+    if array.shape[-1] != array.shape[-2]:
+        raise ValueError(
+            f"arrays[{part!r}] has the shape {array.shape}; the last two must be equal."
+        )
+    return array[0] if array.ndim == 3 else array
+
+
 def _samples(pen: Pen, x, y, width, height, values: np.ndarray, colour):
     """A unit's samples in their room: counts as spikes, other numbers as a line."""
     place = x + width * (np.arange(len(values)) + 0.5) / len(values)
@@ -321,6 +327,8 @@ def _real_views(pen: Pen, given) -> str:
         )
     views = [(_checked("views", tokens, 3), np.asarray(ids)) for tokens, ids in given]
     for tokens, ids in views:
+        if len(set(ids.tolist())) != len(ids):
+            raise ValueError("arrays['views'] has an id twice in a view; give one population.")
         if len(tokens) != len(ids):
             raise ValueError(
                 f"arrays['views'] has {len(tokens)} units and {len(ids)} ids in a view."
