@@ -4,22 +4,24 @@ from itertools import combinations
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 
 def assert_texts_readable(figure: Figure):
-    """No text of a figure covers another, leaves the page, or crosses the edge of a card (a
+    """No text put into a figure covers another, leaves the page, or crosses the edge of a card (a
     rounded box at the very back).
     """
     figure.draw_without_rendering()
     boxes = [
         (text.get_text(), text.get_window_extent())
-        for text in figure.findobj(Text)
+        for text in (*figure.texts, *(text for axes in figure.axes for text in axes.texts))
         if text.get_visible() and text.get_text().strip()
     ]
     cards = [
-        box.get_window_extent() for box in figure.findobj(FancyBboxPatch) if box.get_zorder() == 0
+        box.get_window_extent()
+        for axes in figure.axes
+        for box in axes.patches
+        if isinstance(box, FancyBboxPatch) and box.get_zorder() == 0
     ]
     for words, box in boxes:
         assert figure.bbox.containsx(box.x0) and figure.bbox.containsx(box.x1), words

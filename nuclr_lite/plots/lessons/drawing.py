@@ -160,19 +160,15 @@ class Pen:
 
     def box(self, x, y, width, height, face=None, edge=None, lw=1.2, rounding=0.0, **more):
         """A rectangle; face, edge: colours, None: none. rounding: radius of its corners."""
-        style = f"round,pad=0,rounding_size={rounding}" if rounding else "square,pad=0"
-        self.axes.add_patch(
-            FancyBboxPatch(
-                (self.x + x, self.y + y),
-                width,
-                height,
-                boxstyle=style,
-                facecolor="none" if face is None else self.tone(face),
-                edgecolor="none" if edge is None else self.tone(edge),
-                linewidth=lw,
-                **({"zorder": 1} | more),
-            )
-        )
+        kind = {"zorder": 1, "linewidth": lw} | more
+        kind["facecolor"] = "none" if face is None else self.tone(face)
+        kind["edgecolor"] = "none" if edge is None else self.tone(edge)
+        corner = (self.x + x, self.y + y)
+        if rounding:
+            style = f"round,pad=0,rounding_size={rounding}"
+            self.axes.add_patch(FancyBboxPatch(corner, width, height, boxstyle=style, **kind))
+        else:
+            self.axes.add_patch(Rectangle(corner, width, height, **kind))
 
     def dot(self, x, y, radius=0.08, face=None, edge=None, lw=1.2, square=False, **more):
         kind = {"zorder": 3, "linewidth": lw} | more

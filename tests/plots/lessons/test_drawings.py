@@ -26,7 +26,8 @@ EACH = [(name, part) for name, (_, parts) in DRAWINGS.items() for part in (None,
 def test_every_part_can_be_the_subject(name, part):
     draw, parts = DRAWINGS[name]
     figure = draw(part)
-    assert_texts_readable(figure)
+    if part is None:  # what is pale stays where it is
+        assert_texts_readable(figure)
     in_blue = [
         box for box in cards(figure) if box.get_edgecolor()[:3] == mixed(nl.plots.PALETTE[0], 0)
     ]
