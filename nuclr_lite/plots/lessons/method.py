@@ -31,7 +31,7 @@ def method(
         'recording', 'views', 'tokens', 'time', 'population', 'vectors', 'contrast', 'decoding'.
     arrays : part -> real numbers to draw in place of the symbols. At most ten units are drawn.
 
-        - 'recording' : a Recording, of which 10 s are drawn.
+        - 'recording' : a Recording, of which 10 s are drawn (traces: 60 s).
         - 'views' : two pairs (tokens (units, L, P), ids (units,)), spike counts or dF/F.
         - 'tokens' : (units, L, P).
         - 'time' : (L, L) or (units, L, L) weights of attention, row: who asks; the first unit's.
@@ -97,7 +97,7 @@ def _tokens(pen: Pen, given) -> str | None:
 def _time(pen: Pen, given) -> str | None:
     if given is not None:
         _square(pen, _weights("time", given), "token", PALETTE[0])
-        return "one unit: how much of each\ntoken each token takes"
+        return f"{'one unit: ' * (np.ndim(given) == 3)}how much of each\ntoken each token takes"
     _letters(pen)
     where = _dots(pen, strong=lambda row, column: row == 1)
     for column, lw in ((0, 2.5), (1, 5.0), (3, 3.5)):
@@ -113,7 +113,7 @@ def _time(pen: Pen, given) -> str | None:
 def _population(pen: Pen, given) -> str | None:
     if given is not None:
         _square(pen, _weights("population", given), "unit", PALETTE[1])
-        return "one moment: how much of\neach unit each unit takes"
+        return f"{'one moment: ' * (np.ndim(given) == 3)}how much of\neach unit each unit takes"
     _letters(pen)
     where = _dots(pen, strong=lambda row, column: column == 2)
     for row, lw, bend in ((0, 5.0, 0.9), (2, 2.5, -0.9), (3, 3.5, 0.7)):
@@ -301,8 +301,8 @@ def _real_recording(pen: Pen, recording) -> str:
             f"arrays['recording'] is of type {type(recording).__name__}; give a Recording."
         )
     units = recording.units.index[:N_ROWS]
-    start, stop = recording.intervals[0]
-    stop = min(stop, start + 10.0)
+    start, stop = recording.intervals[np.argmax(np.diff(recording.intervals)[:, 0])]
+    stop = min(stop, start + (10.0 if recording.modality == "spikes" else 60.0))
     height = 1.34 / len(units)
     for row, unit in enumerate(units):
         colour = UNIT_COLOURS[row % len(UNIT_COLOURS)]
