@@ -287,6 +287,8 @@ def _square(pen: Pen, values: np.ndarray, what: str, colour=INK, both_signs=Fals
     size = min(1.2 / rows, 1.6 / columns)
     width, height = size * columns, size * rows
     left = (AREA[0] - width) / 2 + 0.1
+    # an even share has half the colour at most
+    reach = reach or max(float(np.nanmax(values, initial=0.0)), 2 / columns)
     pen.image(left, 0, width, height, values, colour, both_signs, reach)
     of_rows, of_columns = (
         (what.format(1), what.format(2)) if "{}" in what else (f"{what} that asks", "that is asked")
