@@ -6,6 +6,7 @@
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
 #   make rehearsal    without a network: the Allen path, from listing to decoding, and the paper's rows
 #   make gpu          on a machine with a GPU: is it right there, how fast, and the rats at full size
+#   make drawings     the drawings of the method and the protocols, into results/figures
 #   make lint         ruff and mypy, as CI asks them
 #   make lock         newest versions that fit together, into constraints.txt
 # The first Python from 3.11 on that answers; or make PYTHON=/path/to/python.
@@ -29,7 +30,7 @@ WANTS_CPU  = [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
 
 export PYTHONHASHSEED = 0
 
-.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench gpu lab lint format lock clean
+.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench drawings gpu lab lint format lock clean
 
 setup: $(READY)
 
@@ -71,6 +72,9 @@ rehearsal: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/views.py
+
+drawings: $(READY)
+	$(BIN)/python notebooks/drawings.py
 
 # All that is owed on a GPU, in less than 25 minutes; run again, it does what is missing. Also on a
 # machine without the packages of notebooks and sources, where .venv can't be set up.

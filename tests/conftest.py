@@ -15,7 +15,7 @@ from nuclr_lite.sources import simulated
 
 # An assert in these says what it compared, as one in a test does.
 pytest.register_assert_rewrite(
-    "helpers", "published_folders", "training_runs", "imaging_files", "unbreakable"
+    "helpers", "published_folders", "training_runs", "imaging_files", "readable", "unbreakable"
 )
 # The models here are tiny: where other programs use the cores, threads that wait for each other
 # make them 400 times slower.

@@ -22,6 +22,8 @@ from .lessons.exercises import (
     resampled,
     two_less,
 )
+from .lessons.groups import attention_groups, packed_populations, pull_and_push
+from .lessons.method import method
 from .lessons.objective import (
     attraction_fades,
     negatives,
@@ -32,6 +34,7 @@ from .lessons.objective import (
     temperature_weights,
 )
 from .lessons.pairs import distances, found_by_copying, second_views
+from .lessons.protocols import protocols, session_journey
 from .lessons.sessions import identity, light_response, separation, session_timeline, unit_quality
 from .lessons.training import good_curve, gradient_norms, resumed, schedule, trouble
 from .lessons.transformer import multiplications, rotary_hands, rows_permuted, what_reaches
@@ -49,6 +52,7 @@ __all__ = [
     "activity",
     "against_truth",
     "alone_and_together",
+    "attention_groups",
     "attention_matrices",
     "attraction_fades",
     "between",
@@ -69,13 +73,17 @@ __all__ = [
     "leak",
     "light_response",
     "map",
+    "method",
     "multiplications",
     "named",
     "negatives",
     "neighbour_agreement",
     "neighbours",
     "on_circle",
+    "packed_populations",
     "packing",
+    "protocols",
+    "pull_and_push",
     "pushes_of_views",
     "readable_parts",
     "resampled",
@@ -87,6 +95,7 @@ __all__ = [
     "scores",
     "second_views",
     "separation",
+    "session_journey",
     "session_timeline",
     "sorting",
     "spikes_in_bins",

@@ -1,4 +1,6 @@
-"""Figures of single notebooks, a file or two for each.
+"""Figures of single notebooks, a file or two for each; and drawings, which several share: the
+whole method (`method`), what is held out (`protocols`), who belongs with whom (`groups`), all made
+with the pen of `drawing`.
 
 They lie in the package because Colab installs nothing else.
 """
