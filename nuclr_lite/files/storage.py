@@ -29,9 +29,10 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
     """Yield a temporary folder that becomes `path` when the block ends, and vanishes when it fails.
 
     A kill at any moment leaves either what was there before or the complete new folder, and perhaps
-    a `.partial` folder beside it, which nobody reads and `remove_abandoned` removes. Only between the two renames of a replacement
-    is neither there; the old one then lies beside as `.<name>.<...>.replaced`. Of several processes
-    that write the same `path` at once, the last one wins with `overwrite`, else the first.
+    a `.partial` folder beside it, which nobody reads and `remove_abandoned` removes. Only between
+    the two renames of a replacement is neither there; the old one then lies beside as
+    `.<name>.<...>.replaced`. Of several processes that write the same `path` at once, the last one
+    wins with `overwrite`, else the first.
 
     Raises
     ------
