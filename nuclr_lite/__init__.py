@@ -45,6 +45,8 @@ _WHERE = {
     "Experiment": "experiments",
     "Method": "experiments",
     "example_encoder": "experiments.example",
+    "pretrained_encoders": "experiments.encoders",
+    "load_encoder": "experiments.encoders",
 }
 _MODULES = {
     name: name

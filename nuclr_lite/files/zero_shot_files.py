@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
             f" reads {FORMAT!r} up to version {FORMAT_VERSION}"
         )
     names = [*header["classes"], *header["columns"]]
-    if not all(isinstance(name, str) for name in names) or len(header["classes"]) < 2:
+    if not all(isinstance(name, (str, int)) for name in names) or len(header["classes"]) < 2:
         raise ValueError("its classes and columns are no lists of names")
     header |= {name: np.nan if header[name] is None else float(header[name]) for name in LIMITS}
     header["scale"] = float(header["scale"])
