@@ -80,19 +80,36 @@ class Shared:
 
         revision : a commit or a branch; name a commit if others are to get the same weights.
         """
-        from huggingface_hub import snapshot_download
+        return cls.load(downloaded(repo_id, revision, cache_dir, token, endpoint), device)
 
-        return cls.load(
-            snapshot_download(
-                repo_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                endpoint=endpoint,
-                allow_patterns=FILES,
-            ),
-            device,
+
+def downloaded(
+    repo_id: str,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """The folder of a repository of the hub, in the hub's cache: parameters as in
+    `Shared.from_pretrained`. ImportError without huggingface_hub.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ImportError(
+            f"{repo_id} is downloaded by huggingface_hub, which is not installed: pip install"
+            " huggingface_hub"
+        ) from error
+    return Path(
+        snapshot_download(
+            repo_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            endpoint=endpoint,
+            allow_patterns=FILES,
         )
+    )
 
 
 @dataclass(repr=False)

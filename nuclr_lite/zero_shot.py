@@ -32,6 +32,7 @@ from .files.shown import ShownZeroShot
 from .files.storage import atomic_directory, seal
 from .files.tables import aligned
 from .files.zero_shot_files import read_zero_shot, restore, write_zero_shot
+from .model import NuCLR
 from .pretrained import Pretrained, Shared, model_card, write_model
 from .recording import Recording, as_list, units_table
 
@@ -201,6 +202,13 @@ class ZeroShot(ShownZeroShot, Shared):
             name="distance",
         )
 
+    def far(self, distance: pd.Series) -> pd.Series:
+        """The recordings that lie farther than any that was taught did from the others, with their
+        median `distance`; of five units or more.
+        """
+        medians = _medians(distance)
+        return medians[medians > self.usual]
+
     def predict(self, embedding: pd.DataFrame) -> pd.DataFrame:
         """What each unit is.
 
@@ -215,14 +223,13 @@ class ZeroShot(ShownZeroShot, Shared):
         the order of the alphabet.
         """
         distance = self.distance(embedding)
-        for name, median in _medians(distance).items():
-            if median > self.usual:
-                warnings.warn(
-                    f"{name}: its units lie {median:.2f} from those that were taught (median), "
-                    f"no recording among these farther than {self.usual:.2f} from the others; "
-                    "look at nl.checks.leaks and a raster before you believe the labels.",
-                    stacklevel=2,
-                )
+        for name, median in self.far(distance).items():
+            warnings.warn(
+                f"{name}: its units lie {median:.2f} from those that were taught (median), "
+                f"no recording among these farther than {self.usual:.2f} from the others; "
+                "look at nl.checks.leaks and a raster before you believe the labels.",
+                stacklevel=2,
+            )
         classes = self.classifier.classes_
         p = (
             self.classifier.predict_proba(embedding.to_numpy(dtype=np.float64))
@@ -248,21 +255,26 @@ class ZeroShot(ShownZeroShot, Shared):
             pd.DataFrame(p, index=embedding.index, columns=[f"p_{name}" for name in classes])
         )
 
-    def read(self, recordings: Recording | list[Recording], **options) -> pd.DataFrame:
-        """What each unit of recordings is: embedded with the encoder that lies beside, `predict`ed.
+    def read(
+        self, recordings: Recording | list[Recording], encoder: NuCLR | None = None, **options
+    ) -> pd.DataFrame:
+        """What each unit of recordings is: embedded, and `predict`ed.
 
-        options : of `embed`. Returns what `predict` does, with a row for every unit; one that has
-        no spike in any window has the reason 'no vector'. ValueError where there is no encoder.
+        encoder : None: the one that was kept with it. options : of `embed`. Returns what `predict`
+        does, with a row for every unit; one that has no spike in any window has the reason 'no
+        vector'. ValueError where there is no encoder.
         """
-        if self.pretrained is None:
+        if encoder is None and self.pretrained is not None:
+            encoder = self.pretrained.encoder
+            options = {"grid_s": self.pretrained.preset.views.grid_s} | options
+        if encoder is None:
             raise ValueError(
                 "this ZeroShot was made without its encoder; embed the recordings with the one that"
-                " made its vectors and use predict, or give pretrained=... to fit."
+                " made its vectors and use predict, or give that one."
             )
         recordings = as_list(recordings, "label")
-        views = self.pretrained.preset.views
-        embedding = embed(self.pretrained.encoder, recordings, **{"grid_s": views.grid_s} | options)
-        said = self.predict(embedding).reindex(units_table(recordings).index)
+        said = self.predict(embed(encoder, recordings, **options))
+        said = said.reindex(units_table(recordings).index)
         return said.assign(reason=said["reason"].fillna(NO_VECTOR))
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:

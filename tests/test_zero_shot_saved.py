@@ -77,7 +77,7 @@ def test_with_its_encoder_it_reads_recordings(with_encoder, tmp_path):
 def test_without_its_encoder_it_reads_vectors_alone(with_encoder):
     reader, recordings = with_encoder
     alone = nl.ZeroShot.fit(*drawn(2, seed=23))
-    with pytest.raises(ValueError, match="give pretrained=... to fit"):
+    with pytest.raises(ValueError, match="made without its encoder; embed"):
         alone.read(recordings)
     with pytest.raises(ValueError, match="vectors have 8 columns, those of `pretrained` have 16"):
         nl.ZeroShot.fit(*drawn(2, seed=23), pretrained=reader.pretrained)
