@@ -20,7 +20,7 @@ from . import options as shared
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_recordings(parser)
-    parser.add_argument("--encoder", help="a name, a folder, or 'owner/name'")
+    parser.add_argument("--encoder", help="a name, a folder, or hf:owner/name")
     parser.add_argument("--label", metavar="COLUMN", help="a column of the units tables")
     parser.add_argument(
         "--inductive",

@@ -4,7 +4,7 @@
     nuclr-lite download allen --list
     nuclr-lite download allen 715093703 --to data/processed/allen
     nuclr-lite download allen-two-photon 501559087
-    nuclr-lite download ibl 8d59e7c9-8f3c-4a3f-9a2b-000000000000 --probe probe00
+    nuclr-lite download ibl SESSION_ID --probe probe00
 
 What is there already is not fetched again. Of an Allen session the part that recordings need is
 read where it lies, a tenth, and saved as recordings; --whole downloads the file. Licences and

@@ -4,8 +4,8 @@
     nuclr-lite embed RECORDINGS --encoder simulated --out vectors.csv
 
 The encoder is a name of `nuclr-lite info --encoders`, a folder that Pretrained.save or pretrain
-wrote, a checkpoint of the authors' code (.pt), or 'owner/name' on the Hugging Face hub. The table
-has columns recording_id, unit_id, e000, e001, ...; in Python, pandas.read_parquet gives the index
+wrote, a checkpoint of the authors' code (.pt), or 'hf:owner/name' on the Hugging Face hub. The
+table has columns recording_id, unit_id, e000, e001, ...; in Python, pandas.read_parquet gives the index
 and the numbers back as nl.embed made them.
 """
 
@@ -19,7 +19,7 @@ from . import options as shared
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_recordings(parser)
-    parser.add_argument("--encoder", required=True, help="a name, a folder, or 'owner/name'")
+    parser.add_argument("--encoder", required=True, help="a name, a folder, or hf:owner/name")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv or .tsv"
     )

@@ -50,8 +50,11 @@ def read_experiment(file: Path):
 
     try:
         return Experiment.from_json(file.expanduser().read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{file}: no such file; see `nuclr-lite experiments`.") from error
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{file} can't be read ({error.strerror}); give the .json file of an experiment, as"
+            " `nuclr-lite experiments` lists them."
+        ) from error
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(
             f"{file} is no experiment that can be read ({error}); write one with"

@@ -56,12 +56,12 @@ def facts() -> dict[str, str]:
     """What is printed, name by name."""
     import torch
 
-    from .. import __file__ as here, __version__
+    from .. import __version__
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     set_here = ", ".join(f"{name}={os.environ[name]}" for name in THREADS if name in os.environ)
     found = {
-        "nuclr_lite": f"{__version__}, in {_short(Path(here).parent)}",
+        "nuclr_lite": f"{__version__}, in {_short(Path(__file__).parents[1])}",
         "Python": f"{platform.python_version()}, {_short(Path(sys.executable))}",
         "system": platform.platform(),
         "core": _versions(CORE),

@@ -80,7 +80,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 def _answered(options: argparse.Namespace, name: str) -> int:
     try:
-        return options.run(options) or DONE
+        code = options.run(options) or DONE
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # whoever read the output has enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE

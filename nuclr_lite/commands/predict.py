@@ -4,9 +4,9 @@ By what `ZeroShot.save` wrote, one folder that holds encoder, classifier and cal
 
     nuclr-lite predict RECORDINGS --labels-from mine --out labels.tsv
 
-By an encoder (a name of `nuclr-lite info --encoders`, a folder, 'owner/name' on the Hugging Face
-hub) and recordings in which a column tells the labels; without --taught-on, the units of RECORDINGS
-that have one teach the others. --save keeps the result for the next time:
+By an encoder (a name of `nuclr-lite info --encoders`, a folder, 'hf:owner/name' on the Hugging
+Face hub) and recordings in which a column tells the labels; without --taught-on, the units of
+RECORDINGS that have one teach the others. --save keeps the result for the next time:
 
     nuclr-lite predict NEW --labels-from simulated --taught-on OLD --label cell_type --save mine
 
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--labels-from",
         required=True,
         metavar="ENCODER_OR_ZEROSHOT",
-        help="a folder that ZeroShot.save wrote; or an encoder: a name, folder or 'owner/name'",
+        help="a folder that ZeroShot.save wrote; or an encoder: a name, a folder; or hf:owner/name",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help=".csv, .tsv, .parquet or .nwb")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
@@ -69,19 +69,24 @@ def run(options: argparse.Namespace) -> int | None:
 
     from ..files.progress import progress
     from ..sources.folder import read_places, recognised
-    from .tables import NWB, PHY, check_out, place_beside, write_beside, write_table
+    from .tables import NWB, PHY, check_beside, check_out, place_beside, write_beside, write_table
 
     folder = options.recordings.expanduser()
     kind, places = recognised(folder)
-    if options.out is not None:
-        check_out(options.out, options.overwrite, (".nwb",))
-        if options.out.suffix == ".nwb" and (kind.name != NWB or len(places) != 1):
-            raise ValueError(
-                f"{options.out}: {folder} holds {len(places)} {kind.name}; a copy is made of one"
-                " NWB file: give that file, or leave --out away."
-            )
-    reader, encoder, taught = _reader(options)
+    is_copy = options.out is not None and options.out.suffix == ".nwb"
+    if is_copy and (kind.name != NWB or len(places) != 1):
+        raise ValueError(
+            f"{options.out}: {folder} holds {len(places)} {kind.name}; a copy is made of one NWB"
+            " file: give that file, or leave --out away."
+        )
     in_place = options.out is None and kind.name in (PHY, NWB)
+    out = options.out or place_beside(kind, folder, places[0], "nuclr_labels.csv")
+    if in_place:
+        for place in places:
+            check_beside(kind, place_beside(kind, folder, place, ""), options.overwrite, IN_PHY)
+    else:
+        check_out(out, options.overwrite, (".nwb",))
+    reader, encoder, taught = _reader(options)
     pieces, written, far = [], [], []
     found = read_places(folder, **shared.reader_options(options))
     for place, recordings in progress(found, total=len(places), desc="predict", unit="place"):
@@ -102,10 +107,9 @@ def run(options: argparse.Namespace) -> int | None:
             " without labels, or others with --taught-on."
         )
     table = pd.concat(pieces)
-    if options.out is not None and options.out.suffix == ".nwb":
-        written = write_beside(kind, options.out, places[0], table, options.overwrite, IN_PHY)
+    if is_copy:
+        written = write_beside(kind, out, places[0], table, options.overwrite, IN_PHY)
     elif not in_place:
-        out = options.out or place_beside(kind, folder, places[0], "nuclr_labels.csv")
         written = [write_table(table, out, options.overwrite, digits=6)]
     print(_summary(table, kind.name, len(places)))
     for path in written:
@@ -118,21 +122,22 @@ def _reader(options: argparse.Namespace):
     it was taught elsewhere).
     """
     from ..embedding import embed
-    from ..experiments.encoders import load_encoder
+    from ..experiments.encoders import load_encoder, place_of
     from ..pretrained import Pretrained
     from ..recording import units_table
     from ..sources.folder import read_folder
     from ..zero_shot import ZeroShot
 
     device = shared.device(options)
-    if (Path(options.labels_from).expanduser() / "zero_shot.json").is_file():
+    place = place_of(options.labels_from)
+    if (place / "zero_shot.json").is_file():
         for name in ("label", "taught_on", "save"):
             if getattr(options, name) is not None:
                 raise ValueError(
                     f"--{name.replace('_', '-')} is for an encoder; {options.labels_from} is a"
                     " ZeroShot, which has been taught already: leave it away."
                 )
-        reader = ZeroShot.load(Path(options.labels_from).expanduser(), device)
+        reader = ZeroShot.load(place, device)
         encoder = load_encoder(options.encoder, device) if options.encoder else reader.pretrained
         return reader, encoder, None
     encoder = load_encoder(options.labels_from, device)

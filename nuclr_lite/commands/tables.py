@@ -56,6 +56,15 @@ def place_beside(kind: Kind, folder: Path, place: Path, name: str) -> Path:
     return folder / name
 
 
+def check_beside(kind: Kind, target: Path, overwrite: bool, narrow: list[str]) -> None:
+    """FileExistsError, before hours of work, where something is at a place of `write_beside`."""
+    names = [f"cluster_nuclr_{name}.tsv" for name in narrow]
+    there = [target / name for name in names] if kind.name == PHY else [target]
+    for file in there if not overwrite else []:
+        if file.exists():
+            raise FileExistsError(f"{file} exists already; pass --overwrite to replace it.")
+
+
 def write_beside(
     kind: Kind, target: Path, place: Path, table: pd.DataFrame, overwrite: bool, narrow: list[str]
 ) -> list[Path]:

@@ -1,12 +1,11 @@
 """Encoders that are there already, by name: those of this repository, and the authors' own.
 
 nl.pretrained_encoders()                      # what there is
-encoder = nl.load_encoder("simulated")        # or a folder, a checkpoint, 'owner/name'
+encoder = nl.load_encoder("simulated")        # or a folder, a checkpoint, 'hf:owner/name'
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import pandas as pd
 
 from ..model import NuCLR
 from ..official import HOME, SEEDS, download_official_weights, load_official_weights
-from ..pretrained import Pretrained
+from ..pretrained import Pretrained, downloaded
 from .example import EXAMPLES, PLACES, example_encoder
 
 OFFICIAL = "ibl-bwb-nuclr-"  # and the seed
+HUB = "hf:"
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def load_encoder(which: str | Path, device: str = "cpu") -> Pretrained | NuCLR:
     Parameters
     ----------
     which : a name of `pretrained_encoders`; a folder that `Pretrained.save`, `ZeroShot.save` or
-        `pretrain` wrote; a checkpoint of the authors' code (.pt); 'owner/name' on the Hugging Face
-        hub.
+        `pretrain` wrote; a checkpoint of the authors' code (.pt); 'hf:owner/name', a repository of
+        the Hugging Face hub.
 
     Returns
     -------
@@ -118,7 +118,8 @@ def load_encoder(which: str | Path, device: str = "cpu") -> Pretrained | NuCLR:
     FileNotFoundError : nothing of that name. ImportError : huggingface_hub, for a download. What
         the readers raise.
     """
-    name, path = str(which), Path(which).expanduser()
+    path = place_of(which)
+    name = str(which)
     if name in EXAMPLES:
         return example_encoder(name, device)
     if name in {offer.name for offer in OFFERS}:
@@ -134,12 +135,17 @@ def load_encoder(which: str | Path, device: str = "cpu") -> Pretrained | NuCLR:
         return load_official_weights(path).to(device)
     if path.is_dir():
         return Pretrained.load(path, device)
-    if isinstance(which, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return Pretrained.from_pretrained(name, device=device)
     raise FileNotFoundError(
         f"there is no encoder {name!r}: no folder or file of that name, nor one of"
         f" {', '.join(offer.name for offer in OFFERS)}."
     )
+
+
+def place_of(which: str | Path) -> Path:
+    """A path as it is; of 'hf:owner/name', the folder that it was downloaded to."""
+    if str(which).startswith(HUB):
+        return downloaded(str(which).removeprefix(HUB))
+    return Path(which).expanduser()
 
 
 def _is_here(name: str) -> bool:

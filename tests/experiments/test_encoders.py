@@ -62,13 +62,11 @@ def test_from_a_folder_a_file_a_name(tmp_path, monkeypatch):
         encoders, "download_official_weights", lambda seed: asked.append(seed) or file
     )
     assert isinstance(nl.load_encoder("ibl-bwb-nuclr-43"), nl.NuCLR) and asked == [43]
-    for wrong in ("nobody", "ibl-bwb-nuclr-41", tmp_path / "absent"):
+    for wrong in ("nobody", "runs/absent", "ibl-bwb-nuclr-41", tmp_path / "absent"):
         with pytest.raises(FileNotFoundError, match="there is no encoder .* simulated, rats, ibl"):
             nl.load_encoder(wrong)
-    monkeypatch.setattr(
-        nl.Pretrained, "from_pretrained", classmethod(lambda cls, name, device: (name, device))
-    )
-    assert nl.load_encoder("owner/my-encoder") == ("owner/my-encoder", "cpu")
+    monkeypatch.setattr(encoders, "downloaded", lambda name: {"owner/mine": folder}[name])
+    assert nl.load_encoder("hf:owner/mine").preset == pretrained.preset
 
 
 def test_without_huggingface_hub(monkeypatch):
@@ -76,5 +74,6 @@ def test_without_huggingface_hub(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert not nl.pretrained_encoders().loc["ibl-bwb-nuclr-42", "here"]
-    with pytest.raises(ImportError, match="pip install huggingface_hub"):
-        nl.load_encoder("ibl-bwb-nuclr-42")
+    for name in ("ibl-bwb-nuclr-42", "hf:owner/mine"):
+        with pytest.raises(ImportError, match="pip install huggingface_hub"):
+            nl.load_encoder(name)
