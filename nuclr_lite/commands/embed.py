@@ -5,8 +5,8 @@
 
 The encoder is a name of `nuclr-lite info --encoders`, a folder that Pretrained.save or pretrain
 wrote, a checkpoint of the authors' code (.pt), or 'hf:owner/name' on the Hugging Face hub. The
-table has columns recording_id, unit_id, e000, e001, ...; in Python, pandas.read_parquet gives the index
-and the numbers back as nl.embed made them.
+table has columns recording_id, unit_id, e000, e001, ...; in Python, pandas.read_parquet gives index
+and numbers back as nl.embed made them.
 """
 
 from __future__ import annotations

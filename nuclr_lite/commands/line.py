@@ -35,7 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parsed(arguments)
     name = f"nuclr-lite {options.name}"
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _say(f"{name}: notice: {message}")
+        warnings.showwarning = lambda message, *_, **__: _say(
+            f"{name}: notice: {in_a_sentence(message)}"
+        )
         code = _answered(options, name)
     if code:
         raise SystemExit(code)
@@ -103,9 +105,8 @@ def _answered(options: argparse.Namespace, name: str) -> int:
         return BUG
 
 
-def in_a_sentence(error: BaseException) -> str:
+def in_a_sentence(error: BaseException | str) -> str:
     """An error on one line, of bounded length."""
-    # an OSError of the system says 'No such file or directory'; of what, is beside
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 1000 else f"{words[:1000]} ..."
 

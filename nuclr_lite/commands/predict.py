@@ -14,8 +14,8 @@ Without --out, results go where you work: `cluster_nuclr_label.tsv` and others i
 copy of each NWB file with new columns into a folder `nuclr` beside it, else a table
 `nuclr_labels.csv` into the folder. --out takes .csv, .tsv, .parquet or, of one NWB file, .nwb.
 
-Exit code 1: no unit got a label, or a recording lies farther from those that were taught than any
-of them from the others.
+Exit code 1: no unit got a label, or more than half of the recordings lie farther from those that
+were taught than any of these from the others (of n animals like them, one in n + 1 does by chance).
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def run(options: argparse.Namespace) -> int | None:
     print(_summary(table, kind.name, len(places)))
     for path in written:
         print(path)
-    return 1 if far or table["label"].eq(DONT_KNOW).all() else None
+    n_recordings = table.index.get_level_values("recording_id").nunique()
+    return 1 if 2 * len(far) > n_recordings or table["label"].eq(DONT_KNOW).all() else None
 
 
 def _reader(options: argparse.Namespace):
@@ -183,6 +184,6 @@ def _summary(table, kind: str, n_places: int) -> str:
     )
     n = table.index.get_level_values("recording_id").nunique()
     return (
-        f"{len(table)} units of {n} recordings ({n_places} {kind}):"
+        f"{len(table)} units of {n} recording{'s' * (n > 1)} ({kind}: {n_places}):"
         f" {', '.join(filter(None, (labels, silent)))}"
     )

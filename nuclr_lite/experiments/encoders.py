@@ -1,7 +1,9 @@
 """Encoders that are there already, by name: those of this repository, and the authors' own.
 
-nl.pretrained_encoders()                      # what there is
-encoder = nl.load_encoder("simulated")        # or a folder, a checkpoint, 'hf:owner/name'
+    nl.pretrained_encoders()                      # what there is
+    encoder = nl.load_encoder("simulated")        # or a folder, a checkpoint, 'hf:owner/name'
+
+What is said of them here are facts about files that lie elsewhere; nothing is downloaded for it.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _named(kind: Kind, folder: Path, place: Path, n_places: int, options: dict) 
     if "animal" not in options:
         warnings.warn(
             f"{place}: {kind.name} don't say which animal they are of; it is called {animal!r}."
-            " Give animal='...' if that is wrong.",
+            " Give animal='...' (--animal) if that is wrong.",
             stacklevel=4,
         )
     return {"animal": animal} | ({"recording_id": "-".join(way)} if n_places > 1 else {})
