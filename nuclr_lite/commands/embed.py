@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, help="processes, on the CPU; -1: one for each core"
     )
+    shared.add_batch(parser)
     shared.add_device(parser)
 
 
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> None:
         shared.network_of(encoder),
         recordings,
         grid_s=shared.grid_of(encoder),
+        units_per_batch=options.units_per_batch,
         n_jobs=options.jobs,
     )
     write_table(table, options.out, options.overwrite)

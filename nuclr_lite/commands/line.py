@@ -96,7 +96,15 @@ def _answered(options: argparse.Namespace, name: str) -> int:
             traceback.print_exc()
         _say(f"{name}: {in_a_sentence(error)}")
         return REFUSED
-    except Exception:
+    except Exception as error:
+        # torch's own is a RuntimeError; its name is asked for, as torch may not be imported
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            _say(
+                f"{name}: out of memory ({in_a_sentence(error)[:200]}); let fewer units through at"
+                " once (embed, predict: --units-per-batch 256), or take a smaller batch (pretrain:"
+                " --set batch_size 32)."
+            )
+            return REFUSED
         traceback.print_exc()
         _say(
             f"{name}: this is a fault of nuclr_lite; please report it, with the lines above and"

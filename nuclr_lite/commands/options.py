@@ -71,6 +71,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
 
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--units-per-batch",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="how many units pass through the encoder at once; fewer take less memory (default:"
+        " %(default)s)",
+    )
+
+
 def device(options: argparse.Namespace) -> str:
     """Where the encoder goes."""
     import torch

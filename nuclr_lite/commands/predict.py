@@ -61,6 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="of an encoder: smallest probability that gets a label (default: %(default)s)",
     )
+    shared.add_batch(parser)
     shared.add_device(parser)
 
 
@@ -88,9 +89,13 @@ def run(options: argparse.Namespace) -> int | None:
         check_out(out, options.overwrite, (".nwb",))
     reader, encoder, taught = _reader(options)
     pieces, written, far = [], [], []
+    embedding = {
+        "grid_s": shared.grid_of(encoder),
+        "units_per_batch": options.units_per_batch,
+    }
     found = read_places(folder, **shared.reader_options(options))
     for place, recordings in progress(found, total=len(places), desc="predict", unit="place"):
-        said = reader.read(recordings, shared.network_of(encoder), grid_s=shared.grid_of(encoder))
+        said = reader.read(recordings, shared.network_of(encoder), **embedding)
         if taught is not None:  # whoever was taught with its own label isn't asked
             said = said[~said.index.isin(taught)]
         if not len(said):
@@ -158,7 +163,12 @@ def _reader(options: argparse.Namespace):
     units = units_table(recordings)
     if options.label not in units:
         raise ValueError(f"no unit has a column {options.label!r}; there are {sorted(units)}.")
-    embedding = embed(shared.network_of(encoder), recordings, grid_s=shared.grid_of(encoder))
+    embedding = embed(
+        shared.network_of(encoder),
+        recordings,
+        grid_s=shared.grid_of(encoder),
+        units_per_batch=options.units_per_batch,
+    )
     units = units.loc[embedding.index]
     reader = ZeroShot.fit(
         embedding,

@@ -118,6 +118,7 @@ def test_a_traceback_for_those_who_ask(tmp_path, monkeypatch, capsys):
         (OSError(28, "No space left on device"), 2, "No space left on device"),
         (KeyError("of ours"), 3, "this is a fault of nuclr_lite; please report it"),
         (RuntimeError("of torch"), 3, "Traceback"),
+        (MemoryError(), 2, "out of memory (MemoryError); let fewer units through at once"),
         (KeyboardInterrupt(), 130, "nuclr-lite info: stopped."),
         (ValueError("x" * 5000), 2, "x ...\n"),
     ],
