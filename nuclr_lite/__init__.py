@@ -9,7 +9,8 @@
 The method lies in this folder, a file a station, in the order of the paper: recording, views,
 model, loss, presets, steps, pretraining, checkpoints, pretrained, official, embedding, decoding,
 zero_shot, export. It imports `files/` and no other folder; the others serve it: `sources/`
-(recordings from somewhere), `analysis/`, `experiments/`, `plots/`.
+(recordings from somewhere), `analysis/`, `experiments/`, `plots/`, and `commands/` (the command
+`nuclr-lite`).
 """
 
 from importlib import import_module
@@ -46,6 +47,8 @@ _WHERE = {
     "Experiment": "experiments",
     "Method": "experiments",
     "example_encoder": "experiments.example",
+    "pretrained_encoders": "experiments.encoders",
+    "load_encoder": "experiments.encoders",
 }
 _MODULES = {
     name: name

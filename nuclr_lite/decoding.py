@@ -31,14 +31,15 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .files.shown import ShownDecodeResult
 from .files.tables import aligned, in_order, recording_means, within_recordings
 
 PROTOCOLS = ("zero-shot", "transductive")
 METRICS = ("macro_f1", "balanced_accuracy", "accuracy")
 
 
-@dataclass(frozen=True, eq=False)
-class DecodeResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class DecodeResult(ShownDecodeResult):
     """Predictions and their scores.
 
     scores : DataFrame metric ('macro_f1', 'balanced_accuracy', 'accuracy'), estimate, low, high (95
@@ -127,7 +128,6 @@ def decode(
     folds = list(_folds(y, animal, protocol, test_groups, n_folds, seed))
     classes = sorted(set(y))
     classifier = probe() if classifier is None else classifier
-    takes_groups = _takes_groups(classifier)
     pieces = []
     for fold, (train, test) in enumerate(folds):
         known = set(y[train])
@@ -137,7 +137,7 @@ def decode(
                 f" ({', '.join(map(str, known))}); a classifier needs two. Add animals or units"
                 " with other labels."
             )
-        animals = {"groups": animal[train]} if takes_groups else {}
+        animals = {"groups": animal[train]} if _takes_groups(classifier) else {}
         fitted = clone(classifier).fit(x[train], y[train], **animals)
         piece = pd.DataFrame(
             0.0, index=features.index[test], columns=[f"p_{name}" for name in classes]

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .files.shown import ShownPreset
 from .model import ModelConfig
 from .views import ViewConfig
 
@@ -78,7 +79,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(ShownPreset):
     """A model recipe: the encoder, the views it learns from, the optimisation.
 
     Change one with `dataclasses.replace`, or `preset.with_(steps=100, dropout=0.1)`.

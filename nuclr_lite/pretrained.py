@@ -9,10 +9,13 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from .files.shown import ShownPretrained
 from .files.storage import SEAL, atomic_directory, check_seal, seal
+from .files.zero_shot_files import HEADER, NUMBERS
 from .loss import ContrastiveLoss, VICReg
 from .model import NuCLR
 from .presets import Preset
@@ -25,12 +28,92 @@ NEEDED = [
     "history.csv",
     "trained_on.csv",
 ]
-FILES = [*NEEDED, SEAL, "README.md"]
+FILES = [*NEEDED, HEADER, NUMBERS, SEAL, "README.md"]  # of an encoder, and of what reads labels
 REMEDY = "copy the whole folder again"
 
 
-@dataclass
-class Pretrained:
+class Shared:
+    """What is saved as a folder, and can be shared through the Hugging Face hub."""
+
+    def push_to_hub(
+        self: Any,
+        repo_id: str,
+        *,
+        private: bool = True,
+        token: str | None = None,
+        endpoint: str | None = None,
+        **options,
+    ) -> str:
+        """Put what `save` writes into a repository of the Hugging Face hub, made if it isn't there;
+        returns its address.
+
+        repo_id : 'owner/name'. private : only of a repository that is made now. token : None: the
+            one of `hf auth login`. options : of `save`.
+        """
+        from huggingface_hub import HfApi
+
+        hub = HfApi(endpoint=endpoint, token=token)
+        with tempfile.TemporaryDirectory() as folder:
+            saved = self.save(Path(folder) / "saved", **options)
+            address = hub.create_repo(repo_id, private=private, exist_ok=True)
+            hub.upload_folder(
+                repo_id=repo_id,
+                folder_path=saved,
+                commit_message=f"A {type(self).__name__} of nuclr_lite",
+            )
+        return str(address)
+
+    @classmethod
+    def from_pretrained(
+        cls: Any,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        device: str = "cpu",
+        token: str | None = None,
+        endpoint: str | None = None,
+    ):
+        """Download what `push_to_hub` put there, into the hub's cache, and load it.
+
+        Nothing in it is executed.
+
+        revision : a commit or a branch; name a commit if others are to get the same weights.
+        """
+        return cls.load(downloaded(repo_id, revision, cache_dir, token, endpoint), device)
+
+
+def downloaded(
+    repo_id: str,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """The folder of a repository of the hub, in the hub's cache: parameters as in
+    `Shared.from_pretrained`. ImportError without huggingface_hub.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ImportError(
+            f"{repo_id} is downloaded by huggingface_hub, which is not installed: pip install"
+            " huggingface_hub"
+        ) from error
+    return Path(
+        snapshot_download(
+            repo_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            endpoint=endpoint,
+            allow_patterns=FILES,
+        )
+    )
+
+
+@dataclass(repr=False)
+class Pretrained(ShownPretrained, Shared):
     """What pretraining returns.
 
     encoder : NuCLR in evaluation mode, on the device it was trained on.
@@ -66,63 +149,6 @@ class Pretrained:
             (folder / "README.md").write_text(model_card(self, scores), encoding="utf-8")
             seal(folder, leave=("README.md",))  # a card is there to be written on
         return Path(path)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        scores: pd.DataFrame | None = None,
-        private: bool = True,
-        token: str | None = None,
-        endpoint: str | None = None,
-    ) -> str:
-        """Put what `save` writes into a repository of the Hugging Face hub, made if it isn't there;
-        returns its address.
-
-        repo_id : 'owner/name'. private : only of a repository that is made now. token : None: the
-            one of `hf auth login`.
-        """
-        from huggingface_hub import HfApi
-
-        hub = HfApi(endpoint=endpoint, token=token)
-        with tempfile.TemporaryDirectory() as folder:
-            saved = self.save(Path(folder) / "encoder", scores=scores)
-            address = hub.create_repo(repo_id, private=private, exist_ok=True)
-            hub.upload_folder(
-                repo_id=repo_id, folder_path=saved, commit_message="An encoder of nuclr_lite"
-            )
-        return str(address)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        repo_id: str,
-        *,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        device: str = "cpu",
-        token: str | None = None,
-        endpoint: str | None = None,
-    ) -> Pretrained:
-        """Download what `push_to_hub` put there, into the hub's cache, and load it.
-
-        Nothing in it is executed.
-
-        revision : a commit or a branch; name a commit if others are to get the same weights.
-        """
-        from huggingface_hub import snapshot_download
-
-        return cls.load(
-            snapshot_download(
-                repo_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                endpoint=endpoint,
-                allow_patterns=FILES,
-            ),
-            device,
-        )
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Pretrained:

@@ -22,7 +22,7 @@ import torch
 
 from .checkpoints import fingerprint, read_checkpoint, write_checkpoint
 from .files.progress import progress
-from .files.storage import check_writable
+from .files.storage import check_writable, remove_abandoned
 from .loss import ContrastiveLoss, VICReg, rank_me, retrieval_accuracy
 from .model import NuCLR, suitable_threads
 from .presets import PRESETS, Preset
@@ -91,6 +91,7 @@ def pretrain(
         raise ValueError("resume=True needs out_dir, the folder with the checkpoints.")
     if out_dir:  # now, not after hours
         check_writable(out_dir)
+        remove_abandoned(out_dir)
 
     # The generators of torch are global; what they were is put back when training ends.
     with torch.random.fork_rng(), suitable_threads(preset.model):

@@ -17,13 +17,14 @@ import pandas as pd
 from .files import values
 from .files.intervals import check_intervals, covered, frame_ranges, inside
 from .files.recording_files import read_recording, write_recording
+from .files.shown import ShownRecording
 from .files.tables import tidy_epochs, tidy_name, tidy_units
 
 OTHER_MODALITY: Any = None  # in place of what only a recording of the other modality has
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(ShownRecording):
     """One population. Make it with `from_spike_trains`, `from_counts`, `from_traces`, a source, or
     `load`.
 
@@ -336,18 +337,6 @@ class Recording:
                 "n_spikes_outside": self.n_spikes_outside + int((~kept).sum()),
             }
         return replace(self, **cut)
-
-    def __repr__(self) -> str:
-        what = (
-            f"{len(self.times):,} spikes" + (f" in bins of {self.bin_s:g} s" if self.bin_s else "")
-            if self.modality == "spikes"
-            else f"{len(self.traces):,} frames at {self.sampling_rate_hz:.4g} Hz"
-        )
-        return (
-            f"Recording({self.recording_id!r}, animal {self.animal_id!r}, {self.n_units} units,"
-            f" {what}, {self.valid_s:.0f} s valid in {len(self.intervals)}"
-            f" interval{'s' * (len(self.intervals) > 1)})"
-        )
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write a folder `recording.json`, `units.csv`, `epochs.csv` and `.npy` arrays, atomically.

@@ -4,13 +4,17 @@
     answers = reader.predict(new_embedding)                       # label, or NaN and the reason
     nl.zero_shot.rehearsal(embedding, labels, animals)            # what to expect of new animals
 
-A reader is fit in seconds, so none is saved: keep the embedding and the labels.
+Saved with its encoder, a reader is one folder that labels recordings wherever it is copied to:
+
+    nl.ZeroShot.fit(embedding, labels, animals, pretrained=pretrained).save("labels-v1")
+    nl.ZeroShot.load("labels-v1").read(recordings)
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,10 +27,16 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from .decoding import inner_folds, probe
+from .embedding import embed
+from .files.shown import ShownZeroShot
+from .files.storage import atomic_directory, seal
 from .files.tables import aligned
-from .recording import Recording
+from .files.zero_shot_files import read_zero_shot, restore, write_zero_shot
+from .model import NuCLR
+from .pretrained import Pretrained, Shared, model_card, write_model
+from .recording import Recording, as_list, units_table
 
-TOO_FAR, BETWEEN = "too far", "between classes"
+TOO_FAR, BETWEEN, NO_VECTOR = "too far", "between classes", "no vector"
 N_NEIGHBOURS = 5
 
 
@@ -88,14 +98,15 @@ class Calibrated(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(x).argmax(axis=1)]
 
 
-@dataclass(frozen=True, eq=False)
-class ZeroShot:
+@dataclass(frozen=True, eq=False, repr=False)
+class ZeroShot(ShownZeroShot, Shared):
     """Reads labels from vectors, in animals whose labels nobody used. Make it with `fit`.
 
     classifier : Calibrated. known : (units, dim), the standardised vectors that it was taught on;
         scaler does that. least : smallest probability that gets an answer.
     farthest : largest distance that does (see `distance`). usual : the largest median distance of a
         recording to the units of other animals; NaN where there is one animal.
+    pretrained : the encoder that made the vectors, if it was given.
     """
 
     classifier: Calibrated
@@ -105,6 +116,7 @@ class ZeroShot:
     least: float
     farthest: float
     usual: float
+    pretrained: Pretrained | None = None
 
     @classmethod
     def fit(
@@ -115,6 +127,7 @@ class ZeroShot:
         *,
         least: float = 0.6,
         within: float = 0.99,
+        pretrained: Pretrained | None = None,
     ) -> ZeroShot:
         """From units with a label.
 
@@ -126,6 +139,7 @@ class ZeroShot:
             `rehearsal`.
         within : the share of the labelled units that lie near enough, each measured to the units of
             *other* animals.
+        pretrained : the encoder that made the embedding, to be kept beside.
 
         Raises
         ------
@@ -135,6 +149,11 @@ class ZeroShot:
         for name, share in (("least", least), ("within", within)):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is {share}; it is a share, from 0 to 1.")
+        if pretrained is not None and pretrained.preset.model.dim != embedding.shape[1]:
+            raise ValueError(
+                f"vectors have {embedding.shape[1]} columns, those of `pretrained` have"
+                f" {pretrained.preset.model.dim}; give the encoder that made them."
+            )
         embedding, labels, animals = aligned(embedding, labels, animals)
         if len(embedding) <= N_NEIGHBOURS:
             raise ValueError(
@@ -162,6 +181,7 @@ class ZeroShot:
             least,
             float(np.quantile(distance, within)),
             usual,
+            pretrained,
         )
 
     def distance(self, embedding: pd.DataFrame) -> pd.Series:
@@ -182,6 +202,13 @@ class ZeroShot:
             name="distance",
         )
 
+    def far(self, distance: pd.Series) -> pd.Series:
+        """The recordings that lie farther than any that was taught did from the others, with their
+        median `distance`; of five units or more.
+        """
+        medians = _medians(distance)
+        return medians[medians > self.usual]
+
     def predict(self, embedding: pd.DataFrame) -> pd.DataFrame:
         """What each unit is.
 
@@ -196,14 +223,13 @@ class ZeroShot:
         the order of the alphabet.
         """
         distance = self.distance(embedding)
-        for name, median in _medians(distance).items():
-            if median > self.usual:
-                warnings.warn(
-                    f"{name}: its units lie {median:.2f} from those that were taught (median), "
-                    f"no recording among these farther than {self.usual:.2f} from the others; "
-                    "look at nl.checks.leaks and a raster before you believe the labels.",
-                    stacklevel=2,
-                )
+        for name, median in self.far(distance).items():
+            warnings.warn(
+                f"{name}: its units lie {median:.2f} from those that were taught (median), "
+                f"no recording among these farther than {self.usual:.2f} from the others; "
+                "look at nl.checks.leaks and a raster before you believe the labels.",
+                stacklevel=2,
+            )
         classes = self.classifier.classes_
         p = (
             self.classifier.predict_proba(embedding.to_numpy(dtype=np.float64))
@@ -227,6 +253,81 @@ class ZeroShot:
         said["label"] = said["label"].where(said["reason"] == "")
         return said.join(
             pd.DataFrame(p, index=embedding.index, columns=[f"p_{name}" for name in classes])
+        )
+
+    def read(
+        self, recordings: Recording | list[Recording], encoder: NuCLR | None = None, **options
+    ) -> pd.DataFrame:
+        """What each unit of recordings is: embedded, and `predict`ed.
+
+        encoder : None: the one that was kept with it. options : of `embed`. Returns what `predict`
+        does, with a row for every unit; one that has no spike in any window has the reason 'no
+        vector'. ValueError where there is no encoder.
+        """
+        if encoder is None and self.pretrained is not None:
+            encoder = self.pretrained.encoder
+            options = {"grid_s": self.pretrained.preset.views.grid_s} | options
+        if encoder is None:
+            raise ValueError(
+                "this ZeroShot was made without its encoder; embed the recordings with the one that"
+                " made its vectors and use predict, or give that one."
+            )
+        recordings = as_list(recordings, "label")
+        said = self.predict(embed(encoder, recordings, **options))
+        said = said.reindex(units_table(recordings).index)
+        return said.assign(reason=said["reason"].fillna(NO_VECTOR))
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write a folder: `zero_shot.json`, the numbers as safetensors, the files of
+        `Pretrained.save` where there is an encoder, and a card. Atomic.
+
+        The folder holds the vectors of the units that were taught, and none of their labels.
+        """
+        with atomic_directory(path, overwrite) as folder:
+            if self.pretrained is not None:
+                write_model(folder, self.pretrained)
+            before = "" if self.pretrained is None else model_card(self.pretrained)
+            write_zero_shot(self, folder, before)
+            seal(folder, leave=("README.md",))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> ZeroShot:
+        """Read what `save` wrote; it predicts the same, to the last digit.
+
+        device : of the encoder. Checksums are compared, nothing in the folder is executed.
+
+        Raises
+        ------
+        FileNotFoundError : no ZeroShot there. ValueError : a file is missing or damaged, or of a
+            newer version.
+        """
+        path = Path(path)
+        header, arrays = read_zero_shot(path)
+        classifier, scaler = Calibrated(), StandardScaler()
+        classifier.fitted_ = probe()
+        standard, regression = classifier.fitted_
+        restore(scaler, arrays, "known")
+        restore(standard, arrays, "probe")
+        classifier.classes_ = regression.classes_ = np.array(header["classes"])
+        # laid out in memory as scikit-learn's own are: sums come out the same to the last digit
+        regression.coef_ = np.asfortranarray(arrays["coefficients"])
+        regression.intercept_ = arrays["intercepts"]
+        regression.n_features_in_ = len(header["columns"])
+        classifier.scale_, classifier.offsets_ = header["scale"], arrays["offsets"]
+        classifier.by_animal_ = bool(header["by_animal"])
+        pretrained = None
+        if (path / "preset.json").is_file():
+            pretrained = Pretrained.load(path, device)
+        return cls(
+            classifier,
+            scaler,
+            arrays["known"],
+            header["columns"],
+            header["least"],
+            header["farthest"],
+            header["usual"],
+            pretrained,
         )
 
 

@@ -115,6 +115,7 @@ MAY_IMPORT = {
     "analysis": {"files"},
     "experiments": {"files", "sources", "analysis"},
     "plots": {"files", "sources", "analysis", "experiments"},
+    "commands": {"files", "sources", "analysis", "experiments", "plots"},
 }
 DOORS = {"__init__", "__main__"}  # they lead everywhere
 

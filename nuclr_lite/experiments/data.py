@@ -16,15 +16,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..files.storage import atomic_directory, file_name
+from ..files.storage import atomic_directory, file_name, remove_abandoned
 from ..recording import Recording
-from ..sources.folder import saved_in
+from ..sources.folder import SAVED, read_places, recognised, saved_in
 
 
 def prepare(experiment, out_dir: Path) -> dict:
     """Recordings on disk, which processes open as memory maps, with their fingerprint; who is
     trained on and who is held out.
+
+    Of what will be gone on with, half-written folders of processes that were killed are removed.
     """
+    shared = ("recordings", "encoders", "features", f"{experiment.name}/cells")
+    remove_abandoned(*(out_dir / name for name in shared))
     if experiment.source == "simulated":
         from ..sources.simulated import simulate_recordings
 
@@ -48,15 +52,15 @@ def prepare(experiment, out_dir: Path) -> dict:
                 ):
                     recording.save(partial / file_name(recording.recording_id))
     else:
-        folder = Path(experiment.source)
+        folder = Path(experiment.source).expanduser()
         dataset = folder.name
-        if sorted(folder.glob("*.nwb")):
-            folder = _converted(folder, out_dir)
+        kind, places = recognised(folder)
+        if kind.name != SAVED:
+            folder = _converted(folder, places, out_dir)
     paths = saved_in(folder)
     if not paths:
         raise ValueError(
-            f"{experiment.name}: there is no saved recording and no NWB file in {folder}; save some"
-            " with Recording.save(folder / name)."
+            f"{experiment.name}: {folder} is one recording; give the folder that holds several."
         )
     headers = [json.loads((path / "recording.json").read_text(encoding="utf-8")) for path in paths]
     sides = _sides(experiment, headers)
@@ -147,13 +151,15 @@ def _sides(experiment, headers: list[dict]) -> list[str]:
     ]
 
 
-def _converted(folder: Path, out_dir: Path) -> Path:
-    """The recordings of a folder of NWB files, saved; read again when a file has changed."""
+def _converted(folder: Path, places: list[Path], out_dir: Path) -> Path:
+    """The recordings of a folder of other files, saved; read again when a file has changed."""
     # Not by what is in them: reading gigabytes each time an experiment is looked at would take
     # longer than the looking.
     files = {
-        path.name: (path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted(folder.glob("*.nwb"))
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for place in places
+        for path in ([place] if place.is_file() else sorted(place.rglob("*")))
+        if path.is_file()
     }
     target = (
         out_dir
@@ -161,11 +167,10 @@ def _converted(folder: Path, out_dir: Path) -> Path:
         / f"{folder.name}-{hashlib.sha256(json.dumps(files).encode()).hexdigest()[:12]}"
     )
     if not target.exists():
-        from ..sources.nwb import read_nwb
-
         with atomic_directory(target) as partial:
-            for recording in read_nwb(folder):
-                recording.save(partial / file_name(recording.recording_id))
+            for _, recordings in read_places(folder):
+                for recording in recordings:
+                    recording.save(partial / file_name(recording.recording_id))
     return target
 
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
+import time
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
+LONG_AGO_S = 86_400.0
 
 
 @contextmanager
@@ -18,9 +29,10 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
     """Yield a temporary folder that becomes `path` when the block ends, and vanishes when it fails.
 
     A kill at any moment leaves either what was there before or the complete new folder, and perhaps
-    a `.partial` folder beside it, which nobody reads. Only between the two renames of a replacement
-    is neither there; the old one then lies beside as `.<name>.<...>.replaced`. Of several processes
-    that write the same `path` at once, the last one wins with `overwrite`, else the first.
+    a `.partial` folder beside it, which nobody reads and `remove_abandoned` removes. Only between
+    the two renames of a replacement is neither there; the old one then lies beside as
+    `.<name>.<...>.replaced`. Of several processes that write the same `path` at once, the last one
+    wins with `overwrite`, else the first.
 
     Raises
     ------
@@ -30,8 +42,7 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
     if path.exists() and not overwrite:
         raise _exists(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.{uuid4().hex[:8]}.partial"
-    partial.mkdir()
+    partial, lock = _own_folder(path)
     try:
         yield partial
         for file in partial.rglob("*"):
@@ -43,6 +54,72 @@ def atomic_directory(path: str | Path, overwrite: bool = False):
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _own_folder(path: Path) -> tuple[Path, int | None]:
+    """A new `.partial` folder for `path`, and the lock that says that its writer lives."""
+    while True:
+        partial = path.parent / f".{path.name}.{MACHINE}-{uuid4().hex[:8]}.partial"
+        partial.mkdir()
+        lock = _lock(partial, wait=True)
+        if partial.is_dir():
+            return partial, lock
+        # Another process took it for abandoned, in the moment before the lock.
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path, wait: bool) -> int | None:
+    """A handle that holds a folder until it is closed or the process ends, however it ends.
+
+    None: another process has it, or the system has no such locks (Windows, some network disks).
+    """
+    if fcntl is None:
+        return None
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return handle
+    except OSError:
+        if handle is not None:
+            os.close(handle)
+        return None
+
+
+def remove_abandoned(*folders: Path):
+    """Remove the `.partial` folders in these folders that processes left when they were killed.
+
+    One that is being written is left alone: its writer holds a lock on it, which the system lets
+    go when the process ends. Some disks keep locks to the machine that asked: so what another
+    machine left must also have lain untouched for a day. Nothing is removed where there are no
+    such locks (Windows).
+    """
+    for partial in (found for folder in folders for found in folder.glob(".*.partial")):
+        lock = _lock(partial, wait=False) if partial.is_dir() else None
+        if lock is None:
+            continue
+        try:
+            if f".{MACHINE}-" in partial.name or _untouched_s(partial) > LONG_AGO_S:
+                shutil.rmtree(partial, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def is_leftover(path: Path) -> bool:
+    """Is it named like what a killed writer leaves: half of the new, or all of the old?"""
+    return path.name.startswith(".") and path.suffix in (".partial", ".replaced")
+
+
+def _untouched_s(folder: Path) -> float:
+    """How long nothing in a folder has been written, s; 0 where it can't be told."""
+    try:
+        return time.time() - max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return 0.0
 
 
 def _moved(partial: Path, path: Path, overwrite: bool) -> bool:

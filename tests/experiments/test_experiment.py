@@ -52,7 +52,7 @@ def test_errors(experiment, tmp_path, saved):
         ({"baselines": ("hand: level",)}, "no features 'hand: level'"),
         ({"label": "colour"}, "no column|no unit has a column 'colour'"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
             run(
                 replace(experiment, name="wrong " + next(iter(wrong)), **wrong),
                 tmp_path / next(iter(wrong)),
