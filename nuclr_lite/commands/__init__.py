@@ -10,4 +10,15 @@ which they share. May import everything; nothing but `__main__` imports it. What
 imported where it is used, so that `--help` is there at once.
 """
 
-NAMES = ("predict", "embed", "check", "pretrain", "run", "experiments", "download", "info")
+NAMES = (
+    "predict",
+    "embed",
+    "check",
+    "pretrain",
+    "run",
+    "experiments",
+    "paper",
+    "brainwidebench",
+    "download",
+    "info",
+)

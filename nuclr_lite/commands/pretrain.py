@@ -35,8 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--hold-out",
         nargs="+",
         default=[],
-        metavar="ANIMAL",
-        help="animals that the encoder must not see",
+        metavar="NAME",
+        help="animals, sessions or recordings that the encoder must not see",
     )
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints go")
     parser.add_argument(
@@ -54,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from ..experiments.data import known_as
     from ..presets import PRESETS
     from ..pretrained import checkpoints_in
     from ..pretraining import pretrain
@@ -65,12 +66,10 @@ def run(options: argparse.Namespace) -> None:
     except TypeError as error:  # of a value that can't be compared with a number
         raise ValueError(f"--set: a value is of the wrong kind ({error}).") from error
     recordings = read_folder(options.recordings, **shared.reader_options(options))
-    unknown = set(options.hold_out) - {recording.animal_id for recording in recordings}
-    if unknown:
-        options.error(f"--hold-out names {sorted(unknown)}, but no recording is of such an animal.")
-    training = [
-        recording for recording in recordings if recording.animal_id not in options.hold_out
-    ]
+    names, held_out = list(map(known_as, recordings)), set(options.hold_out)
+    if unknown := held_out.difference(*names):
+        options.error(f"--hold-out names {sorted(unknown)}, but no recording is known as such.")
+    training = [one for one, its in zip(recordings, names) if not its & held_out]
     pretrained = pretrain(
         training,
         preset,

@@ -120,15 +120,14 @@ def prepare(experiment, out_dir: Path) -> dict:
     }
 
 
-def known_as(header: dict) -> set[str]:
-    """What a recording can be named by: its animal, its session where its source tells it (Allen,
-    IBL's insertion), itself.
-
-    header : of a saved recording (`recording.json`): animal_id, recording_id, provenance.
+def known_as(recording: Recording | dict) -> set[str]:
+    """What a recording, or the header of a saved one, can be named by: its animal, its session
+    where its source tells it (Allen, IBL's insertion), itself.
     """
-    told = (header["provenance"] or {}).items()
+    about = recording if isinstance(recording, dict) else vars(recording)
+    told = (about["provenance"] or {}).items()
     sessions = {str(value) for name, value in told if name in ("session_id", "insertion")}
-    return {header["animal_id"], header["recording_id"], *sessions} - {"None"}
+    return {about["animal_id"], about["recording_id"], *sessions} - {"None"}
 
 
 def _sides(experiment, headers: list[dict]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..model import NuCLR
-from ..official import HOME, SEEDS, download_official_weights, load_official_weights
+from ..official import HOMES, SEEDS, download_official_weights, load_official_weights
 from ..pretrained import Pretrained, downloaded
 from .example import EXAMPLES, PLACES, example_encoder
 
@@ -77,7 +77,7 @@ OFFERS = (
             10_542_336,
             128.1,
             "MIT",
-            f"Hugging Face, {HOME}, nuclr_{seed}.pt",
+            f"Hugging Face, {HOMES['nuclr']}, nuclr_{seed}.pt",
         )
         for seed in SEEDS
     ),
@@ -157,4 +157,6 @@ def _is_here(name: str) -> bool:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         return False
-    return isinstance(try_to_load_from_cache(HOME, f"nuclr_{name.removeprefix(OFFICIAL)}.pt"), str)
+    return isinstance(
+        try_to_load_from_cache(HOMES["nuclr"], f"nuclr_{name.removeprefix(OFFICIAL)}.pt"), str
+    )
