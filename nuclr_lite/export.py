@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .files.identity import alike, on_ids
 from .files.phy_folder import cluster_ids
 from .files.storage import atomic_file
 from .files.tables import plain_columns
@@ -329,13 +330,22 @@ def _of_recordings(table: pd.DataFrame, recordings) -> pd.DataFrame:
 def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
     """{name: one value or vector for each of `ids`}: NaN, or '' in texts, where there is none."""
     ids = pd.Index(ids)
-    known = results.index.isin(ids)
-    if not known.all():
+    if ids.has_duplicates:
         raise ValueError(
-            f"{where} has no unit {results.index[~known].tolist()[0]!r} ({(~known).sum()} of the"
-            f" {len(results)} units with results aren't there); are they of another recording?"
+            f"{where} has unit {ids[ids.duplicated()].tolist()[0]!r} twice, so that results can't"
+            " be told apart; give the units ids of their own there first."
         )
-    results = plain_columns(results.reindex(ids), "the table of results")
+    rows = on_ids(pd.Series(range(len(ids)), ids), results.index)
+    if rows is None:
+        known = results.index.isin(ids)
+        unknown = results.index[~known].tolist()[0]
+        raise ValueError(
+            f"{where} has no unit {unknown!r} ({(~known).sum()} of the"
+            f" {len(results)} units with results aren't there); are they of another recording?"
+            + alike(unknown, ids)
+        )
+    results = results.set_axis(ids[rows], axis=0).reindex(ids)
+    results = plain_columns(results, "the table of results")
     vector = [name for name in results if re.fullmatch(r"e\d{3,}", name)]
     columns = {f"{PREFIX}embedding": results[vector].to_numpy(dtype=np.float64)} if vector else {}
     for name in results.columns.drop(vector):

@@ -11,12 +11,11 @@ look, not where a fault begins; each is explained at its function.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from ..decoding import decode
+from ..files.identity import words
 from ..files.intervals import covered
 from ..recording import Recording, as_list, units_table
 from .checks_recording import Check, brightness, duplicates, encoder, light, seconds
@@ -24,8 +23,8 @@ from .checks_recording import Check, brightness, duplicates, encoder, light, sec
 
 def split(train_animals, test_animals) -> Check:
     """Is an animal, however its name is written (M-07, m7), both learned from and tested on?"""
-    learned = {_plain(name) for name in set(train_animals)}
-    both = sorted({str(name) for name in set(test_animals) if _plain(name) in learned})
+    learned = {words(name) for name in set(train_animals)}
+    both = sorted({str(name) for name in set(test_animals) if words(name) in learned})
     return Check(
         "split",
         bool(both),
@@ -39,12 +38,12 @@ def seen(trained_on: pd.DataFrame, recordings: Recording | list[Recording]) -> C
     `Pretrained.trained_on`. A score on an animal that it has seen is transductive, not inductive.
     """
     recordings = as_list(recordings, "check")
-    known = {_plain(name) for name in trained_on["animal_id"]}
+    known = {words(name) for name in trained_on["animal_id"]}
     animals = {str(recording.animal_id) for recording in recordings}
     met = {
         str(recording.animal_id)
         for recording in recordings
-        if _plain(recording.animal_id) in known
+        if words(recording.animal_id) in known
         or recording.recording_id in set(trained_on["recording_id"].astype(str))
     }
     return Check(
@@ -383,9 +382,3 @@ def _goes_with(
         f"{said}; macro F1 of units {units:.2f}, of means over {groups_are} {means:.2f}",
         remedy,
     )
-
-
-def _plain(name) -> tuple[str, ...]:
-    """A name's words and numbers, without case, separators and leading zeros."""
-    parts = re.findall(r"\d+|[^\W\d_]+", str(name).casefold())
-    return tuple(part.lstrip("0") or part[-1] for part in parts) or (str(name),)
