@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .files.identity import alike, on_ids
+from .files.nwb_files import TRUNCATED, why_unreadable
 from .files.phy_folder import cluster_ids
 from .files.storage import atomic_file
 from .files.tables import plain_columns
@@ -47,7 +48,8 @@ def to_nwb(
     source : the file that the recordings came from; it is only read. out : the copy, another file.
     recordings : id, or ids, of the recordings in `table` that came from this file (several, if it
         was read probe by probe). None: the table holds only one.
-    into : 'units', or the name of a plane segmentation. None: the only one of these in the file.
+    into : 'units', or the name of another table of units or of a plane segmentation. None: the only
+        one of these in the file.
     overwrite : replace what is at `out`.
 
     Raises
@@ -60,7 +62,8 @@ def to_nwb(
     source, out = Path(source), Path(out)
     if not source.is_file():
         raise FileNotFoundError(
-            f"{source}: there is no such file; give the NWB file that the recordings came from."
+            f"{source}: there is no such file; give the NWB file that the recordings came from (not"
+            " a folder of Zarr, which isn't written: see to_parquet)."
         )
     if out.exists() and out.samefile(source):
         raise ValueError(f"{out} is the file itself; results go to a copy: give another path.")
@@ -89,9 +92,11 @@ def to_nwb(
                 io = closing.enter_context(NWBHDF5IO(str(partial), "r+", load_namespaces=True))
                 nwbfile = io.read()
             except Exception as error:  # h5py and hdmf raise all sorts here
+                why = why_unreadable(source, error)
                 raise ValueError(
-                    f"{source}: can't be read as NWB ({type(error).__name__}): it is truncated or"
-                    " not NWB; download it again."
+                    f"{source}: "
+                    + (why or f"can't be read as NWB ({type(error).__name__}): {TRUNCATED}")
+                    + "."
                 ) from error
             target = _target(nwbfile, into, source)
             columns = _columns(results, target.id[:], f"{source}: table {target.name!r}")
@@ -365,16 +370,22 @@ def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
 
 def _target(nwbfile, into: str | None, source: Path):
     """The units table or plane segmentation that gets the columns."""
+    from pynwb.misc import Units
     from pynwb.ophys import PlaneSegmentation
 
-    tables = {
-        item.name: item for item in nwbfile.objects.values() if isinstance(item, PlaneSegmentation)
-    }
-    if nwbfile.units is not None:
-        tables["units"] = nwbfile.units
-    if into is None and len(tables) == 1:
-        return next(iter(tables.values()))
-    if into not in tables:
+    tables: dict = {Units: {}, PlaneSegmentation: {}}
+    for item in nwbfile.objects.values():
+        for kind, named in tables.items():
+            if isinstance(item, kind):
+                named[item.name] = item
+    # of several tables of units, read_nwb reads the file's own, too
+    usual = tables[PlaneSegmentation] | (
+        tables[Units] if nwbfile.units is None else {"units": nwbfile.units}
+    )
+    if into is None and len(usual) == 1:
+        return next(iter(usual.values()))
+    named = tables[Units] | usual
+    if into not in named:
         problem = "which table is meant is open" if into is None else f"there is no table {into!r}"
-        raise ValueError(f"{source}: {problem}; choose with into= one of {sorted(tables)}.")
-    return tables[into]
+        raise ValueError(f"{source}: {problem}; choose with into= one of {sorted(named)}.")
+    return named[into]
