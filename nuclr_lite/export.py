@@ -85,7 +85,7 @@ def to_nwb(
             )
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as partial, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Ignoring cached namespace")
+        warnings.filterwarnings("ignore", message="Ignoring .*cached namespace")
         shutil.copyfile(source, partial)
         with ExitStack() as closing:
             try:

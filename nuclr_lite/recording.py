@@ -109,7 +109,7 @@ class Recording:
         recording_id = tidy_name(recording_id, "recording_id")
         trains, units = by_unit(spike_trains, units, recording_id)
         trains = spikes_in_seconds(trains, units.index, recording_id)
-        options = dict(probe_id=probe_id, epochs=epochs, provenance=provenance)
+        options: dict[str, Any] = dict(probe_id=probe_id, epochs=epochs, provenance=provenance)
         return cls._of_trains(trains, units, intervals, recording_id, animal_id, **options)
 
     @classmethod

@@ -139,10 +139,11 @@ def _against_the_standard(file, error: Exception) -> str | None:
     version = _version(file)
     if not version or isinstance(error, (OSError, KeyError, RuntimeError)):
         return None
-    while error.__cause__ is not None and not isinstance(error.__cause__, OSError):
-        error = error.__cause__  # hdmf's own words are pages of the file's content
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause.__cause__, OSError):
+        cause = cause.__cause__  # hdmf's own words are pages of the file's content
     return (
         f"it is whole, NWB {version}, but not as pynwb expects it"
-        f" ({(str(error).splitlines() or [''])[0][:150]}): see what python -m pynwb.validate says,"
+        f" ({(str(cause).splitlines() or [''])[0][:150]}): see what python -m pynwb.validate says,"
         " and write it again"
     )

@@ -73,7 +73,7 @@ def spikes_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndar
             )
     read = _without_marker(read, recording_id)
     _refuse_padding(read, unit_ids, recording_id, lambda train: train == 0, "zeros")
-    read = _in_order(read, unit_ids, recording_id)
+    read = in_order(read, unit_ids, recording_id)
     if whole := _all_whole(read):
         raise ValueError(f"{recording_id}: {whole}; these are no seconds. {REMEDY}.")
     odd, said = clock_of(read)
@@ -93,8 +93,9 @@ def _numbers(train, unit_id, recording_id: str) -> np.ndarray:
             values = np.asarray(
                 train.compressed() if isinstance(train, np.ma.MaskedArray) else train
             )
-        if values.dtype.kind not in "bfiuO" and values.size:
-            raise TypeError(f"they are {values.dtype}")
+        if values.dtype.kind not in "fiuO" and values.size:
+            counts = ", a bin each? see Recording.from_counts" * (values.dtype.kind == "b")
+            raise TypeError(f"they are {values.dtype}{counts}")
         times = values.astype(np.float64)
     except (TypeError, ValueError, Warning) as error:
         raise ValueError(
@@ -178,7 +179,7 @@ def _without_marker(trains, recording_id: str) -> list[np.ndarray]:
     return [train[train != marker] for train in trains]
 
 
-def _in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
+def in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
     """Sorted, with a notice; ValueError where half of the units or more have long stretches that
     lie before what stands in front of them.
     """

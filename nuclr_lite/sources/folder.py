@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from ..recording import Recording
@@ -16,7 +17,7 @@ def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
     """All recordings of a folder, in the order of their names.
 
     Saved recordings are opened as memory maps, so that hundreds take seconds and hardly any memory;
-    NWB files are read whole.
+    NWB files are read whole. Where there are both, the saved recordings count, with a warning.
 
     Parameters
     ----------
@@ -28,10 +29,16 @@ def read_folder(folder: str | Path, verify: bool = False) -> list[Recording]:
     FileNotFoundError : the folder holds neither.
     """
     folder = Path(folder)
-    saved = saved_in(folder)
+    saved, sessions = saved_in(folder), sorted([*folder.glob("*.nwb"), *folder.glob("*.nwb.zarr")])
     if saved:
+        if sessions:
+            warnings.warn(
+                f"{folder}: {len(saved)} saved recordings are read, {len(sessions)} NWB files"
+                f" beside them are not ({sessions[0].name}, ...); read these with nwb.read_nwb.",
+                stacklevel=2,
+            )
         return [Recording.load(path, verify) for path in saved]
-    if sorted(folder.glob("*.nwb")):
+    if sessions:
         from .nwb import read_nwb
 
         return read_nwb(folder)

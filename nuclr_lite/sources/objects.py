@@ -315,7 +315,7 @@ def from_long_table(
     if not (pd.api.types.is_float_dtype(table[time]) or kind == "m"):
         raise ValueError(
             f"the times in {time!r} are {table[time].dtype}, not seconds; divide samples by the"
-            f" sampling rate (table[{time!r}] / 30000), or make whole seconds float."
+            f" sampling rate (table[{time!r}] / 30000)."
         )
     places = [recording] if probe is None else [recording, probe]
     unit_of = table.groupby([*places, unit], sort=False, observed=True)
@@ -392,8 +392,8 @@ def _name_left_out(change: dict[str, pd.Series], n_units: int):
     first, units = next(iter(change.items()))
     warnings.warn(
         f"left out {len(change)} columns that change within some of the {n_units} units: {said};"
-        f" such as unit {units.index[0][-1]!r}, with {units.iloc[0]} values of {first!r}. Where two"
-        " units have one id, as those of two probes, they were joined: name the column that tells"
-        " them apart (probe=...), or give each its own id.",
+        f" such as unit {units.index.tolist()[0][-1]!r}, with {units.iloc[0]} values of"
+        f" {first!r}. Where two units have one id, as those of two probes, they were joined: name"
+        " the column that tells them apart (probe=...), or give each its own id.",
         stacklevel=3,
     )

@@ -364,7 +364,7 @@ def test_long_table():
     )
     assert from_long_table(table.astype({"unit_id": "category", "recording_id": "category"}))[
         0
-    ].spike_times("5").tolist() == [1, 3]
+    ].spike_times(5).tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(

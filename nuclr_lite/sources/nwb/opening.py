@@ -75,7 +75,7 @@ def opened(file: Path | str):
         try:
             with warnings.catch_warnings():
                 # an older NWB version, and read all the same
-                warnings.filterwarnings("ignore", message="Ignoring cached namespace")
+                warnings.filterwarnings("ignore", message="Ignoring .*cached namespace")
                 if is_address(file):
                     source = _remote(file, shown, closing)
                 given = {"file": source} if is_address(file) else {"path": str(file)}
