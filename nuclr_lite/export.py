@@ -92,11 +92,9 @@ def to_nwb(
                 io = closing.enter_context(NWBHDF5IO(str(partial), "r+", load_namespaces=True))
                 nwbfile = io.read()
             except Exception as error:  # h5py and hdmf raise all sorts here
-                why = why_unreadable(source, error)
+                why = why_unreadable(source, error) or TRUNCATED
                 raise ValueError(
-                    f"{source}: "
-                    + (why or f"can't be read as NWB ({type(error).__name__}): {TRUNCATED}")
-                    + "."
+                    f"{source}: can't be read as NWB ({type(error).__name__}): {why}."
                 ) from error
             target = _target(nwbfile, into, source)
             columns = _columns(results, target.id[:], f"{source}: table {target.name!r}")

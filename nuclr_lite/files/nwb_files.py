@@ -35,9 +35,7 @@ def why_unreadable(source, error: Exception) -> str | None:
             return (
                 _old_version(file)
                 or lost_parts(file)
-                or _newer_version(file)
-                or _extension(file)
-                or _against_the_standard(file, error)
+                or (None if isinstance(error, OSError) else _version_or_standard(file, error))
             )
     except Exception:  # h5py meets all sorts in a damaged file
         return None
@@ -105,6 +103,10 @@ def _old_version(file) -> str | None:
     )
 
 
+def _version_or_standard(file, error: Exception) -> str | None:
+    return _newer_version(file) or _extension(file) or _against_the_standard(file, error)
+
+
 def _newer_version(file) -> str | None:
     import pynwb
 
@@ -137,7 +139,7 @@ def _extension(file) -> str | None:
 
 def _against_the_standard(file, error: Exception) -> str | None:
     version = _version(file)
-    if not version or isinstance(error, (OSError, KeyError, RuntimeError)):
+    if not version or isinstance(error, (KeyError, RuntimeError)):
         return None
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause.__cause__, OSError):

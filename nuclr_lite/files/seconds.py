@@ -190,7 +190,9 @@ def in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
             continue
         unsorted.append(unit_id)
         behind = np.maximum.accumulate(train) - train > min(1.0, 0.1 * np.ptp(train))
-        if behind.sum() >= MANY / 2 and behind.mean() > 0.02:
+        # swapped spikes stand alone, those of another trial or unit in a row
+        row = np.diff(np.flatnonzero(np.r_[True, ~behind, True])).max() - 1
+        if row >= MANY / 2:
             at = int(fall.argmin())
             late.append((unit_id, int((fall < 0).sum()), behind.mean(), train[at], train[at + 1]))
     if not unsorted:
@@ -201,7 +203,7 @@ def in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
             f"unit {unit_id!r} runs backwards {times} times, as from {before:g} to {after:g} s, and"
             f" {share:.0%} of its spikes stand behind later ones"
         )
-        busy = sum(len(train) >= MANY for train in trains)
+        busy = sum(len(train) > MANY / 2 for train in trains)
         if 2 * len(late) >= busy:
             raise ValueError(
                 f"{recording_id}: the clock starts again in {len(late)} of {busy} units ({said}):"
@@ -231,29 +233,33 @@ def _is_varied(gaps: np.ndarray) -> bool:
 
 
 def _all_whole(trains) -> str:
-    """'all ... are whole numbers ...', where they are, of trains in order; else ''."""
-    together = np.concatenate(trains) if trains else np.empty(0)
-    if (
-        len(together) < MANY
-        or not (together == np.round(together)).all()
-        or len(np.unique(together)) < MANY
-        or not _is_varied(_gaps(trains))
-    ):
-        return ""
-    return (
-        f"all {len(together):,} spike times are whole numbers, up to {together.max():.10g}, as"
-        " sample numbers and milliseconds are"
-    )
+    """'all ... are whole numbers ...', where they are in all trains, or in one, each in order; else
+    ''.
+    """
+    for one in [trains, *([train] for train in trains)]:
+        together = np.concatenate([*one, np.empty(0)])
+        if (
+            len(np.unique(together)) >= MANY
+            and (together == np.round(together)).all()
+            and _is_varied(_gaps(one))
+        ):
+            unit = " of a unit" if one is not trains and len(trains) > 1 else ""
+            return (
+                f"all {len(together):,} spike times{unit} are whole numbers, up to"
+                f" {together.max():.10g}, as sample numbers and milliseconds are"
+            )
+    return ""
 
 
 def clock_of(trains, lasts_s: float | None = None, bin_s: float | None = None) -> tuple[bool, str]:
     """Whether spike trains, in order, look as if they weren't in seconds; and the numbers that say.
 
     Neurons fire in bursts and are silent for some milliseconds after a spike. So a few of a unit's
-    intervals are short; of times in milliseconds or samples none is below 1. Odd are: fewer than
-    1 % of 100 intervals or more between a unit's spikes below 0.5 s (a Poisson unit that fires once
-    in 50 s has as many); fewer than 10 %, and more than a day; a median unit above 200 spikes/s;
-    nothing but whole numbers.
+    intervals are short; of times in milliseconds or samples none is below 1. Odd are, of 100
+    intervals or more between a unit's spikes: fewer than 1 % below 0.5 s, where the median one is
+    above 35 s (a Poisson unit that fires once in 50 s has as many); fewer than a tenth of a Poisson
+    unit's, where the mean is above 5 s. Also: more than a day, and fewer than 10 % below 0.5 s or
+    most units in less than half of it; a median unit above 200 spikes/s; whole numbers.
 
     Parameters
     ----------
@@ -261,24 +267,25 @@ def clock_of(trains, lasts_s: float | None = None, bin_s: float | None = None) -
         counts, the bins' length, s.
     """
     gaps = _gaps(trains)
-    ends = [time for train in trains if len(train) for time in (train[0], train[-1])]
+    ends = np.array([train[[0, -1]] for train in trains if len(train)]).reshape(-1, 2)
     if lasts_s is None:
-        lasts_s = max(ends) - min(ends) if ends else 0.0
-    short = float((gaps < max(0.5, 2 * (bin_s or 0.0))).mean()) if len(gaps) else 0.0
+        lasts_s = float(np.ptp(ends)) if len(ends) else 0.0
+    short_s = max(0.5, 2 * (bin_s or 0.0))
+    short = float((gaps < short_s).mean()) if len(gaps) else 0.0
     count = float(np.median([len(train) for train in trains])) if len(trains) else 0.0
     rate = count / max(lasts_s, 1e-9)
     whole = "" if bin_s else _all_whole(trains)
-    odd = (
-        len(gaps) >= 100
-        and short < 0.01
-        and _is_varied(gaps)
-        or short < 0.1
-        and lasts_s > 86_400
-        or count >= 1000
-        and rate > 200
-        or bool(whole)
+    slow = False
+    if len(gaps) >= 100 and _is_varied(gaps):
+        expected = -np.expm1(-short_s / gaps.mean())  # of a Poisson unit
+        slow = bool(short < 0.01 and np.median(gaps) > 35) or bool(
+            short < 0.1 * expected and expected * len(gaps) >= 10 and gaps.mean() > 5
+        )
+    long = lasts_s > 86_400 and (
+        short < 0.1 or bool(np.median(np.diff(ends, axis=1)) < lasts_s / 2)
     )
+    odd = slow or long or count >= 1000 and rate > 200 or bool(whole)
     return odd, (f"{whole}; " if whole else "") + (
-        f"{short:.1%} of the intervals between a unit's spikes are below 0.5 s; the median unit"
-        f" fires at {rate:.2g} spikes/s, in {lasts_s:.0f} s"
+        f"{short:.1%} of the intervals between a unit's spikes are below {short_s:g} s; the median"
+        f" unit fires at {rate:.2g} spikes/s, in {lasts_s:.0f} s"
     )

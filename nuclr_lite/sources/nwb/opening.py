@@ -87,9 +87,7 @@ def opened(file: Path | str):
         except Exception as error:  # h5py, hdmf and fsspec raise all sorts here
             why = None if is_address(source) else why_unreadable(source, error)
             raise ValueError(
-                f"{shown}: {why}."
-                if why
-                else f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}."
+                f"{shown}: can't be read as NWB ({first_line(error, secret)}): {why or remedy}."
             ) from error
         try:
             yield nwbfile
