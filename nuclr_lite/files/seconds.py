@@ -192,7 +192,7 @@ def in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
         behind = np.maximum.accumulate(train) - train > min(1.0, 0.1 * np.ptp(train))
         # swapped spikes stand alone, those of another trial or unit in a row
         row = np.diff(np.flatnonzero(np.r_[True, ~behind, True])).max() - 1
-        if row >= MANY / 2:
+        if max(row, behind.sum() * (behind.mean() > 0.2)) >= MANY / 2:
             at = int(fall.argmin())
             late.append((unit_id, int((fall < 0).sum()), behind.mean(), train[at], train[at + 1]))
     if not unsorted:
