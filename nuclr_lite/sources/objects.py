@@ -348,12 +348,13 @@ def from_long_table(
             unit_id: train.to_numpy()
             for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]
         }
-        own = labels.loc[place].loc[list(trains)].rename(columns={"unit_id": "unit_id_in_file"})
+        here = [(*place, unit_id) for unit_id in trains]
+        own = labels.reindex(pd.MultiIndex.from_tuples(here)).set_axis(list(trains))
         names = [str(plain_id(name)) for name in place]
         recordings.append(
             Recording.from_spike_trains(
                 list(trains.values()),
-                own,
+                own.rename(columns={"unit_id": "unit_id_in_file"}),
                 None if intervals is None else intervals[place[0]],
                 recording_id="-".join(names) if probes[place[0]] > 1 else names[0],
                 animal_id=animals[0],
@@ -391,8 +392,8 @@ def _name_left_out(change: dict[str, pd.Series], n_units: int):
     said = ", ".join(f"{name!r} (in {len(units)})" for name, units in change.items())
     first, units = next(iter(change.items()))
     warnings.warn(
-        f"left out {len(change)} columns that change within some of the {n_units} units: {said};"
-        f" such as unit {units.index.tolist()[0][-1]!r}, with {units.iloc[0]} values of"
+        f"left out {len(change)} columns without one number or text in each of the {n_units} units:"
+        f" {said}; such as unit {units.index.tolist()[0][-1]!r}, with {units.iloc[0]} values of"
         f" {first!r}. Where two units have one id, as those of two probes, they were joined: name"
         " the column that tells them apart (probe=...), or give each its own id.",
         stacklevel=3,

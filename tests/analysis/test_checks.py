@@ -27,6 +27,8 @@ from nuclr_lite import checks
         (["m0"], ["m00"], True),
         (["m0"], ["m"], False),
         (["?"], ["!"], False),
+        (["7.0"], [7], True),
+        (["1.5"], ["15"], False),
         (["Größe 1"], ["größe_1"], True),
     ],
 )

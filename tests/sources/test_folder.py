@@ -21,3 +21,10 @@ def test_recordings_from_a_folder(recordings, tmp_path):
         assert read.recording_id == written.recording_id and np.array_equal(
             read.times, written.times
         )
+
+
+def test_nwb_files_beside_saved_recordings_are_named(recordings, tmp_path):
+    recordings[0].save(tmp_path / "one")
+    (tmp_path / "two.nwb").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"1 saved .* 1 NWB files .* are not \(two\.nwb, \.\.\.\)"):
+        assert len(read_folder(tmp_path)) == 1

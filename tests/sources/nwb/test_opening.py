@@ -137,7 +137,7 @@ def test_what_is_wrong_is_told_apart(tmp_path, monkeypatch):
         "ndx-tomorrow, an extension .* pip install ndx-tomorrow, and import": rewritten(
             tmp_path / "extension.nwb", unknown
         ),
-        r"it is whole, NWB 2\.[\d.]+, .*missing argument 'session_description'.*validate": rewritten(
+        r"it is whole, NWB 2\.[\d.]+, .*argument 'session_description'.*validate": rewritten(
             tmp_path / "incomplete.nwb", incomplete
         ),
     }
