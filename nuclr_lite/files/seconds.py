@@ -189,6 +189,8 @@ def in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
         if not (fall < 0).any():
             continue
         unsorted.append(unit_id)
+        if (fall <= 0).all():
+            continue  # the wrong way round, no more
         behind = np.maximum.accumulate(train) - train > min(1.0, 0.1 * np.ptp(train))
         # swapped spikes stand alone, those of another trial or unit in a row
         row = np.diff(np.flatnonzero(np.r_[True, ~behind, True])).max() - 1

@@ -311,8 +311,7 @@ def from_long_table(
                 f"{int(table[name].isna().sum())} rows have no value in {name!r} (first: row"
                 f" {int(table[name].isna().argmax())}); drop these rows, or fill them in."
             )
-    kind = table[time].dtype.kind
-    if not (pd.api.types.is_float_dtype(table[time]) or kind == "m"):
+    if not (pd.api.types.is_float_dtype(table[time]) or table[time].dtype.kind == "m"):
         raise ValueError(
             f"the times in {time!r} are {table[time].dtype}, not seconds; divide samples by the"
             f" sampling rate (table[{time!r}] / 30000)."

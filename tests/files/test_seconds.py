@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from fuzz import FORMS, Refused, cases, trains_ms
 from helpers import from_trains, spikes, trains_of
 
 import nuclr_lite as nl
@@ -123,6 +124,21 @@ def test_trains_by_unit():
         assert from_trains(given).times == pytest.approx(from_trains(trains).times, abs=1e-6)
 
 
+@cases(60, least=0.5, trains=trains_ms(), form=FORMS)
+def test_the_same_seconds_in_any_form(trains, form):
+    # off the second, off the day's start
+    seconds = [np.array(train, dtype=float) / 1000 + 0.0625 for train in trains]
+    if not any(map(len, seconds)):
+        raise Refused
+    expected = from_trains(seconds)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*(sorted the spike|mark for 'no spike)")
+        recording = from_trains(form(seconds))
+    assert recording.units.index.tolist() == list(range(len(trains)))
+    np.testing.assert_allclose(recording.times, expected.times, atol=1e-8)
+    np.testing.assert_allclose(recording.intervals, expected.intervals, atol=1e-8)
+
+
 # ---- what can't be seconds
 
 
@@ -204,6 +220,11 @@ def test_another_clock_is_named(trains, number):
     with pytest.warns(UserWarning, match=f"r: are these seconds.*{number}"):
         recording = from_trains(trains)
     assert checks.seconds(recording).found, "the check asks the same"
+
+
+def test_trains_the_wrong_way_round_are_turned():
+    with pytest.warns(UserWarning, match=r"sorted the spike times of 4 units .* \(first: 0\)\.$"):
+        assert from_trains([train[::-1] for train in TRAINS]).times[0] == min(map(min, TRAINS))
 
 
 def test_merged_units_are_sorted_with_a_word():

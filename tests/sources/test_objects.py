@@ -390,8 +390,8 @@ def test_units_of_two_probes_in_a_long_table():
     table = two_probes()
     with pytest.warns(
         UserWarning,
-        match=r"left out 2 columns .* 2 units: 'probe' \(in 2\), 'cell_type' \(in 2\); such as unit 0,"
-        r" with 2 values of 'probe'.*probe=",
+        match=r"left out 2 columns .* 2 units: 'probe' \(in 2\), 'cell_type' \(in 2\); such as unit"
+        r" 0, with 2 values of 'probe'.*probe=",
     ):
         [joined] = from_long_table(table)
     assert joined.n_units == 2
