@@ -133,6 +133,15 @@ def test_marks_for_no_spike_don_t_stretch_valid_time(tmp_path):
     assert recording.intervals.tolist() == [[0.5, 99.5]]
 
 
+def test_another_clock_is_named_once(tmp_path):
+    rng = np.random.default_rng(0)
+    trains = [1000 * np.sort(rng.uniform(0, 60, 300)) for _ in range(2)]
+    path = write(with_spikes(trains=trains), tmp_path / "a.nwb")
+    with pytest.warns(UserWarning, match="a: are these seconds") as caught:
+        read_nwb(path)
+    assert len(caught) == 1
+
+
 def test_sample_numbers_are_refused(tmp_path):
     rng = np.random.default_rng(0)
     trains = [np.round(np.sort(rng.uniform(0, 60, 300)) * 30_000) for _ in range(2)]
