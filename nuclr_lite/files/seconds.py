@@ -150,7 +150,7 @@ def _refuse_padding(trains, unit_ids, recording_id: str, is_pad, what: str):
 def _refuse_counts(trains, recording_id: str):
     """ValueError for how many spikes each bin has, in place of when each spike was."""
     n = sum(map(len, trains))
-    if n < MANY or not all((train == np.round(train)).all() for train in trains):
+    if n < MANY or not all(map(_is_whole, trains)):
         return
     falls = sum(int((np.diff(train) < 0).sum()) for train in trains)
     distinct = sum(len(np.unique(train)) for train in trains)
@@ -168,12 +168,11 @@ def _refuse_counts(trains, recording_id: str):
 
 def _without_marker(trains, recording_id: str) -> list[np.ndarray]:
     """Without one whole negative number that stands for 'no spike' (-1, -999), with a warning."""
-    together = np.concatenate([*trains, np.empty(0)])
-    negative = together[together < 0]
-    if not len(negative) or len(negative) == len(together):
+    negative = np.concatenate([*(train[train < 0] for train in trains), np.empty(0)])
+    if not len(negative) or len(negative) == sum(map(len, trains)):
         return trains
     marker = negative[0]
-    others_whole = (together == np.round(together)).all()
+    others_whole = all(map(_is_whole, trains))
     if (negative != marker).any() or marker % 1 or len(negative) < 2 and others_whole:
         return trains
     concerned = sum(bool((train == marker).any()) for train in trains)
@@ -231,6 +230,10 @@ def in_order(trains, unit_ids, recording_id: str) -> list[np.ndarray]:
 # ---- what is odd
 
 
+def _is_whole(train: np.ndarray) -> bool:
+    return not (train[:MANY] % 1).any() and not (train % 1).any()
+
+
 def _gaps(trains) -> np.ndarray:
     return np.concatenate([*map(np.diff, trains), np.empty(0)])
 
@@ -245,13 +248,10 @@ def _all_whole(trains) -> str:
     """'all ... are whole numbers ...', where they are in all trains, or in one, each in order; else
     ''.
     """
-    for one in [trains, *([train] for train in trains)]:
+    whole = [train for train in trains if _is_whole(train)]
+    for one in [trains] * (len(whole) == len(trains)) + [[train] for train in whole]:
         together = np.concatenate([*one, np.empty(0)])
-        if (
-            (together == np.round(together)).all()
-            and len(np.unique(together)) >= MANY
-            and _is_varied(_gaps(one))
-        ):
+        if len(np.unique(together)) >= MANY and _is_varied(_gaps(one)):
             unit = " of a unit" if one is not trains and len(trains) > 1 else ""
             return (
                 f"all {len(together):,} spike times{unit} are whole numbers, up to"
