@@ -396,8 +396,8 @@ def said(attempt, folder=""):
             errors = []
         except (ValueError, KeyError, OSError) as error:
             errors = [f"{type(error).__name__}: {error}"]
-    told = [f"notice: {warning.message}" for warning in caught] + errors
-    return "; ".join(told).replace(f"{folder}{os.sep}", "") or "nothing"
+    told = "; ".join([f"notice: {warning.message}" for warning in caught] + errors)
+    return (told.replace(f"{folder}{os.sep}", "") if folder else told) or "nothing"
 
 
 # %%
@@ -434,12 +434,12 @@ assert "inside the valid intervals" in answers_to["milliseconds, valid time in s
 assert "sorted the spike times" in answers_to["unsorted times"]
 assert "resampled" in answers_to["another sampling rate"]
 assert "transpose" in answers_to["(units, frames), no table"]
-assert answers_to["milliseconds, no valid time given"] == "nothing"
+assert "are these seconds?" in answers_to["milliseconds, no valid time given"]
 
 # %% [markdown]
-# Milliseconds without valid time pass: 60 s become 17 hours of a very quiet brain. Section 7 asks
-# whether that is likely. And (units, frames) without a table is only a notice: there might be 1,800
-# cells in five frames. So print each recording, and read the line.
+# Milliseconds without valid time are a question, no error: 60 s become 17 hours of a very quiet
+# brain, which may be. Section 7 asks again. And (units, frames) without a table is only a notice:
+# there might be 1,800 cells in five frames. So print each recording, and read the line.
 #
 # ## 4 · An encoder
 #
@@ -903,13 +903,15 @@ def both_ways(planted, clean):
 # %% [markdown]
 # **Are the times in seconds?** A neuron now and then fires twice within half a second; in
 # milliseconds, or samples, no two of its spikes are half a unit of time apart: it needs more than
-# that to recover. Fewer than one interval in a hundred below 0.5 s, a recording of more than a day,
-# a median unit above 200 spikes/s, or nearly all spikes outside valid time: each is possible, and
-# another unit or clock is likelier.
+# that to recover. Hardly an interval below 0.5 s, units that are there for a small part of more
+# than a day, a median unit above 200 spikes/s, or nearly all spikes outside valid time: each is
+# possible, and another unit or clock is likelier. (All but the last is asked when a recording is
+# made, too.)
 
 # %%
 clean_trains = [demo[0].spike_times(unit_id) for unit_id in demo[0].units.index]
-slow = nl.Recording.from_spike_trains([1000 * train for train in clean_trains], **names)
+with warnings.catch_warnings(action="ignore"):
+    slow = nl.Recording.from_spike_trains([1000 * train for train in clean_trains], **names)
 both_ways(checks.seconds(slow), checks.seconds(demo[0]))
 
 # %% [markdown]

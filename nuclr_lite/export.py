@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .files.identity import alike, on_ids
+from .files.nwb_files import TRUNCATED, why_unreadable
 from .files.phy_folder import cluster_ids
 from .files.storage import atomic_file
 from .files.tables import plain_columns
@@ -46,7 +48,8 @@ def to_nwb(
     source : the file that the recordings came from; it is only read. out : the copy, another file.
     recordings : id, or ids, of the recordings in `table` that came from this file (several, if it
         was read probe by probe). None: the table holds only one.
-    into : 'units', or the name of a plane segmentation. None: the only one of these in the file.
+    into : 'units', or the name of another table of units or of a plane segmentation. None: the only
+        one of these in the file.
     overwrite : replace what is at `out`.
 
     Raises
@@ -59,7 +62,8 @@ def to_nwb(
     source, out = Path(source), Path(out)
     if not source.is_file():
         raise FileNotFoundError(
-            f"{source}: there is no such file; give the NWB file that the recordings came from."
+            f"{source}: there is no such file; give the NWB file that the recordings came from (not"
+            " a folder of Zarr, which isn't written: see to_parquet)."
         )
     if out.exists() and out.samefile(source):
         raise ValueError(f"{out} is the file itself; results go to a copy: give another path.")
@@ -81,16 +85,16 @@ def to_nwb(
             )
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as partial, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Ignoring cached namespace")
+        warnings.filterwarnings("ignore", message="Ignoring .*cached namespace")
         shutil.copyfile(source, partial)
         with ExitStack() as closing:
             try:
                 io = closing.enter_context(NWBHDF5IO(str(partial), "r+", load_namespaces=True))
                 nwbfile = io.read()
             except Exception as error:  # h5py and hdmf raise all sorts here
+                why = why_unreadable(source, error) or TRUNCATED
                 raise ValueError(
-                    f"{source}: can't be read as NWB ({type(error).__name__}): it is truncated or"
-                    " not NWB; download it again."
+                    f"{source}: can't be read as NWB ({type(error).__name__}): {why}."
                 ) from error
             target = _target(nwbfile, into, source)
             columns = _columns(results, target.id[:], f"{source}: table {target.name!r}")
@@ -329,13 +333,22 @@ def _of_recordings(table: pd.DataFrame, recordings) -> pd.DataFrame:
 def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
     """{name: one value or vector for each of `ids`}: NaN, or '' in texts, where there is none."""
     ids = pd.Index(ids)
-    known = results.index.isin(ids)
-    if not known.all():
+    if ids.has_duplicates:
         raise ValueError(
-            f"{where} has no unit {results.index[~known].tolist()[0]!r} ({(~known).sum()} of the"
-            f" {len(results)} units with results aren't there); are they of another recording?"
+            f"{where} has unit {ids[ids.duplicated()].tolist()[0]!r} twice, so that results can't"
+            " be told apart; give the units ids of their own there first."
         )
-    results = plain_columns(results.reindex(ids), "the table of results")
+    rows = on_ids(pd.Series(range(len(ids)), ids), results.index)
+    if rows is None:
+        known = results.index.isin(ids)
+        unknown = results.index[~known].tolist()[0]
+        raise ValueError(
+            f"{where} has no unit {unknown!r} ({(~known).sum()} of the"
+            f" {len(results)} units with results aren't there); are they of another recording?"
+            + alike(unknown, ids)
+        )
+    results = results.set_axis(ids[rows], axis=0).reindex(ids)
+    results = plain_columns(results, "the table of results")
     vector = [name for name in results if re.fullmatch(r"e\d{3,}", name)]
     columns = {f"{PREFIX}embedding": results[vector].to_numpy(dtype=np.float64)} if vector else {}
     for name in results.columns.drop(vector):
@@ -355,16 +368,22 @@ def _columns(results: pd.DataFrame, ids, where: str) -> dict[str, np.ndarray]:
 
 def _target(nwbfile, into: str | None, source: Path):
     """The units table or plane segmentation that gets the columns."""
+    from pynwb.misc import Units
     from pynwb.ophys import PlaneSegmentation
 
-    tables = {
-        item.name: item for item in nwbfile.objects.values() if isinstance(item, PlaneSegmentation)
-    }
-    if nwbfile.units is not None:
-        tables["units"] = nwbfile.units
-    if into is None and len(tables) == 1:
-        return next(iter(tables.values()))
-    if into not in tables:
+    tables: dict = {Units: {}, PlaneSegmentation: {}}
+    for item in nwbfile.objects.values():
+        for kind, named in tables.items():
+            if isinstance(item, kind):
+                named[item.name] = item
+    # of several tables of units, read_nwb reads the file's own, too
+    usual = tables[PlaneSegmentation] | (
+        tables[Units] if nwbfile.units is None else {"units": nwbfile.units}
+    )
+    if into is None and len(usual) == 1:
+        return next(iter(usual.values()))
+    named = tables[Units] | usual
+    if into not in named:
         problem = "which table is meant is open" if into is None else f"there is no table {into!r}"
-        raise ValueError(f"{source}: {problem}; choose with into= one of {sorted(tables)}.")
-    return tables[into]
+        raise ValueError(f"{source}: {problem}; choose with into= one of {sorted(named)}.")
+    return named[into]

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 
 from .files import values
+from .files.carried_units import plain
 from .files.intervals import check_intervals, covered, frame_ranges, inside
 from .files.recording_files import read_recording, write_recording
+from .files.seconds import by_unit, spikes_in_seconds
 from .files.shown import ShownRecording
 from .files.tables import tidy_epochs, tidy_name, tidy_units
 
@@ -88,9 +90,12 @@ class Recording(ShownRecording):
 
         Parameters
         ----------
-        spike_trains : sequence of (n_i,) arrays, s. Negative times are fine; unsorted ones are
-            sorted, with a notice.
-        units : DataFrame with one row a spike train, indexed by unit_id. None: units 0, 1, 2, ...
+        spike_trains : sequence of (n_i,) arrays, s, or {unit_id: array} (also a pynapple TsGroup).
+            What carries its unit of time (neo, quantities, pint, pynapple) is converted. Negative
+            times are fine, but for a single whole number (-1) that marks 'no spike', which is left
+            out with a warning; a few unsorted ones are sorted, with a notice.
+        units : DataFrame with one row a spike train, indexed by unit_id. None: units 0, 1, 2, ...,
+            or the keys of a dict.
         intervals : (K, 2), s. None: from the first to the last spike. Spikes outside are left out
             and counted.
 
@@ -98,23 +103,29 @@ class Recording(ShownRecording):
         ------
         ValueError : with the remedy, for no units; NaN or infinite times; duplicate unit ids; a
             units table of another length; intervals that overlap, run backwards or are years long;
-            no spike in valid time; times that are sample numbers (integer arrays), dates, or
-            float32 where that is exact to no more than 10 ms.
+            no spike in valid time; times that are dates, counts, whole numbers throughout (sample
+            numbers, as floats too), rows filled up with zeros or NaN, of a clock that starts again,
+            or float32 where that is exact to no more than 10 ms.
         """
         recording_id = tidy_name(recording_id, "recording_id")
-        animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
-        trains = list(spike_trains)
-        units = tidy_units(units, len(trains), recording_id)
-        trains = values.trains_in_seconds(trains, units.index, recording_id)
-        unsorted = [
-            unit_id for unit_id, train in zip(units.index, trains) if (np.diff(train) < 0).any()
-        ]
-        if unsorted:
-            warnings.warn(
-                f"{recording_id}: sorted the spike times of {len(unsorted)} units that were not in"
-                f" order (first: {unsorted[0]!r}).",
-                stacklevel=2,
-            )
+        trains, units = by_unit(spike_trains, units, recording_id)
+        trains = spikes_in_seconds(trains, units.index, recording_id)
+        options: dict[str, Any] = dict(probe_id=probe_id, epochs=epochs, provenance=provenance)
+        return cls._of_trains(trains, units, intervals, recording_id, animal_id, **options)
+
+    @classmethod
+    def _of_trains(
+        cls,
+        trains: list[np.ndarray],
+        units: pd.DataFrame,
+        intervals,
+        recording_id: str,
+        animal_id: str,
+        probe_id: str | None = None,
+        epochs: pd.DataFrame | None = None,
+        provenance: dict | None = None,
+    ) -> Recording:
+        """From trains that are known to be seconds, each in order, and a tidy units table."""
         times = np.concatenate(trains)
         rows = np.repeat(np.arange(len(trains), dtype=np.int32), [len(train) for train in trains])
         if not len(times):
@@ -141,7 +152,7 @@ class Recording(ShownRecording):
         return cls(
             modality="spikes",
             recording_id=recording_id,
-            animal_id=animal_id,
+            animal_id=tidy_name(animal_id, f"{recording_id}: animal_id"),
             probe_id=None if probe_id is None else tidy_name(probe_id, f"{recording_id}: probe_id"),
             units=units,
             intervals=intervals,
@@ -185,17 +196,11 @@ class Recording(ShownRecording):
         """
         name = tidy_name(recording_id, "recording_id")
         trains, intervals = values.trains_of_counts(
-            values.count_values(counts, name), bin_s, start_s, name
+            values.count_values(counts, name), plain(bin_s), start_s, name
         )
-        recording = cls.from_spike_trains(
-            trains,
-            units,
-            intervals,
-            recording_id=recording_id,
-            animal_id=animal_id,
-            **options,
-        )
-        return replace(recording, bin_s=float(bin_s), start_s=float(intervals[0][0]))
+        units = tidy_units(units, len(trains), name)
+        recording = cls._of_trains(trains, units, intervals, name, animal_id, **options)
+        return replace(recording, bin_s=float(plain(bin_s)), start_s=float(intervals[0][0]))
 
     @classmethod
     def from_traces(
@@ -230,6 +235,7 @@ class Recording(ShownRecording):
         recording_id = tidy_name(recording_id, "recording_id")
         animal_id = tidy_name(animal_id, f"{recording_id}: animal_id")
         traces = values.trace_values(traces, recording_id)
+        sampling_rate_hz, start_s = plain(sampling_rate_hz, "Hz"), plain(start_s)
         values.check_clock(sampling_rate_hz, start_s, recording_id)
         units = tidy_units(units, traces.shape[1], recording_id)
         if traces.shape[1] > len(traces):

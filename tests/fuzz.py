@@ -6,6 +6,7 @@ import os
 from functools import wraps
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -83,6 +84,42 @@ def trains_ms(draw, max_units: int = 4, duration_ms: int = 12_000):
         ),
     )
     return [sorted(train) for train in draw(st.lists(one, min_size=1, max_size=max_units))]
+
+
+class Milliseconds:
+    """Times that carry their unit, as quantities and neo have them; an array of it keeps none."""
+
+    units = "ms"
+
+    def __init__(self, magnitude):
+        self.magnitude = np.asarray(magnitude, dtype=float)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.magnitude
+
+    def rescale(self, units):
+        assert units == "s"
+        return Milliseconds(self.magnitude / 1000)
+
+
+# What the same seconds, one array a unit from unit 0 on, may come as.
+FORMS = st.sampled_from(
+    [
+        tuple,
+        lambda trains: dict(enumerate(trains)),
+        lambda trains: {f"{n}.0": train for n, train in enumerate(trains)},
+        lambda trains: pd.Series(trains, index=np.arange(len(trains), dtype=float)),
+        lambda trains: [train.tolist() for train in trains],
+        lambda trains: [train.astype(object) for train in trains],
+        lambda trains: [train[::-1] for train in trains],
+        lambda trains: [Milliseconds(1000 * train) for train in trains],
+        lambda trains: [
+            Milliseconds(1000 * train) if n % 2 else train for n, train in enumerate(trains)
+        ],
+        lambda trains: [(1e9 * train).round().astype("timedelta64[ns]") for train in trains],
+        lambda trains: [np.r_[train, -9.0, -9.0] for train in trains],
+    ]
+)
 
 
 @st.composite

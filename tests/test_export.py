@@ -42,6 +42,18 @@ def test_phy(tmp_path):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.parametrize("written", [float, str, lambda unit: f"{unit}.0"])
+def test_ids_that_pandas_made_floats_or_texts_come_home(tmp_path, written):
+    folder = phy_folder(tmp_path / "a", group=GROUP)
+    predicted = pd.DataFrame({"predicted": ["x", "y"]}, index=[written(9), written(2)])
+    [file] = to_phy(predicted, folder)
+    assert file.read_text().split() == [*("cluster_id", "nuclr_predicted", "2", "y", "5", "9", "x")]
+    with pytest.raises(
+        ValueError, match=r"has no unit 'probeA_2' .* Is it 2 there\? Write ids alike"
+    ):
+        to_phy(predicted.set_axis(["probeA_2", "probeA_9"]), folder, overwrite=True)
+
+
 def test_spikeinterface_reads_what_phy_gets(tmp_path):
     extractors = pytest.importorskip(
         "spikeinterface.extractors", reason="spikeinterface is not installed"

@@ -11,12 +11,11 @@ look, not where a fault begins; each is explained at its function.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from ..decoding import decode
+from ..files.identity import words
 from ..files.intervals import covered
 from ..recording import Recording, as_list, units_table
 from .checks_recording import Check, brightness, duplicates, encoder, light, seconds
@@ -26,8 +25,8 @@ UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 def split(train_animals, test_animals) -> Check:
     """Is an animal, however its name is written (M-07, m7), both learned from and tested on?"""
-    learned = {_plain(name) for name in set(train_animals)}
-    both = sorted({str(name) for name in set(test_animals) if _plain(name) in learned})
+    learned = {words(name) for name in set(train_animals)}
+    both = sorted({str(name) for name in set(test_animals) if words(name) in learned})
     return Check(
         "split",
         bool(both),
@@ -50,10 +49,10 @@ def seen(trained_on: pd.DataFrame, recordings: Recording | list[Recording] | pd.
         pairs = [*both.astype(str).itertuples(index=False, name=None)]
     else:
         pairs = [(one.recording_id, str(one.animal_id)) for one in as_list(recordings, "check")]
-    animals_known = {_plain(name) for name in trained_on["animal_id"]}
+    animals_known = {words(name) for name in trained_on["animal_id"]}
     known = set(trained_on["recording_id"].astype(str))
     again = {name for name, _ in pairs if name in known or set(UUID.findall(str(name))) & known}
-    met = {one for name, one in pairs if _plain(one) in animals_known or name in again}
+    met = {one for name, one in pairs if words(one) in animals_known or name in again}
     of_animals = f"{len(met)} of {len({one for _, one in pairs})}"
     of_recordings = f"{len(again)} of {len(dict(pairs))}"
     return Check(
@@ -396,9 +395,3 @@ def _goes_with(
         f"{said}; macro F1 of units {units:.2f}, of means over {groups_are} {means:.2f}",
         remedy,
     )
-
-
-def _plain(name) -> tuple[str, ...]:
-    """A name's words and numbers, without case, separators and leading zeros."""
-    parts = re.findall(r"\d+|[^\W\d_]+", str(name).casefold())
-    return tuple(part.lstrip("0") or part[-1] for part in parts) or (str(name),)

@@ -6,6 +6,8 @@ import warnings
 
 import numpy as np
 
+from .carried_units import plain
+
 LARGEST_S = 1e11  # 3,000 years from zero: seconds since 1970 are far below, milliseconds above
 LONGEST_S = 366 * 86400.0
 
@@ -34,6 +36,7 @@ def check_intervals(intervals, recording_id: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # lists of unequal length
+            intervals = plain(intervals)
             kind = np.asarray(intervals).dtype
         if kind.kind in "cMmSU":
             raise TypeError(f"they are {kind}")

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .identity import alike, on_ids, plain_id, plain_index
+
 # Names of epochs, tables and columns that speak of light pulses, whose responses give labels away.
 LIGHT = re.compile(
     r"opto(?!kinetic|motor|type)|laser|photo[-_ ]?(?:stim|inhib|activ|tag|sil)"
@@ -21,6 +23,8 @@ LIGHT = re.compile(
 
 def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> pd.DataFrame:
     """A copy indexed by unit_id whose columns are plain int, float, bool or str (missing: None).
+
+    Ids that are whole numbers, also those that became floats (2.0, '2.0'), are int.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
             f"{recording_id}: the units table has {len(units)} rows (labels) for {n_units} units of"
             " data; give one row a unit, in the same order."
         )
-    index = units.index
+    index = plain_index(units.index)
     if pd.api.types.is_integer_dtype(index):
         if len(index) and int(index.max()) > np.iinfo(np.int64).max:
             raise ValueError(
@@ -76,10 +80,12 @@ def tidy_units(units: pd.DataFrame | None, n_units: int, recording_id: str) -> p
 
 
 def tidy_name(value, what: str) -> str:
-    """An id as text; ValueError for a missing one: None would become the animal 'None'."""
+    """An id as text, 2.0 and '2.0' as '2'; ValueError for a missing one: None would become the
+    animal 'None'.
+    """
     if _missing(value):
         raise ValueError(f"{what} is {value!r}; give a name or a number.")
-    return _text(value)
+    return _text(plain_id(value))
 
 
 def tidy_epochs(epochs: pd.DataFrame | None, recording_id: str) -> pd.DataFrame:
@@ -175,20 +181,23 @@ def aligned(
     """
     if features.index.has_duplicates:
         raise ValueError("a unit occurs twice in the features; give each one row.")
+    found = {}
     for name, series in (("labels", labels), ("groups", groups)):
         if not isinstance(series, pd.Series):
             raise ValueError(
                 f"{name} is a {type(series).__name__}; give a Series on the features' index."
             )
-        missing = features.index.difference(series.index)
-        if len(missing):
+        if series.index.has_duplicates:
+            raise ValueError(f"a unit occurs twice in {name}; give each one row.")
+        found[name] = on_ids(series, features.index)
+        if found[name] is None:
+            missing = features.index.difference(series.index)
             raise ValueError(
                 f"{name} lack {len(missing)} of {len(features)} units (first:"
                 f" {missing.tolist()[0]!r}); give a Series on the features' index."
+                + alike(missing.tolist()[0], series.index)
             )
-        if series.index.has_duplicates:
-            raise ValueError(f"a unit occurs twice in {name}; give each one row.")
-    labels, groups = labels.loc[features.index], groups.loc[features.index]
+    labels, groups = found["labels"], found["groups"]
     labelled = labels.notna().to_numpy()
     if groups[labelled].isna().any():
         raise ValueError("a labelled unit has no animal (group); give every unit one.")

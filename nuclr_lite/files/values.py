@@ -1,5 +1,5 @@
-"""Spike times, counts and traces that come in: plain numbers, times in seconds, or an error that
-says why not.
+"""Counts and traces that come in: plain numbers, or an error that says why not. Of spike times,
+`seconds` does it.
 """
 
 from __future__ import annotations
@@ -8,57 +8,10 @@ import warnings
 
 import numpy as np
 
+from .carried_units import plain
 from .intervals import frame_ranges, frames_inside, on_bins, without
 
 FAR_ABOVE = 100.0  # a unit's own scale, against the others'
-
-
-def trains_in_seconds(trains: list, unit_ids, recording_id: str) -> list[np.ndarray]:
-    """Every unit's spike times as a flat float64 array; ValueError for what can't be seconds."""
-    trains = [_seconds(train, unit_id, recording_id) for unit_id, train in zip(unit_ids, trains)]
-    for unit_id, train in zip(unit_ids, trains):
-        if train.ndim != 1:
-            raise ValueError(
-                f"{recording_id}: the spike times of unit {unit_id!r} have {train.ndim}"
-                " dimensions; give one flat array of seconds."
-            )
-        if not np.isfinite(train).all():
-            raise ValueError(
-                f"{recording_id}: unit {unit_id!r} has {int((~np.isfinite(train)).sum())} NaN"
-                " or infinite spike times; remove them, or the unit, first."
-            )
-    return trains
-
-
-def _seconds(train, unit_id, recording_id: str) -> np.ndarray:
-    where = f"{recording_id}: the spike times of unit {unit_id!r}"
-    kind = getattr(getattr(train, "dtype", None), "kind", "")
-    if kind in "iu" and kind and np.size(train):
-        raise ValueError(
-            f"{where} are integers ({train.dtype}), as sample numbers are; divide them by the"
-            " sampling rate (Hz), or pass train.astype(float) if they are seconds."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # lists of unequal length
-            values = np.asarray(
-                train.compressed() if isinstance(train, np.ma.MaskedArray) else train
-            )
-        if values.dtype.kind not in "fiuO" and values.size:
-            raise TypeError(f"they are {values.dtype}")
-        times = values.astype(np.float64)
-    except (TypeError, ValueError, Warning) as error:
-        raise ValueError(
-            f"{where} can't be read as numbers ({error}); give one flat array of seconds."
-        ) from error
-    if values.dtype in (np.float32, np.float16) and values.size:
-        step_s = float(np.spacing(np.abs(values[np.isfinite(values)]).max(initial=0)))
-        if step_s > 0.01:
-            raise ValueError(
-                f"{where} are {values.dtype}, which near {np.nanmax(np.abs(times)):.10g} s is exact"
-                f" to {step_s:.2g} s only; read them as float64."
-            )
-    return times
 
 
 def count_values(counts, recording_id: str) -> list[np.ndarray]:
@@ -101,7 +54,7 @@ def trains_of_counts(pieces, bin_s: float, start_s, recording_id: str):
 
     pieces : as `count_values` gives them. start_s : the start of each.
     """
-    starts = np.atleast_1d(np.asarray(start_s, dtype=np.float64))
+    starts = np.atleast_1d(np.asarray(plain(start_s), dtype=np.float64))
     if starts.shape != (len(pieces),) or not np.isfinite(starts).all():
         raise ValueError(
             f"{recording_id}: start_s is {start_s!r}; give the time at which each of the"

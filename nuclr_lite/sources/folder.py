@@ -50,7 +50,7 @@ def read_folder(folder: str | Path, verify: bool = False, **options) -> list[Rec
     seconds and hardly any memory), Allen session and experiment files, NWB files, the published
     sets of Steinmetz, IBL, Bugeon and Luo and Kim, Phy or Kilosort folders, Suite2p folders, CaImAn
     files, files of brainsets. They may lie up to three folders deep; what lies highest counts, and
-    of several kinds the first in this order.
+    of several kinds the first in this order (NWB files beside saved recordings are named).
 
     Parameters
     ----------
@@ -76,6 +76,12 @@ def read_places(
     kind, places = recognised(folder)
     if kind.name == SAVED:
         options["verify"] = verify
+        if sessions := _nwb(folder):
+            warnings.warn(
+                f"{folder}: {len(places)} saved recordings are read, {len(sessions)} NWB files"
+                f" beside them are not ({sessions[0].name}, ...); read these with nwb.read_nwb.",
+                stacklevel=3,
+            )
     for place in places:
         named = _named(kind, folder, place, len(places), options) if kind.name in NAMELESS else {}
         yield place, kind.read(place, **named | options)
@@ -166,6 +172,13 @@ def _highest(folder: Path, pattern: str, is_one: Callable[[Path], bool]) -> list
     return []
 
 
+def _nwb(place: Path) -> list[Path]:
+    """NWB files, and Zarr folders that hold NWB."""
+    if place.name.endswith(".nwb.zarr"):
+        return [place]
+    return _files(".*", ".nwb")(place) or sorted(place.glob("*.nwb.zarr"))
+
+
 def _planes(folder: Path) -> list[Path]:
     """Suite2p folders: of one plane, if it is that, else of all planes of a session."""
     if (folder / "F.npy").is_file():
@@ -213,7 +226,7 @@ KINDS = (
         _files(NUMBER, ".nwb"),
         "allen.two_photon_file:read_experiment",
     ),
-    Kind("NWB files", _files(".*", ".nwb"), "nwb:read_nwb"),
+    Kind("NWB files", _nwb, "nwb:read_nwb"),
     Kind(
         "sessions of Steinmetz et al.",
         _folders("clusters._phy_annotation.npy"),

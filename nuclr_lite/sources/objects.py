@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..files.identity import plain_id
 from ..files.intervals import covered
 from ..recording import Recording
 
@@ -111,12 +112,17 @@ def _segment(sorting, analyzer, segment: int):
     if recording is not None:
         # Not get_unit_spike_train(return_times=True): it makes the times of all samples, for every
         # unit anew.
-        trains = {
-            unit_id: recording.sample_index_to_time(
-                sorting.get_unit_spike_train(unit_id, segment_index=segment), segment_index=segment
+        last = recording.get_num_samples(segment_index=segment) - 1
+        trains = {}
+        for unit_id in sorting.unit_ids:
+            samples = sorting.get_unit_spike_train(unit_id, segment_index=segment)
+            known = np.clip(samples, 0, last)
+            # A time vector ends where the recording does; spikes that a sorter put beyond it lie
+            # outside valid time, where they are counted.
+            trains[unit_id] = (
+                recording.sample_index_to_time(known, segment_index=segment)
+                + (samples - known) / rate
             )
-            for unit_id in sorting.unit_ids
-        }
         return trains, (
             recording.get_start_time(segment_index=segment),
             recording.get_end_time(segment_index=segment) + 1 / rate,
@@ -263,16 +269,19 @@ def from_long_table(
 ) -> list[Recording]:
     """From a table with one row a spike.
 
-    Every other column that is constant within each unit becomes a label.
+    Every other column that is constant within each unit becomes a label; a warning names the
+    others.
 
     Parameters
     ----------
     table : DataFrame. unit, time, recording, animal, probe : names of its columns; time in s. Where
         there is one recording or one animal, add it: `table.assign(recording_id="monday",
         animal_id="m1")`.
+    probe : with it, unit ids may repeat across the probes of a recording, which then becomes one
+        recording a probe, '<recording_id>-<probe>'.
     label_columns : which columns are labels, each constant within every unit. None: all that are.
-    intervals : {recording_id: (K, 2) valid time in s}. None: each recording from its first to its
-        last spike.
+    intervals : {recording_id: (K, 2) valid time in s}, by the ids in the table. None: each
+        recording from its first to its last spike.
 
     Returns
     -------
@@ -281,8 +290,8 @@ def from_long_table(
     Raises
     ------
     ValueError : naming the column and the remedy: it isn't there; missing ids; times that are
-        samples or dates; several animals or probes in one recording; a label that changes within a
-        unit; no intervals for a recording; and what `Recording` refuses.
+        samples or dates; several animals in one recording; a label that changes within a unit; no
+        intervals for a recording; and what `Recording` refuses.
     """
     if not isinstance(table, pd.DataFrame) or not len(table) or table.columns.has_duplicates:
         raise ValueError(
@@ -302,61 +311,61 @@ def from_long_table(
                 f"{int(table[name].isna().sum())} rows have no value in {name!r} (first: row"
                 f" {int(table[name].isna().argmax())}); drop these rows, or fill them in."
             )
-    if not pd.api.types.is_float_dtype(table[time]):
+    if not (pd.api.types.is_float_dtype(table[time]) or table[time].dtype.kind == "m"):
         raise ValueError(
             f"the times in {time!r} are {table[time].dtype}, not seconds; divide samples by the"
-            f" sampling rate (table[{time!r}] / 30000), or make whole seconds float."
+            f" sampling rate (table[{time!r}] / 30000)."
         )
-    unit_of = table.groupby([recording, unit], sort=False, observed=True)
+    places = [recording] if probe is None else [recording, probe]
+    unit_of = table.groupby([*places, unit], sort=False, observed=True)
     candidates = (
         [name for name in table.columns if name not in roles]
         if label_columns is None
         else list(label_columns)
     )
-    held = [name for name in candidates if _constant(unit_of, name, must=label_columns is not None)]
+    change = {name: _changes(unit_of, name, must=label_columns is not None) for name in candidates}
+    held = [name for name, where in change.items() if not len(where)]
+    _name_left_out({name: where for name, where in change.items() if len(where)}, unit_of.ngroups)
     labels = unit_of[held].first() if held else pd.DataFrame(index=unit_of.size().index)
 
+    probes = table.groupby(recording, sort=False, observed=True)[probe or recording].nunique()
     recordings = []
-    for recording_id, rows in table.groupby(recording, sort=False, observed=True):
-        place = {}
-        for name in (animal, probe) if probe is not None else (animal,):
-            place[name] = rows[name].unique()
-            if len(place[name]) > 1:
-                raise ValueError(
-                    f"{recording_id}: has {len(place[name])} values in {name!r}"
-                    f" ({', '.join(map(str, place[name][:3]))}); a recording has one: give each its"
-                    f" own {recording!r}."
-                )
-        if intervals is not None and recording_id not in intervals:
+    for place, rows in table.groupby(places, sort=False, observed=True):
+        animals = rows[animal].unique()
+        if len(animals) > 1:
             raise ValueError(
-                f"{recording_id}: `intervals` has none for it; add them, or pass None for first to"
+                f"{place[0]}: has {len(animals)} values in {animal!r}"
+                f" ({', '.join(map(str, animals[:3]))}); a recording has one: give each its"
+                f" own {recording!r}."
+            )
+        if intervals is not None and place[0] not in intervals:
+            raise ValueError(
+                f"{place[0]}: `intervals` has none for it; add them, or pass None for first to"
                 " last spike."
             )
         trains = {
             unit_id: train.to_numpy()
             for unit_id, train in rows.groupby(unit, sort=False, observed=True)[time]
         }
-        own = (
-            labels.loc[recording_id]
-            .loc[list(trains)]
-            .rename(columns={"unit_id": "unit_id_in_file"})
-        )
+        here = [(*place, unit_id) for unit_id in trains]
+        own = labels.reindex(pd.MultiIndex.from_tuples(here)).set_axis(list(trains))
+        names = [str(plain_id(name)) for name in place]
         recordings.append(
             Recording.from_spike_trains(
                 list(trains.values()),
-                own,
-                None if intervals is None else intervals[recording_id],
-                recording_id=recording_id,
-                animal_id=place[animal][0],
-                probe_id=None if probe is None else place[probe][0],
+                own.rename(columns={"unit_id": "unit_id_in_file"}),
+                None if intervals is None else intervals[place[0]],
+                recording_id="-".join(names) if probes[place[0]] > 1 else names[0],
+                animal_id=animals[0],
+                probe_id=None if probe is None else place[1],
                 provenance={"source": "table"},
             )
         )
     return recordings
 
 
-def _constant(unit_of, name: str, must: bool) -> bool:
-    """Whether a column has one value in each unit."""
+def _changes(unit_of, name: str, must: bool) -> pd.Series:
+    """How many values a column has in each unit, of those where it has several."""
     try:
         counts = unit_of[name].nunique(dropna=False)
     except TypeError:  # lists and arrays
@@ -364,11 +373,27 @@ def _constant(unit_of, name: str, must: bool) -> bool:
             raise ValueError(
                 f"the label {name!r} holds lists or arrays; give one number or one text a row."
             ) from None
-        return False
-    if must and (counts > 1).any():
-        recording_id, unit_id = counts.index.tolist()[(counts > 1).argmax()]
+        return unit_of.size()
+    counts = counts[counts > 1]
+    if must and len(counts):
+        *place, unit_id = counts.index.tolist()[0]
         raise ValueError(
-            f"{recording_id}: unit {unit_id!r} has {counts.loc[(recording_id, unit_id)]} values of"
-            f" the label {name!r}; a unit has one: correct the table, or leave the label out."
+            f"{'-'.join(map(str, place))}: unit {unit_id!r} has {counts.iloc[0]} values of the"
+            f" label {name!r}; a unit has one: correct the table, or leave the label out."
         )
-    return bool((counts == 1).all())
+    return counts
+
+
+def _name_left_out(change: dict[str, pd.Series], n_units: int):
+    """A warning of the columns that change within units."""
+    if not change:
+        return
+    said = ", ".join(f"{name!r} (in {len(units)})" for name, units in change.items())
+    first, units = next(iter(change.items()))
+    warnings.warn(
+        f"left out {len(change)} columns without one number or text in each of the {n_units} units:"
+        f" {said}; such as unit {units.index.tolist()[0][-1]!r}, with {units.iloc[0]} values of"
+        f" {first!r}. Where two units have one id, as those of two probes, they were joined: name"
+        " the column that tells them apart (probe=...), or give each its own id.",
+        stacklevel=3,
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..files.identity import plain_index
 from ..files.phy_folder import phy_spikes
 from ..recording import Recording
 from .reading import trains_of
@@ -59,6 +60,14 @@ def read_phy(
     """
     folder = Path(folder)
     times, clusters = phy_spikes(folder)
+    early = times < 0
+    if early.any():
+        warnings.warn(
+            f"{folder}: left out {early.sum()} of {len(times)} spikes with negative samples, as"
+            f" {times[early][0]:g}: nothing was recorded before sample 0.",
+            stacklevel=2,
+        )
+        times, clusters = times[~early], clusters[~early]
     rate = _sampling_rate(folder, sampling_rate_hz)
     ids = np.unique(clusters)
     trains = trains_of(times / rate, clusters, ids)
@@ -185,11 +194,8 @@ def _table(file: Path) -> pd.DataFrame:
         table = pd.read_csv(StringIO(text), sep=separator, low_memory=False)
         # as old versions of Phy had it
         table = table.rename(columns={} if "cluster_id" in table else {"id": "cluster_id"})
-        if (
-            "cluster_id" not in table
-            or not pd.api.types.is_integer_dtype(table["cluster_id"])
-            and len(table)
-        ):
+        ids = plain_index(pd.Index(table.get("cluster_id", [])))
+        if "cluster_id" not in table or len(ids) and ids.dtype != "int64":
             raise ValueError("no column cluster_id of whole numbers")
     except ValueError as error:
         # also what pandas raises for empty and ragged files, and wrong encodings
@@ -198,7 +204,7 @@ def _table(file: Path) -> pd.DataFrame:
             " the file away."
         ) from error
     # without a row, pandas doesn't know that they are whole numbers
-    table = table.astype({"cluster_id": "int64"})
+    table["cluster_id"] = ids.astype("int64")
     # the units table has its own
     table = table.set_index("cluster_id").rename(columns={"unit_id": "unit_id_in_file"})
     if table.index.has_duplicates:

@@ -28,6 +28,8 @@ from nuclr_lite.sources.published import brainwidebench
         (["m0"], ["m00"], True),
         (["m0"], ["m"], False),
         (["?"], ["!"], False),
+        (["7.0"], [7], True),
+        (["1.5"], ["15"], False),
         (["Größe 1"], ["größe_1"], True),
     ],
 )

@@ -103,3 +103,10 @@ def test_nothing_there(tmp_path):
     (tmp_path / "notes.txt").write_text("not a recording")
     with pytest.raises(FileNotFoundError, match="holds no saved recording"):
         read_folder(tmp_path / "notes.txt")
+
+
+def test_nwb_files_beside_saved_recordings_are_named(recordings, tmp_path):
+    recordings[0].save(tmp_path / "one")
+    (tmp_path / "two.nwb").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"1 saved .* 1 NWB files .* are not \(two\.nwb, \.\.\.\)"):
+        assert len(read_folder(tmp_path)) == 1

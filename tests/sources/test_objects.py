@@ -364,7 +364,73 @@ def test_long_table():
     )
     assert from_long_table(table.astype({"unit_id": "category", "recording_id": "category"}))[
         0
-    ].spike_times("5").tolist() == [1, 3]
+    ].spike_times(5).tolist() == [1, 3]
+
+
+def two_probes():
+    """Spikes in order of time, of two probes whose sorters both counted from 0."""
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "unit_id": i % 2,
+                "probe": "AB"[i // 2],
+                "cell_type": ["Exc", "Inh"][i // 2],
+                "time_s": np.sort(rng.uniform(0, 600, n)),
+                "recording_id": "day1",
+                "animal_id": "m1",
+            }
+        )
+        for i, n in enumerate((3000, 2000, 2500, 1500))
+    ]
+    return pd.concat(parts).sort_values("time_s")
+
+
+def test_units_of_two_probes_in_a_long_table():
+    table = two_probes()
+    with pytest.warns(
+        UserWarning,
+        match=r"left out 2 columns .* 2 units: 'probe' \(in 2\), 'cell_type' \(in 2\); such as unit"
+        r" 0, with 2 values of 'probe'.*probe=",
+    ):
+        [joined] = from_long_table(table)
+    assert joined.n_units == 2
+    read = from_long_table(table, probe="probe", intervals={"day1": [[0, 600]]})
+    one, two = sorted(read, key=lambda recording: recording.recording_id)
+    assert [(r.recording_id, r.probe_id, r.units["cell_type"].tolist()) for r in (one, two)] == [
+        ("day1-A", "A", ["Exc", "Exc"]),
+        ("day1-B", "B", ["Inh", "Inh"]),
+    ]
+    assert [len(r.spike_times(u)) for r in (one, two) for u in (0, 1)] == [3000, 2000, 2500, 1500]
+    [alone] = from_long_table(table[table["probe"] == "B"], probe="probe")
+    assert alone.recording_id == "day1"
+    # the probes one after another, in place of in order of time
+    with pytest.raises(ValueError, match="clock starts again in 2 of 2 units.*ids of their own"):
+        from_long_table(table.sort_values("probe", kind="stable"), label_columns=())
+
+
+def test_ids_and_times_of_long_tables_as_pandas_may_make_them():
+    table = long_table(unit_id=[5.0, 2.0, 5.0, 2.0, 1.0, 1.0])
+    table["time_s"] = pd.to_timedelta(table["time_s"], unit="s")
+    first, _ = from_long_table(table)
+    assert first.units.index.tolist() == [5, 2] and first.spike_times(5).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("with_times", [False, True])
+def test_spikes_beyond_the_recording_are_counted(with_times):
+    sorting = sorting_of([{"a": np.array([100, 5000, 20_003]), "b": np.array([200, 7000])}])
+    core = pytest.importorskip("spikeinterface.core")
+    recording = core.NumpyRecording([np.zeros((20_000, 1), "float32")], 1000.0)
+    if with_times:
+        recording.set_times(100 + np.arange(20_000) / 1000)
+    with pytest.warns(UserWarning, match="exceed"):  # SpikeInterface's own
+        sorting.register_recording(recording)
+    read = from_spikeinterface(sorting, recording_id="r", animal_id="a")
+    start = 100.0 * with_times
+    assert read.n_spikes_outside == 1 and read.spike_times("a") == pytest.approx(
+        [start + 0.1, start + 5.0]
+    )
+    assert read.intervals == pytest.approx(np.array([[start, start + 20.0]]))
 
 
 @pytest.mark.parametrize(

@@ -275,3 +275,18 @@ def test_phy_table_of_no_rows(tmp_path):
         groups=("unsorted",),
     )
     assert recording.n_units == 3 and recording.units["unit_id_in_file"].tolist()[0] == 7
+
+
+def test_cluster_ids_that_are_floats(tmp_path):
+    folder = phy_folder(tmp_path / "a", group="cluster_id group\n2.0 good\n5.0 mua\n9.0 noise\n")
+    assert read_phy(folder, animal_id="m").units.index.tolist() == [2]
+
+
+def test_negative_samples_are_left_out_with_a_word(tmp_path):
+    folder = phy_folder(tmp_path / "a", group=GROUP)
+    samples = np.load(folder / "spike_times.npy").astype(np.int64)
+    samples[:2] = -3
+    np.save(folder / "spike_times.npy", samples)
+    with pytest.warns(UserWarning, match="left out 2 of 22 spikes with negative samples, as -3"):
+        recording = read_phy(folder, animal_id="m", groups=None)
+    assert len(recording.times) == 20 and recording.intervals[0, 0] > 0

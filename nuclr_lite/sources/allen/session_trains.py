@@ -54,7 +54,8 @@ class SpikeTrains(ABC):
         return int(self._ends[row - 1]) if row else 0, int(self._ends[row])
 
     def spike_times(self, unit_id: int, until_s: float = np.inf) -> np.ndarray:
-        """The spike times of one unit before `until_s`, (n,) float64, s, in order.
+        """The spike times of one unit before `until_s`, (n,) float64, s, in order; without negative
+        ones (-1: no spike), as in AllenSDK.
 
         Only these are read. ValueError for an unknown unit, and for NaN or infinite times.
         """
@@ -70,6 +71,7 @@ class SpikeTrains(ABC):
                 f"{self.path}: unit {unit_id} has NaN or infinite spike times: the file is damaged;"
                 " download it again."
             )
+        times = times[times >= 0]
         times = times if (np.diff(times) >= 0).all() else np.sort(times)
         return times[: np.searchsorted(times, until_s)]
 

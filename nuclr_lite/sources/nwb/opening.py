@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import warnings
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeGuard
 from urllib.parse import quote, unquote, urlsplit
 
+from ...files.nwb_files import TRUNCATED, lost_parts, why_unreadable
 from ..reading import first_line
 
 # what one request of a remote file asks for, and how many answers stay in memory
@@ -55,8 +57,7 @@ def opened(file: Path | str):
         ) from error
     broken: tuple[type[Exception], ...] = (OSError,)
     passed_on: tuple[type[Exception], ...] = (PermissionError,)
-    shown, secret = str(file), ""
-    remedy = "it is truncated or not NWB; download it again"
+    shown, secret, remedy = str(file), "", TRUNCATED
     if is_address(file):
         # What a lost connection raises while the data are read. asyncio's TimeoutError is an
         # OSError.
@@ -66,26 +67,27 @@ def opened(file: Path | str):
             "it is truncated or not NWB, or the connection failed; try again, or download it first"
         )
         passed_on = (PermissionError, FileNotFoundError, ImportError)
+    make_io = NWBHDF5IO if is_address(file) or not is_zarr(Path(file)) else _zarr_io(shown)
     with ExitStack() as closing:
         if is_address(file):
             closing.enter_context(_without_garbage_collection())
+        source = file
         try:
             with warnings.catch_warnings():
                 # an older NWB version, and read all the same
-                warnings.filterwarnings("ignore", message="Ignoring cached namespace")
-                source = (
-                    {"file": _remote(file, shown, closing)}
-                    if is_address(file)
-                    else {"path": str(file)}
-                )
+                warnings.filterwarnings("ignore", message="Ignoring .*cached namespace")
+                if is_address(file):
+                    source = _remote(file, shown, closing)
+                given = {"file": source} if is_address(file) else {"path": str(file)}
                 nwbfile = closing.enter_context(
-                    NWBHDF5IO(**source, mode="r", load_namespaces=True)
+                    make_io(**given, mode="r", load_namespaces=True)
                 ).read()
         except passed_on:
             raise
         except Exception as error:  # h5py, hdmf and fsspec raise all sorts here
+            why = None if is_address(source) else why_unreadable(source, error)
             raise ValueError(
-                f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}."
+                f"{shown}: can't be read as NWB ({first_line(error, secret)}): {why or remedy}."
             ) from error
         try:
             yield nwbfile
@@ -94,6 +96,35 @@ def opened(file: Path | str):
             raise ValueError(
                 f"{shown}: can't be read as NWB ({first_line(error, secret)}): {remedy}."
             ) from error
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether this is a folder that Zarr wrote: one NWB session, not a folder of them."""
+    return any((path / name).is_file() for name in (".zgroup", ".zmetadata", "zarr.json"))
+
+
+def all_here(file, place: str):
+    """ValueError where what lies at `place` of a file on disk, or below it, is only a link to what
+    isn't there: pynwb would read it as nothing.
+    """
+    lost = lost_parts(file, place) if isinstance(file, Path) and file.is_file() else None
+    if lost:
+        raise ValueError(f"{file}: {lost}.")
+
+
+def reads_zarr() -> bool:
+    return find_spec("hdmf_zarr") is not None
+
+
+def _zarr_io(shown: str):
+    try:
+        from hdmf_zarr import NWBZarrIO
+    except ImportError as error:
+        raise ImportError(
+            f"{shown}: is NWB as Zarr, which needs hdmf-zarr, which is not installed: pip install"
+            " hdmf-zarr; or export it to HDF5 where that is installed."
+        ) from error
+    return NWBZarrIO
 
 
 def _remote(address: str, shown: str, closing: ExitStack):

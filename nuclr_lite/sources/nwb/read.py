@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import pandas as pd
 
 from ...files.progress import progress
 from ...recording import Recording
-from ..reading import kept_rows
-from .columns import as_text, one_value_columns, ragged
-from .opening import is_address, name_in, opened, without_secrets
-from .times import all_observed, epochs_of, restricted
+from ..reading import first_line, kept_rows
+from .columns import Labels, as_text
+from .opening import all_here, is_address, is_zarr, name_in, opened, reads_zarr, without_secrets
+from .spikes import chosen_table, no_data, spike_recordings, unit_tables
+from .times import epochs_of, restricted
 from .traces import chosen_series, frames_of, imaging_plane_of, in_order, place_of
 
 
@@ -27,6 +30,7 @@ def read_nwb(
     series: str | Sequence[str] | None = None,
     intervals_from: str | None = None,
     keep: str | None = None,
+    units_table: str | None = None,
 ) -> list[Recording]:
     """The recordings in an NWB file, in all .nwb files of a folder, or in a file at an address.
 
@@ -60,6 +64,8 @@ def read_nwb(
         valid time.
     keep : which units: a pandas expression over the columns, such as "quality == 'good' and depth >
         100".
+    units_table : which table of units, by name, of a file that has several. None: the file's own,
+        or else the only one in a processing module or elsewhere.
 
     Returns
     -------
@@ -72,8 +78,9 @@ def read_nwb(
     Raises
     ------
     FileNotFoundError : nothing at `path`, or no .nwb file in the folder. ImportError : pynwb, or
-        fsspec for an address, is not installed.
-    ValueError : naming the file and the remedy: truncated, not NWB, or a broken connection; neither
+        fsspec for an address, hdmf-zarr for Zarr, is not installed.
+    ValueError : naming the file and the remedy: truncated, not NWB, of a version that pynwb doesn't
+        read, with parts in another file that isn't there, or a broken connection; neither
         or both modalities; no subject_id; a column, series or table that isn't there; no time that
         is valid for all units; and what `Recording` itself refuses.
     """
@@ -89,7 +96,7 @@ def read_nwb(
             shown, name = (
                 (without_secrets(file), name_in(file) or nwbfile.identifier)
                 if is_address(file)
-                else (file, file.stem)
+                else (file, file.stem.removesuffix(".nwb"))
             )
             recordings += _read_file(
                 nwbfile,
@@ -102,6 +109,7 @@ def read_nwb(
                 series,
                 intervals_from,
                 keep,
+                units_table,
             )
     return recordings
 
@@ -111,22 +119,58 @@ def _files_at(path: Path) -> list[Path]:
         raise FileNotFoundError(
             f"{path}: nothing there; check the path, or download the file first."
         )
+    if not path.is_dir() or is_zarr(path):
+        return [path]
     # Names that begin with a dot are what macOS leaves on other systems' disks.
-    files = (
-        sorted(file for file in path.glob("*.nwb") if file.is_file() and file.name[0] != ".")
-        if path.is_dir()
-        else [path]
+    named = sorted(
+        item
+        for pattern in ("*.nwb", "*.nwb.zarr")
+        for item in path.glob(pattern)
+        if item.name[0] != "."
     )
+    unread = {
+        "as Zarr (pip install hdmf-zarr, or export to HDF5)": [
+            item for item in named if is_zarr(item) and not reads_zarr()
+        ],
+        "a link to nothing here (datalad get, git annex get)": [
+            item for item in named if item.is_symlink() and not item.exists()
+        ],
+        "in subfolders (read each)": [
+            item for item in sorted(path.glob("*/*.nwb")) if item.name[0] != "."
+        ],
+    }
+    said = "; ".join(
+        f"{len(items)} {what}, such as {items[0].relative_to(path)}"
+        for what, items in unread.items()
+        if items
+    )
+    left_out = {item for items in unread.values() for item in items}
+    files = [item for item in named if item not in left_out and (item.is_file() or is_zarr(item))]
     if not files:
         raise FileNotFoundError(
-            f"{path}: there is no .nwb file in this folder; give the folder that holds them, or one"
-            " file."
+            f"{path}: there is no .nwb file in this folder"
+            + (f" that can be read: {said}." if said else "; give")
+            + ("" if said else " the folder that holds them, or one file.")
+        )
+    if said:
+        warnings.warn(
+            f"{path}: {len(files)} NWB files are read; left out are {said}.", stacklevel=3
         )
     return files
 
 
 def _read_file(
-    nwbfile, file, name, modality, label_columns, animal, probe_column, series, intervals_from, keep
+    nwbfile,
+    file,
+    name,
+    modality,
+    label_columns,
+    animal,
+    probe_column,
+    series,
+    intervals_from,
+    keep,
+    units_table,
 ) -> list[Recording]:
     from pynwb.ophys import RoiResponseSeries
 
@@ -137,28 +181,27 @@ def _read_file(
             if isinstance(item, RoiResponseSeries)
         }
     )
-    held = {
-        "spikes": nwbfile.units is not None and "spike_times" in nwbfile.units.colnames,
-        "calcium": bool(candidates),
-    }
+    tables = unit_tables(nwbfile)
+    held = {"spikes": bool(tables), "calcium": bool(candidates)}
     if modality is None and all(held.values()):
         raise ValueError(
             f"{file}: holds both spikes and calcium traces; choose with modality='spikes' or"
             " modality='calcium'."
         )
     if not (held[modality] if modality else any(held.values())):
-        raise ValueError(
-            f"{file}: holds no {modality or 'spikes and no calcium'}; looked for a units table with"
-            " spike_times, and for a RoiResponseSeries in processing modules and acquisition."
-            " Choose another file or modality."
-        )
+        raise ValueError(no_data(nwbfile, file, modality))
     modality = modality or ("spikes" if held["spikes"] else "calcium")
-    other, value = ("series", series) if modality == "spikes" else ("probe_column", probe_column)
-    if value is not None:
-        raise ValueError(
-            f"{file}: {other}={value!r} means nothing for {modality}; leave it out, or choose the"
-            " other modality."
-        )
+    foreign = (
+        {"series": series}
+        if modality == "spikes"
+        else {"probe_column": probe_column, "units_table": units_table}
+    )
+    for other, value in foreign.items():
+        if value is not None:
+            raise ValueError(
+                f"{file}: {other}={value!r} means nothing for {modality}; leave it out, or choose"
+                " the other modality."
+            )
 
     provenance = {
         "source": "nwb",
@@ -171,7 +214,13 @@ def _read_file(
             if getattr(nwbfile.subject, name, None)
         },
     }
-    epochs = epochs_of(nwbfile, file)
+    try:
+        epochs = epochs_of(nwbfile, file)
+    except Exception as error:  # h5py, hdmf and numpy raise all sorts at a broken table
+        warnings.warn(
+            f"{file}: left out its epochs, which can't be read ({first_line(error)}).", stacklevel=3
+        )
+        epochs = None
 
     if modality == "calcium":
         recordings = []
@@ -179,8 +228,10 @@ def _read_file(
             rois = candidates[place].rois
             rows = np.asarray(rois.data[:])
             where = f"{file}: {place}" if plane else file
-            labels = one_value_columns(rois.table, rows, where, imaging_plane_of(candidates[place]))
-            kept, labels, shown = _chosen_units(labels, keep, label_columns, None, where)
+            all_here(file, place)
+            labels = Labels(rois.table, rows, where, imaging_plane_of(candidates[place]))
+            kept, shown = _chosen_units(labels, keep, label_columns, None, where)
+            units = labels.table.iloc[kept]
             traces, rate, start_s, valid = frames_of(
                 candidates[place], len(rows), f"{file}: {place}"
             )
@@ -188,73 +239,51 @@ def _read_file(
                 Recording.from_traces(
                     traces if keep is None else traces[:, kept],
                     rate,
-                    labels[shown],
+                    units[shown],
                     restricted(valid, nwbfile, intervals_from, file),
                     recording_id=name + (f"-{plane}" if plane else ""),
                     start_s=start_s,
-                    animal_id=_animal_id(nwbfile, labels, animal, where),
+                    animal_id=_animal_id(nwbfile, units, animal, where),
                     provenance=provenance | {"series": place},
                     epochs=epochs,
                 )
             )
         return recordings
 
-    table = nwbfile.units
-    labels = one_value_columns(table, np.arange(len(table)), file, {})
-    kept, labels, shown = _chosen_units(labels, keep, label_columns, probe_column, file)
-    animal_id = _animal_id(nwbfile, labels, animal, file)
-    trains = ragged(table["spike_times"])
-    observed = ragged(table["obs_intervals"]) if "obs_intervals" in table.colnames else None
-    probes = as_text(labels[probe_column]) if probe_column else pd.Series("", index=labels.index)
-    if probes.isna().any():
-        raise ValueError(
-            f"{file}: {int(probes.isna().sum())} units have no value in"
-            f" probe_column={probe_column!r}; leave them out with keep='...', or choose another"
-            " column."
-        )
-    recordings = []
-    for probe in probes.unique():
-        of_probe = np.flatnonzero(probes == probe)
-        members = kept[of_probe]
-        if observed is not None and any(len(observed[i]) for i in members):
-            valid = all_observed([observed[i] for i in members], labels.index[of_probe], file)
-        elif intervals_from is None:
-            times = np.concatenate([trains[i] for i in members])
-            valid = np.array([[times.min(initial=np.inf), times.max(initial=-np.inf)]])
-        else:
-            valid = np.array([[-np.inf, np.inf]])
-        recordings.append(
-            Recording.from_spike_trains(
-                [trains[i] for i in members],
-                labels[shown].iloc[of_probe],
-                restricted(valid, nwbfile, intervals_from, file),
-                recording_id=name + (f"-{probe}" if probe_column else ""),
-                probe_id=probe or None,
-                animal_id=animal_id,
-                provenance=provenance,
-                epochs=epochs,
-            )
-        )
-    return recordings
+    place, table = chosen_table(tables, units_table, file)
+    all_here(file, place)
+    labels = Labels(table, np.arange(len(table)), file, {})
+    chosen = _chosen_units(labels, keep, label_columns, probe_column, file)
+    return spike_recordings(
+        nwbfile,
+        table,
+        chosen,
+        labels,
+        probe_column,
+        intervals_from,
+        file,
+        name,
+        animal_id=_animal_id(nwbfile, labels.table.iloc[chosen[0]], animal, file),
+        provenance=provenance | ({} if place == "units" else {"units_table": place}),
+        epochs=epochs,
+    )
 
 
 def _chosen_units(
-    labels: pd.DataFrame, keep, label_columns, probe_column, where
-) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
-    """Positions of the units to keep, their labels, and the names of the columns to show."""
-    kept = kept_rows(labels, keep, where)
+    labels: Labels, keep, label_columns, probe_column, where
+) -> tuple[np.ndarray, list[str]]:
+    """Positions of the units to keep, and the names of the columns to show."""
+    labels.need([name for name in labels.flawed if re.search(rf"\b{name}\b", keep or "")])
+    kept = kept_rows(labels.table, keep, where)
+    if label_columns is None:
+        labels.name_flawed()
     shown = (
         [label_columns]
         if isinstance(label_columns, str)
-        else list(labels.columns if label_columns is None else label_columns)
+        else list(labels.table.columns if label_columns is None else label_columns)
     )
-    for name in shown + [probe_column] * (probe_column is not None):
-        if name not in labels.columns:
-            raise ValueError(
-                f"{where}: no column {name!r} that has one value a unit; there are"
-                f" {list(labels.columns)}."
-            )
-    return kept, labels.iloc[kept], shown
+    labels.need(shown + [probe_column] * (probe_column is not None))
+    return kept, shown
 
 
 def _animal_id(nwbfile, labels: pd.DataFrame, animal: str | None, file) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ...files.intervals import without
-from ..reading import first_line
+from ...files.seconds import in_order
+from ..reading import first_line, trains_of
 
 SILENCE_S = 1.0  # no spike of a whole probe for longer than this: it wasn't recording
 _REVISION = re.compile(r"#(.+)#")
@@ -120,6 +121,8 @@ def read_spikes(times_file: Path, clusters_file: Path) -> tuple[np.ndarray, np.n
             " again."
         )
     if (np.diff(times) < 0).any():
+        ids = np.unique(whole)
+        in_order(trains_of(times, whole, ids), ids, str(times_file))
         order = np.argsort(times, kind="stable")
         times, whole = times[order], whole[order]
     return times, whole

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...files.identity import plain_id
 from ...files.intervals import covered, inside
 from ...files.progress import progress
 from ...recording import Recording
@@ -204,7 +205,7 @@ def _spikes(
         raise ValueError(
             f"{path}: units has no column {probe_column!r}; there are {list(units.columns)}."
         )
-    probes = units[probe_column].map(_text).map(str)
+    probes = units[probe_column].map(lambda value: str(plain_id(_text(value))))
     return [
         Recording.from_spike_trains(
             [trains[i] for i in np.flatnonzero(probes == probe)],

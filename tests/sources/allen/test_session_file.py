@@ -71,6 +71,19 @@ def test_spikes_equal_allensdk(path, official):
             np.testing.assert_array_equal(session.spike_times(unit_id), theirs)
 
 
+def test_a_mark_for_no_spike_is_left_out_as_in_allensdk(path, changed):
+    def marked(file):
+        for end in file["units/spike_times_index"][:3]:
+            file["units/spike_times"][int(end) - 2 : int(end)] = -1.0
+
+    with open_session(path) as session:
+        ids = session.units(quality=None).index[:3]
+        whole = [session.spike_times(unit_id) for unit_id in ids]
+    with open_session(changed(marked)) as session:
+        for unit_id, train in zip(ids, whole):
+            np.testing.assert_array_equal(session.spike_times(unit_id), train[:-2])
+
+
 def test_times_equal_allensdk(path, official):
     with open_session(path) as session:
         invalid = session.invalid_times()

@@ -100,6 +100,156 @@ def test_truncated_foreign_and_damaged(tmp_path):
         h5py.File(tmp_path / f"{name}.nwb", "r+").close()  # would fail were it still open
 
 
+def old_file(path, version):
+    """The layout of NWB 1: the version is a dataset, spikes lie in UnitTimes."""
+    with h5py.File(path, "w") as file:
+        file["nwb_version"] = version
+        file["processing/Cells/UnitTimes/cell_1/times"] = np.arange(1, 50.0)
+    return path
+
+
+def rewritten(path, change, nwbfile=None):
+    """A file that was whole, changed by h5py."""
+    write(nwbfile or with_spikes(), path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path
+
+
+def test_what_is_wrong_is_told_apart(tmp_path, monkeypatch):
+    def of_beta(file):
+        file.attrs["nwb_version"] = "2.0b"
+        del file["session_description"]
+
+    def unknown(file):
+        file["units"].attrs["namespace"] = "ndx-tomorrow"
+
+    def incomplete(file):
+        del file["session_description"]
+
+    bad = {
+        r"it is NWB 1\.0\.6, which pynwb.*Cells/UnitTimes/cell_1/times.*from_spike_trains": (
+            old_file(tmp_path / "one.nwb", "NWB-1.0.6")
+        ),
+        r"it is NWB 2\.0b, which pynwb doesn't read: convert it to NWB 2": rewritten(
+            tmp_path / "beta.nwb", of_beta
+        ),
+        "ndx-tomorrow, an extension .* pip install ndx-tomorrow, and import": rewritten(
+            tmp_path / "extension.nwb", unknown
+        ),
+        r"it is whole, NWB 2\.[\d.]+, .*argument 'session_description'.*validate": rewritten(
+            tmp_path / "incomplete.nwb", incomplete
+        ),
+    }
+    for words, path in bad.items():
+        with pytest.raises(
+            ValueError, match=rf"{path.name}: can't be read as NWB \(.*\): .*{words}"
+        ):
+            read_nwb(path)
+    for name, content, words in (
+        ("lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "git lfs pull"),
+        ("annex", b"/annex/objects/MD5E-s3--ab.nwb\n", "datalad get"),
+    ):
+        (tmp_path / f"{name}.nwb").write_bytes(content)
+        with pytest.raises(ValueError, match=f"it is not the file, but a pointer.*{words}"):
+            read_nwb(tmp_path / f"{name}.nwb")
+
+
+def test_a_newer_file_than_pynwb_knows(tmp_path):
+    def newer(file):
+        file.attrs["nwb_version"] = "2.99.0"
+
+    def and_unreadable(file):
+        newer(file)
+        file["units"].attrs["neurodata_type"] = "UnitsOfTomorrow"
+
+    assert read_nwb(rewritten(tmp_path / "a.nwb", newer))[0].n_units == 3, "as far as it goes"
+    with pytest.raises(
+        ValueError,
+        match=r"it is NWB 2\.99\.0, and the installed pynwb .* knows 2\..*--upgrade pynwb",
+    ):
+        read_nwb(rewritten(tmp_path / "b.nwb", and_unreadable))
+
+
+@pytest.mark.parametrize("link", [h5py.ExternalLink("left.h5", "/x"), h5py.SoftLink("/nowhere")])
+def test_parts_that_are_not_there(tmp_path, link):
+    def replaced(name):
+        def change(file):
+            del file[name]
+            file[name] = link
+
+        return change
+
+    words = {h5py.ExternalLink: r"is in another file, left\.h5 \(/x\), that isn't there: copy it"}
+    words = words.get(type(link), "is a link to /nowhere, which isn't in the file")
+    traces = "processing/ophys/DfOverF/traces/data"
+    for name, nwbfile in (
+        ("units/spike_times", with_spikes()),
+        ("units", with_spikes()),
+        (traces, with_traces(ramp())),
+    ):
+        path = rewritten(tmp_path / "a.nwb", replaced(name), nwbfile)
+        with pytest.raises(ValueError, match=rf"a\.nwb: .*{name} {words}"):
+            read_nwb(path)
+
+    def other(file):
+        file["acquisition/raw"] = link
+
+    if isinstance(link, h5py.ExternalLink):
+        assert read_nwb(rewritten(tmp_path / "b.nwb", other))[0].n_units == 3, "not needed"
+
+
+def zarr_session(path):
+    path.mkdir()
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    return path
+
+
+def test_zarr_is_named_where_it_can_t_be_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hdmf_zarr", None)
+    monkeypatch.setattr("nuclr_lite.sources.nwb.read.reads_zarr", lambda: False)
+    write(with_spikes(), tmp_path / "session1.nwb")
+    for name in ("session2.nwb", "session3.nwb.zarr"):
+        with pytest.raises(
+            ImportError, match=rf"{name}: is NWB as Zarr.*pip install hdmf-zarr; or"
+        ):
+            read_nwb(zarr_session(tmp_path / name))
+    with pytest.warns(
+        UserWarning, match=r"1 NWB files are read; left out are 2 as Zarr .*session2"
+    ):
+        assert [r.recording_id for r in read_nwb(tmp_path)] == ["session1"]
+    (tmp_path / "session1.nwb").unlink()
+    with pytest.raises(
+        FileNotFoundError, match="no .nwb file in this folder that can be read: 2 as"
+    ):
+        read_nwb(tmp_path)
+
+
+def test_zarr_is_read(tmp_path):
+    hdmf_zarr = pytest.importorskip("hdmf_zarr")
+    write(with_spikes(area=list("abc")), tmp_path / "a.nwb")
+    with hdmf_zarr.NWBZarrIO(str(tmp_path / "b.nwb.zarr"), "w") as io:
+        io.write(with_spikes(area=list("abc")))
+    one, two = read_nwb(tmp_path)
+    assert (one.recording_id, two.recording_id) == ("a", "b") and two.units.equals(one.units)
+    np.testing.assert_array_equal(one.times, two.times)
+
+
+def test_sessions_that_are_not_here_are_named(tmp_path):
+    write(with_spikes(), tmp_path / "a.nwb")
+    (tmp_path / "b.nwb").symlink_to(tmp_path / ".git" / "annex" / "b")
+    (tmp_path / "sub-1").mkdir()
+    write(with_spikes(), tmp_path / "sub-1" / "c.nwb")
+    with pytest.warns(
+        UserWarning,
+        match=r"left out are 1 a link to nothing here .*b\.nwb; 1 in subfolders .*c\.nwb",
+    ):
+        assert [r.recording_id for r in read_nwb(tmp_path)] == ["a"]
+    (tmp_path / "a.nwb").unlink()
+    with pytest.raises(FileNotFoundError, match="no .nwb file .* 1 in subfolders"):
+        read_nwb(tmp_path)
+
+
 def test_pynwb_missing(tmp_path, monkeypatch):
     path = write(with_spikes(), tmp_path / "a.nwb")
     monkeypatch.setitem(sys.modules, "pynwb", None)
