@@ -11,6 +11,8 @@ look, not where a fault begins; each is explained at its function.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
