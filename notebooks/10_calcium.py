@@ -44,6 +44,14 @@ training_steps = 0  # optimiser steps; 0: the profile's
 seed = 0  # of the simulation, the weights, the views and the controls
 scores_csv = ""  # also write the score table here; "": nowhere
 
+# %% [markdown]
+# In colour, what is different in calcium imaging: the recording, and what a token is.
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method(["recording", "tokens"])
+
 # %%
 import tempfile
 from pathlib import Path
@@ -52,7 +60,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-import nuclr_lite as nl
 from nuclr_lite import baselines, retrieval
 from nuclr_lite.sources.allen import two_photon
 from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment
@@ -249,6 +256,14 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 # *populations* differ. The same holds for any set, simulated or real, in which a recording has one
 # label. What training improves most directly is what it trains, telling the cells of one population
 # apart: section 4.
+
+# %% [markdown]
+# The drawing again, with a plane and the scores of this notebook in place of the symbols:
+
+# %%
+shown = ["NuCLR", "NuCLR, mean of the recording", "hand: all", "chance"]
+filled = {"recording": one, "decoding": {name: results[name].score() for name in shown}}
+nl.plots.method(["recording", "decoding"], filled, title=f"Cre line ({where})")
 
 # %% [markdown]
 # ## Exercises
