@@ -258,37 +258,38 @@ nl.plots.known_beforehand(counts, pd.DataFrame(decoded).T, title=f"{label_column
 #
 # ### What each shortcut is worth
 #
-# A protocol is a list of what was *not* done. Here one thing after another is done all the same, as
-# it is in published work, too: the encoder saw the tested animals; labels come from other sessions
-# of the same animals (a split by session, as of IBL in the paper: 57 of the 64 mice tested there
-# have other sessions in training); labels come from other units of the same recordings; and, at the
-# top, of several encoders the one is reported that reads the tested labels best, as whoever chooses
-# an epoch by them does.
+# A protocol is a list of what was not done. Below, on the animals of the first two columns, one
+# thing after another is done all the same, as it is in published work, too: of several encoders the
+# one is reported that reads the tested labels best (whoever chooses an epoch by them does the
+# same); labels come from other sessions of the same animals (a split by session, as of IBL in the
+# paper: 57 of the 64 mice tested there have other sessions in training); labels come from other
+# units of the same recordings.
 
 # %%
-of_seeds = tables["inductive zero-shot"].query("method == 'NuCLR'")["macro_f1"]
-best = f"inductive zero-shot, the best of {len(of_seeds)} encoders"
-shortcuts = {
-    "inductive zero-shot": summaries["inductive zero-shot"],
-    best: pd.DataFrame(
-        {"method": ["NuCLR"], "metric": "macro_f1", "estimate": of_seeds.max(), "low": np.nan}
-    ),
-    "the encoder saw the animals": summaries["transductive zero-shot"],
-    "and labels of their other recordings": summaries.get("across recordings"),
-    "and labels of other units beside": summaries["transductive"],
+honest = "labels of other animals"
+of_seeds = tables["transductive zero-shot"].query("method == 'NuCLR'")["macro_f1"]
+best = {"method": ["NuCLR"], "metric": "macro_f1", "estimate": of_seeds.max(), "low": np.nan}
+allowed = {
+    honest: summaries["transductive zero-shot"],
+    f"... and the better of {len(of_seeds)} encoders": pd.DataFrame(best),
+    "labels of their own other recordings": summaries.get("across recordings"),
+    "labels of units beside them": summaries["transductive"],
 }
-worth = pd.concat(
-    [
-        rows[rows["method"] == "NuCLR"].assign(method=name)
-        for name, rows in shortcuts.items()
-        if rows is not None
-    ]
-)
-title = f"NuCLR, {label_column}, by what was allowed ({where})"
-nl.plots.scores(worth, title=title, highlight="inductive zero-shot")
+worth = [
+    rows[rows["method"] == "NuCLR"].assign(method=name)
+    for name, rows in allowed.items()
+    if rows is not None
+]
+title = f"NuCLR, {label_column} ({where})"
+nl.plots.scores(pd.concat(worth), title=title, highlight=honest)
 
 # %% [markdown]
-# SHORTCUTS TEXT
+# In the run shown here the split by session is worth 0.19: who has other sessions of a rat among
+# the labels reads its regions with 0.48, and with 0.29 without. Units of the very same recordings
+# add 0.01, the choice between two encoders as little. On all eleven rats, with three encoders, it
+# is the same: 0.40, 0.54 and 0.56; and there, where every rat is held out once, an encoder that saw
+# the tested rat's activity is worth nothing (0.399, and 0.406 without; `results/README.md`). (In
+# the simulated animals, of which each has one recording, the third row is missing.)
 #
 # ## 5 · Animal by animal
 #
