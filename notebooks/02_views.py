@@ -577,31 +577,26 @@ assert kept.sum(axis=2).min() == 20 and kept.sum(axis=2).max() == 40
 # %% [markdown]
 # Each row carries its unit's **id**: the row number in the recording, not in the view (until now,
 # `rows`). Ids are how the loss knows who is who; the encoder never gets them. Here is a whole pair,
-# one training sample, from the first 20 units only, so that the rows can be seen:
+# one training sample:
 
 # %%
-few = nl.Recording.from_spike_trains(
-    [one.spike_times(unit) for unit in one.units.index[:20]],
-    one.units[:20],
-    one.intervals,
-    recording_id=f"20 units of {one.recording_id}",
-    animal_id=one.animal_id,
-)
-rng = np.random.default_rng(seed + 11)
+rng = np.random.default_rng(seed + 4)
 starts_s = (100.0, 117.3)  # any two within reach
 pair = [
-    spike_tokens(few, start, model, kept_rows(few.n_units, views.kept_share, rng))
+    spike_tokens(one, start, model, kept_rows(one.n_units, views.kept_share, rng))
     for start in starts_s
 ]
 matched = np.intersect1d(pair[0][1], pair[1][1])
-print(f"view 1: {pair[0][0].shape}, view 2: {pair[1][0].shape}; {len(matched)} units are in both")
+print(
+    f"{one.n_units} units; view 1: {pair[0][0].shape}, view 2: {pair[1][0].shape}; {len(matched)}"
+    " are in both"
+)
 nl.plots.two_views(
-    few,
+    one,
     starts_s,
     pair,
     model.sample_s,
-    n_rows=10,
-    title=f"one training sample: two views of {few.recording_id}",
+    title=f"one training sample: two views of {one.recording_id}",
 )
 
 # %% [markdown]
@@ -674,8 +669,8 @@ print(
     f"share of rows that would be empty if padded: {waste.mean():.0%} on average over {len(waste)}"
     " batches"
 )
-usual = sizes[np.argsort(waste)[len(waste) // 2]]
-print(f"a usual batch: {usual}, {usual.sum()} rows; padded: {len(usual) * usual.max()}")
+usual = np.argsort(waste)[len(waste) // 2]
+nl.plots.packing(sizes[usual], title="a usual batch: the first views of six pairs (simulated)")
 
 # %% [markdown]
 # Most layers of the encoder treat each row by itself. Only attention between units needs to know
@@ -1022,10 +1017,10 @@ nl.plots.method(
 )
 
 # %% [markdown]
-# About 85 % of the counts are 0. About 56 % of the units are kept in both views of a pair. In a long
-# interval a third of the pairs overlap; over all pairs, a sixth of the time is shared. Copying finds
-# nearly every unit when the starts are less than 1 s apart; without overlap, no more than chance
-# does. The cell below checks it.
+# About 85 % of the counts are 0. About 56 % of the units are kept in both views of a pair. In a
+# long interval a third of the pairs overlap; over all pairs, a sixth of the time is shared. Copying
+# finds nearly every unit when the starts are less than 1 s apart; without overlap, no more than
+# chance does. The cell below checks it.
 
 # %%
 distance = np.abs(drawn["at least 0 s"])
