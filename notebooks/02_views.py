@@ -680,7 +680,7 @@ nl.plots.packing(sizes[usual], title="a usual batch: the first views of six pair
 #
 # A batch may be made by any of several worker processes, on any of several machines, or after a run
 # was stopped and resumed. If draws came from one running generator, they would depend on who asks
-# and when. Worse, each worker begins with a copy of it:
+# and when. Worse, each worker begins with a copy of it, and all draw the same numbers:
 
 # %%
 rng = np.random.default_rng(seed)
@@ -749,8 +749,8 @@ print("the same six batches, three ways")
 # %% [markdown]
 # ## 8 · What can leak?
 #
-# A [label](../docs/glossary.md#label) that gets into training would be fatal. A shortcut, which
-# solves the task and says nothing about what kind of neuron it is, is a matter of degree.
+# A [label](../docs/glossary.md#label) that gets into training would be fatal. A shortcut, by which
+# the task is solved without knowing what kind of neuron it is, is a matter of degree.
 #
 # **Labels.** A batch has six tensors: tokens, ids and sizes of both views. Take all labels away,
 # and nothing changes:

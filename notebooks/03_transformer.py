@@ -31,8 +31,7 @@
 #
 # 1. Any number of units: today's recording has 43, tomorrow's 600.
 # 2. No order among units: shuffle the rows, and the vectors are shuffled with them.
-# 3. Populations are private: several are computed together because it is faster, but none notices
-#    the others.
+# 3. Populations are private: several are computed together, but none notices the others.
 # 4. Time has an order, but no zero: before and after differ, but what the clock showed when the
 #    window began doesn't matter.
 #
@@ -226,7 +225,7 @@ nl.plots.attention_groups(over_time, over_units, UNITS, words)
 #
 # A score is a sum of $C$ products; the spread of a sum of independent random numbers with mean 0
 # grows as $\sqrt C$. Without the division, long vectors have huge scores, and the softmax gives
-# nearly everything to one: a poor start for learning. Random queries and keys show it:
+# nearly everything to one: a poor start for learning. Random queries and keys:
 
 # %%
 rows = []
@@ -870,8 +869,8 @@ for name, size in (("this notebook", config), ("published", nl.ModelConfig())):
 assert sum(parameters(nl.ModelConfig()).values()) == 6_330_624
 
 # %% [markdown]
-# Three quarters are feed-forward layers. Nothing in the count depends on the number of units or of
-# tokens: one encoder serves all recordings.
+# Three quarters of the parameters lie in the feed-forward layers. Nothing in the count depends on
+# the number of units or of tokens: one encoder serves all recordings.
 #
 # **Multiplications.** A linear layer costs its inputs times its outputs, for each token of each
 # unit. Attention over time compares $L$ tokens with $L$ tokens for each unit: $U L^2 \cdot 2HC$
