@@ -227,8 +227,8 @@ nl.plots.pull_and_push(temperature)
 #
 # Unit 7 seen from view 1: its negatives are unit 8 in view 2 (cosine 0), and units 8 and 9 in its
 # own view (cosines 0 and -1). So its repulsion is
-# $\log\,[(e^{0/0.5} + e^{0} + e^{-1})/5] = \log 0.474 = -0.747$. The cell below does all four; its
-# comments list the negatives, with a prime, 8', for those in view 2.
+# $\log\,[(e^{0/0.5} + e^{0} + e^{-1})/5] = \log 0.474 = -0.747$. The cell after the picture does
+# all four; its comments list the negatives, with a prime, 8', for those in view 2.
 
 # %%
 view_1 = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])  # units 7, 8, 9
@@ -418,11 +418,11 @@ forms = {
     "official: only across views": 1.0,
 }
 shares = {
-    name: [push_from_own_view(c, temperature, within) for c in grid[::4].tolist()]
+    name: [push_from_own_view(c, temperature, within) for c in grid.tolist()]
     for name, within in forms.items()
 }
 assert all(abs(share - 0.5) < 1e-6 for share in shares["textbook: all divided by the temperature"])
-pd.DataFrame(shares, index=pd.Index(grid[::4].numpy().round(2), name="cosine")).round(2)
+nl.plots.pushes_of_views(grid, shares, title="Own view against other view")
 
 # %% [markdown]
 # With the official form, the own view has the larger share only for negatives that are far anyway
@@ -572,7 +572,7 @@ losses, path = descend(*anywhere, 300, temperature)
 losses_collapsed, _ = descend(*collapsed, 300, temperature)
 six = torch.arange(6)
 nl.plots.on_circle(
-    {f"step {at + 1}": path[at] for at in (0, 4, 299)},
+    {f"step {at + 1}": path[at] for at in (0, 14, 299)},
     six,
     six,
     title="Six units, free to move",
@@ -657,12 +657,11 @@ pd.Series(totals, name="loss, 24 units (nats)").round(2).to_frame()
 #
 # ## 10 · Why the projector is thrown away
 #
-# What changes from window to window costs loss, but may be of use to a later reader. With a
-# projector, it can be dropped behind the encoder. A toy shows that, with made-up vectors: each
-# unit's input mixes what it is (4 numbers, the same in both views) with its passing state (4
-# numbers, new in each view). A small network learns under our loss, with the projector and without.
-# What can a linear readout (least squares, fit on half of new units, tested on the others) get from
-# the vectors?
+# What changes from window to window costs loss, but may be of use to a later reader. A projector
+# can drop it behind the encoder. A toy shows that, with made-up vectors: each unit's input mixes
+# what it is (4 numbers, the same in both views) with its passing state (4 numbers, new in each
+# view). A small network learns under our loss, with the projector and without. What can a linear
+# readout (least squares, fit on half of new units, tested on the others) get from the vectors?
 
 
 # %%
@@ -716,26 +715,29 @@ for toy_seed in range(seed, seed + toy_seeds):
         )
         with torch.no_grad():
             kinds = {
-                f"encoder, trained {'with projector' if with_projector else 'without'}": encoder(
+                f"encoder,\ntrained {'with projector' if with_projector else 'without'}": encoder(
                     inputs
                 )
             }
-            kinds |= {"output of that projector": head(encoder(inputs))} if with_projector else {}
+            kinds |= {"output of\nthat projector": head(encoder(inputs))} if with_projector else {}
         rows += [
             {"vectors": name, "what": what, "r2": explained(vectors, truth)}
             for name, vectors in kinds.items()
             for what, truth in (("identity", identity), ("passing state", state))
         ]
 toy = pd.DataFrame(rows)
+nl.plots.readable_parts(toy, title="What a linear readout finds (toy vectors, simulated)")
+
+# %%
 found = toy.groupby(["vectors", "what"])["r2"].mean().unstack()
-print(toy.groupby(["vectors", "what"])["r2"].agg(["mean", "min", "max"]).round(2))  # over seeds
+print(found.rename(index=lambda name: name.replace("\n", " ")).round(2))
 if profile != "smoke":
     state_found = found["passing state"]
     assert (
-        state_found["encoder, trained with projector"]
-        > 0.1 + state_found["encoder, trained without"]
+        state_found["encoder,\ntrained with projector"]
+        > 0.1 + state_found["encoder,\ntrained without"]
     )
-    assert abs(state_found["output of that projector"]) < 0.1 and (found["identity"] > 0.8).all()
+    assert abs(state_found["output of\nthat projector"]) < 0.1 and (found["identity"] > 0.8).all()
 
 # %% [markdown]
 # Behind the projector the passing state is gone, and identity is harder to read, too (0.85 in the
@@ -797,7 +799,7 @@ nl.plots.method(
 
 # %%
 def found_again(view_1, view_2, ids_1, ids_2):
-    """(Share of matched units that are their own nearest neighbour in view 2, share by guessing);
+    """(Share of matched units that are their own nearest neighbour in view 2, chance);
     one population.
     """
     cosines = F.normalize(view_1, dim=1) @ F.normalize(view_2, dim=1).T  # (n1, n2)
@@ -822,7 +824,7 @@ matched = torch.tensor([len(matched_rows(*names)) for names in zip(*split[2:])],
 mean = (torch.tensor(by_population) * matched[:, None]).sum(0) / matched.sum()
 accuracy, chance = nl.retrieval_accuracy(vectors_1, vectors_2, *about)
 assert_close(mean, torch.tensor([accuracy.item(), chance]))
-print(f"untrained encoder: {accuracy:.0%} of the units found, {chance:.0%} by guessing")
+print(f"untrained encoder: {accuracy:.0%} of the units found, {chance:.0%} by chance")
 
 # %% [markdown]
 # Is chance what random vectors reach? Two hundred draws of ten units each:
