@@ -572,7 +572,7 @@ losses, path = descend(*anywhere, 300, temperature)
 losses_collapsed, _ = descend(*collapsed, 300, temperature)
 six = torch.arange(6)
 nl.plots.on_circle(
-    {f"step {at + 1}": path[at] for at in (0, 14, 299)},
+    {f"step {at + 1}": path[at] for at in (0, 4, 14, 299)},
     six,
     six,
     title="Six units, free to move",

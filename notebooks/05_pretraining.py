@@ -468,7 +468,8 @@ if profile != "smoke" and not training_steps:
 
 # %% [markdown]
 # Matched units of one population, in one order: the diagonal is each unit with itself. No longer
-# all red, as in `04_objective`: some units have left the crowd, but few stand out alone yet.
+# all red, as in `04_objective`: units are more like themselves (mean cosine 0.77) than like others
+# (0.48).
 
 # %%
 with torch.no_grad():
@@ -671,7 +672,7 @@ late[
 #
 # - Attraction only. Attraction goes to 0, as asked, the loss (drawn with its repulsion) sits on the
 #   landmark, and RankMe falls to 2. Change the objective: no rate helps.
-# - A rate 50 times too high. Within 60 steps all units have one vector: RankMe 1.0. The curve looks
+# - A rate 50 times too high. Within 30 steps all units have one vector: RankMe 1.0. The curve looks
 #   calm: a loss that stands still at 4.29 has collapsed, not converged. Divide the rate by 10 and
 #   start anew; this run did not come back, although its rate fell to 0.
 # - Ten times too high, and no warm-up. On the edge: in some runs all units end with one vector, in
@@ -749,7 +750,7 @@ assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 # animals; `quick` leaves it out.
 #
 # Three trainings on 14 other animals, scored at every checkpoint on 6 [held-out
-# animals](../docs/glossary.md#held-out-animal), over seconds of training:
+# animals](../docs/glossary.md#held-out-animal):
 
 # %%
 n_learn, length = {"smoke": (2, 6), "laptop": (14, 240), "full": (14, 3200)}[profile]
@@ -822,7 +823,7 @@ assert round(flop_a_step * full.train.steps / 1e15) == 295
 # pretrained = nl.pretrain(recordings, "paper-spikes", out_dir=out_dir, workers=8, resume=True)
 # pretrained.save("runs/paper-spikes-0/final")
 # ```
-# Before you spend the hours, check
+# Before that, check
 #
 # 1. that it runs at all: the whole recipe, two steps, a small batch (below);
 # 2. that the first loss lies near the landmark, and leaves it within some hundred steps;
@@ -930,8 +931,7 @@ print("exercise 1: right")
 # ### Exercise 2 (fill in): the schedule
 #
 # Write the learning rate of section 4, from the formula. Mind the edges: $W = 0$ (no warm-up) must
-# work, and so must $W = T$, where the rate never falls. Nothing may be divided by 0. The figure
-# below is the target.
+# work, and so must $W = T$, where the rate never falls. The figure below is the target.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
