@@ -18,18 +18,16 @@
 #
 # **You will learn** what the encoder is asked for, and to compute it by hand for three units; to
 # write the loss as a loop of ten lines that gives what the module gives, gradients included; and to
-# read the numbers that one watches during training: attraction, repulsion, retrieval, RankMe, and
-# what each is when training has failed.
+# read the numbers that one watches during training, and what each is when training has failed.
 #
-# **Needs** nothing but this repository; `02_views` and `03_transformer` come before it, and nothing
-# here depends on having run them. **Takes** about 1 minute to run on a laptop (2 cores), and an
-# hour to read; no GPU needed.
+# **Needs** nothing but this repository. **Takes** about 1 minute to run on a laptop (2 cores), and
+# an hour to read; no GPU needed. Sections 1 to 10 use made-up vectors, few enough to check by hand;
+# 11 and 12 simulated animals, which need no download.
 #
-# There are no labels. All that we know is that a unit is *the same unit* in two windows. So the
-# task is: here is a unit's vector from one window; find the same unit among all units of the other
-# window. To do that, the encoder must write into the vector what stays with a unit from window to
-# window **and** differs from one unit to the next. The *objective*, or **loss**, turns that into
-# one number, which training makes small by following its gradient.
+# There are no labels. The task is: here is a unit's vector from one window; find the same unit
+# among all units of another window. The vector must hold what stays with a unit over time and
+# differs from one unit to the next. The [loss, or objective](../docs/glossary.md#contrastive-loss),
+# turns that into one number, which training makes small by following its gradient.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -47,6 +45,16 @@ n_animals = 4  # simulated animals that the batch of section 11 is drawn from
 seed = 0  # of all random draws
 
 # %%
+import nuclr_lite as nl
+
+# %% [markdown]
+# This notebook builds the part in colour: the loss that draws a unit's two vectors together, and
+# drives those of different units apart.
+
+# %%
+nl.plots.method("contrast")
+
+# %%
 import math
 from dataclasses import replace
 
@@ -56,18 +64,16 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-import nuclr_lite as nl
 from nuclr_lite import loss as module
 from nuclr_lite.sources import simulated
 
 # %% [markdown]
 # ## 1 · Who is matched, who is a stranger
 #
-# A view shows those units of a population that fired in the window (of calcium, all) and that unit
-# dropout kept. So the two views show different sets, and the same unit often stands in another row.
-# A unit that both show is **matched**: it has a partner to be found. A unit that only one shows is
-# a **stranger**: it can't be found again, but it stands in the crowd. Our example for this lesson:
-# view 1 shows units 7, 8 and 9; view 2 shows 8 and 7. Unit 9 is a stranger.
+# The two [views](../docs/glossary.md#view) of a population may show different units, and the same
+# unit in another row. A unit that both show is [matched](../docs/glossary.md#matched-unit); one
+# that only one shows is a *stranger*. Our example: view 1 shows units 7, 8 and 9; view 2 shows 8
+# and 7. Unit 9 is a stranger.
 
 
 # %%
@@ -83,8 +89,8 @@ ids_1, ids_2 = torch.tensor([7, 8, 9]), torch.tensor([8, 7])
 print("matched, as (row in view 1, row in view 2):", matched_rows(ids_1, ids_2))
 
 # %% [markdown]
-# The module does this for all populations of a batch at once, without a loop. Ids need only be
-# unique *within* a population: below, two animals both have a unit 0.
+# The module does this for all populations of a batch at once. Ids need only be unique within a
+# population: below, two animals both have a unit 0.
 
 # %%
 # animal 1: 0 1 2; animal 2: 0 5
@@ -100,11 +106,10 @@ by_hand
 # %% [markdown]
 # ## 2 · The projector, and the cosine
 #
-# Between encoder and loss stands a small network, the **projector**: LayerNorm, a linear layer,
-# ReLU, a linear layer, all as wide as the encoder's output. (LayerNorm is in `03_transformer`; ReLU
-# puts negative numbers to 0.) The loss sees the projector's output. After pretraining the projector
-# is thrown away and the encoder's output is used. Why one would throw away what was trained:
-# section 10.
+# Between encoder and loss stands the [projector](../docs/glossary.md#projector): LayerNorm (see
+# `03_transformer`), a linear layer, ReLU (which puts negative numbers to 0), a linear layer, all as
+# wide as the encoder's output. The loss sees its output. After pretraining it is thrown away;
+# section 10 shows why.
 
 
 # %%
@@ -138,14 +143,13 @@ encoder_names = [name for name, _ in nl.NuCLR(nl.PRESETS["quick"].model).named_p
 assert encoder_names and not any("projector" in name for name in encoder_names)
 
 # %% [markdown]
-# Two vectors are compared by the **cosine** of the angle between them: 1 for the same direction, 0
-# for a right angle, -1 for opposite.
+# Two vectors are compared by their [cosine](../docs/glossary.md#cosine):
 #
 # $$\cos(a, b) = \frac{a \cdot b}{\lVert a \rVert \, \lVert b \rVert}$$
 #
-# Lengths don't count. That closes a way out: matches could be brought near by shrinking all
-# vectors. From here on, $z$ is a projected vector divided by its length. The cosine of two such
-# vectors is a plain dot product.
+# Lengths don't count, so matches can't be brought near by shrinking all vectors. From here on, $z$
+# is a projected vector divided by its length. The cosine of two such vectors is a plain dot
+# product.
 
 
 # %%
@@ -162,18 +166,18 @@ assert_close(F.normalize(a, dim=0) @ F.normalize(b, dim=0), cosine(a, b))
 # %% [markdown]
 # ## 3 · Temperature is contrast
 #
-# A unit's **negatives** are the vectors of all other units: what it must be told apart from. Say
-# there are several, and $\cos_j$ is the unit's cosine with number $j$. These must become one
-# number, to be made small. The mean won't do: a unit that is confused with *one* other is not
-# helped by being far from fifty more. The maximum sees only one negative at a time. Between them
-# lies the **log-sum-exp**, $\log \sum_j e^{\cos_j/\tau}$, a soft maximum, and the **temperature**
-# $\tau$ says how soft. It shows in the derivative, the push that negative $k$ gives:
+# A unit must be told apart from its [negatives](../docs/glossary.md#negatives). Let $\cos_j$ be its
+# cosine with negative $j$. These must become one number, to be made small. The mean won't do: a
+# unit that is confused with one other is not helped by being far from fifty more. The maximum sees
+# only one. Between them lies the *log-sum-exp*, $\log \sum_j e^{\cos_j/\tau}$, a soft maximum; the
+# [temperature](../docs/glossary.md#temperature) $\tau$ says how soft. Its derivative is the push
+# that negative $k$ gives:
 #
 # $$\frac{\partial}{\partial \cos_k} \log \sum_j e^{\cos_j/\tau} = \frac{w_k}{\tau},
 # \qquad w_k = \frac{e^{\cos_k/\tau}}{\sum_j e^{\cos_j/\tau}}$$
 #
-# The weights $w$ are a softmax; they sum to 1 and share out the push. Check it with torch's
-# automatic derivatives (autograd), for six negatives:
+# The weights $w$ are a softmax: they sum to 1. Checked by torch's automatic derivatives, for six
+# negatives:
 
 # %%
 cosines = torch.tensor([-0.6, -0.3, 0.0, 0.3, 0.6, 0.9], requires_grad=True)
@@ -192,13 +196,17 @@ nl.plots.temperature_weights(
 
 # %% [markdown]
 # At 0.05 nearly all of the push comes from the nearest negative; at 1 all take part. A low
-# temperature spends everything on the hardest confusion, which may be a real look-alike (another
-# unit of the same kind) that we don't even want far away. The paper uses 0.2.
+# temperature spends everything on the hardest confusion, which may be another unit of the same
+# kind, not wanted far away. The paper uses 0.2.
 #
 # ## 4 · Attraction and repulsion, by hand
-#
-# Take one population with $n_1$ units in view 1, $n_2$ in view 2, and $M$ matched units. $z^1_i$ is
-# the vector of unit $i$ in view 1, $z^2_i$ in view 2:
+
+# %%
+nl.plots.pull_and_push(temperature)
+
+# %% [markdown]
+# A population has $n_1$ units in view 1, $n_2$ in view 2, and $M$ matched units. $z^1_i$ and
+# $z^2_i$ are the two vectors of unit $i$:
 #
 # $$\text{attraction} = \frac{1}{M}\sum_i \frac{1 - \cos(z^1_i, z^2_i)}{\tau}$$
 #
@@ -206,23 +214,21 @@ nl.plots.temperature_weights(
 # \Big[\underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^2_k)/\tau}}_{\text{others in the other view}}
 # + \underbrace{\sum_{k \ne i} e^{\cos(z^1_i, z^1_k)}}_{\text{others in its own view}}\Big]$$
 #
-# - The attraction's sum runs over matched units. Both sums of the repulsion run over *everybody* in
-#   that view, strangers included, except unit $i$: neither itself nor its own match.
-# - Dividing by $n_1 + n_2$ makes a mean of the sum (nearly: two are left out), so that a large
-#   population doesn't cost more merely for being large.
+# - The attraction's sum runs over matched units; the repulsion's over everybody in that view,
+#   strangers included, except unit $i$: neither itself nor its own match.
+# - Divided by $n_1 + n_2$, a large population doesn't cost more merely for being large.
 # - $\text{repulsion}^{2}_i$ is the same seen from view 2. The repulsion is the mean of both, then
 #   over matched units. **Loss = attraction + repulsion.** It may be negative. Logarithms are
 #   natural, so its unit is the *nat*.
-# - Only similarities *across* views are divided by $\tau$. That is no slip of ours; see section 7.
+# - Only similarities *across* views are divided by $\tau$: see section 7.
 #
-# Now units 7, 8 and 9 on the circle, with $\tau = 0.5$ so that one can check it with a pocket
-# calculator. (The picture has view 1 on the inner ring and view 2 on the outer one, so that they
-# don't cover each other. It is one circle.)
+# Now units 7, 8 and 9, with $\tau = 0.5$. (View 1 is drawn on the inner ring, view 2 on the outer
+# one; it is one circle.)
 #
 # Unit 7 seen from view 1: its negatives are unit 8 in view 2 (cosine 0), and units 8 and 9 in its
 # own view (cosines 0 and -1). So its repulsion is
-# $\log\,[(e^{0/0.5} + e^{0} + e^{-1})/5] = \log 0.474 = -0.747$. The cell does all four. Its
-# comments list the negatives in the order of the terms; a prime, 8', means "in view 2".
+# $\log\,[(e^{0/0.5} + e^{0} + e^{-1})/5] = \log 0.474 = -0.747$. The cell after the picture does
+# all four; its comments list the negatives, with a prime, 8', for those in view 2.
 
 # %%
 view_1 = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])  # units 7, 8, 9
@@ -243,8 +249,8 @@ print(f"unit 7: {seven_1:.3f} and {seven_2:.3f}; unit 8: {eight_1:.3f} and {eigh
 print(f"attraction {attraction:.3f} + repulsion {repulsion:.3f} = {attraction + repulsion:.3f}")
 
 # %% [markdown]
-# Unit 9 has no repulsion of its own: nobody looks for it. But it is in all four sums. The module,
-# `nl.ContrastiveLoss`, says the same, once its projector is replaced by one that does nothing:
+# Unit 9 has no repulsion of its own, but it is in all four sums. The module, `nl.ContrastiveLoss`,
+# says the same, once its projector is replaced by one that does nothing:
 
 
 # %%
@@ -261,9 +267,9 @@ assert_close(torch.stack(parts), torch.tensor([attraction + repulsion, attractio
 # %% [markdown]
 # ## 5 · Ten lines of loop
 #
-# First the repulsion of one unit in one direction, the equation word for word; then a loop over
-# populations and matched units. A unit that has no negative at all (alone in both views) gets a
-# repulsion of 0. The authors' code gives minus infinity there, the logarithm of an empty sum.
+# First the repulsion of one unit in one direction; then a loop over populations and matched units.
+# A unit that has no negative at all (alone in both views) gets a repulsion of 0. (The authors' code
+# gives minus infinity, the logarithm of an empty sum.)
 
 
 # %%
@@ -336,24 +342,22 @@ print(
 )
 
 # %% [markdown]
-# The loop is right, and slow. The module makes one matrix of similarities a population, sets the
-# forbidden ones to minus infinity and takes all log-sum-exps together. Exercise 3 is that step.
+# The loop is right, and slow. The module makes one matrix of similarities a population: exercise 3.
 #
 # ## 6 · Why the match is not among the negatives
 #
 # *InfoNCE*, the usual loss for such tasks, has one more term under the logarithm: the match itself.
-# The loss is then the cross-entropy of a classifier that has to pick the match out of all: minus
-# the logarithm of $p$, the share of the sum that the match holds (up to a constant). It has a
-# classifier's property: where the pick is already right, $p$ near 1, the gradient goes to zero. Our
-# loss, with the match left out, is called **decoupled**. The pull on the match is
+# It is the cross-entropy of a classifier that has to pick the match out of all: up to a constant,
+# minus the logarithm of $p$, the share of the sum that the match holds. As $p$ comes near 1, its
+# gradient goes to zero. Our loss, with the match left out, is called *decoupled*. The pull on one
+# matched unit ($p$: the mean of the two directions) is
 #
 # $$-\frac{\partial\, \text{loss}}{\partial \cos(z^1_i, z^2_i)}
 # = \frac{1 - p}{\tau} \quad\text{(InfoNCE)},
 # \qquad \frac{1}{\tau} \quad\text{(decoupled)}$$
 #
-# for one matched unit ($p$: the mean of the two directions). One arrangement lets us vary that
-# cosine and nothing else: one matched unit, strangers at right angles to it and to each other. We
-# let autograd go through the *module*:
+# To vary that cosine and nothing else, we take one matched unit, and strangers at right angles to
+# it and to each other:
 
 
 # %%
@@ -385,21 +389,16 @@ nl.plots.attraction_fades(
 
 # %% [markdown]
 # With ten negatives InfoNCE has all but stopped pulling before the two vectors meet; with three
-# hundred a third of the pull is gone. Negatives come from one population only, and a probe or an
-# imaging plane often has dozens of units: few enough for the fading to matter. That is a reason for
-# leaving the match out. (Two reservations. Negatives that lie nearer than a right angle keep $p$
-# smaller, so that InfoNCE fades less than drawn here. And a vector can only turn: near the goal a
-# small turn hardly changes the cosine, so there the pull on the *vector* fades in both.)
-#
-# Does it make better vectors? In the simulated animals the two could *not* be told apart at the
-# length of training that `12_what_it_learned` can afford.
+# hundred a third of the pull is gone. Negatives come from one population only, often of dozens of
+# units: few enough for the fading to matter. (It fades less where negatives are nearer than here;
+# and near the goal the pull on the vector, which can only turn, fades in both losses.) Whether
+# leaving the match out makes better vectors, `12_what_it_learned` could not tell.
 #
 # ## 7 · A quirk that the published numbers come from
 #
-# In the authors' first code, similarities *within* a view are not divided by $\tau$. With
-# $\tau = 0.2$, a negative at cosine 0.9 counts $e^{4.5} = 90$ if it lies in the other view, and
-# $e^{0.9} = 2.5$ if in its own. So the negatives that matter, the near ones, hardly push if they
-# lie in the unit's own view. The published numbers come from that code, so it is the default;
+# In the authors' first code, similarities within a view are not divided by $\tau$. With
+# $\tau = 0.2$, a negative at cosine 0.9 counts $e^{4.5} = 90$ in the other view, and
+# $e^{0.9} = 2.5$ in the own. The published numbers come from that code, so it is the default;
 # `scale_within_view=True` is the textbook form, which the authors' later code uses. How much of the
 # push comes from the own view, if both views have as many negatives at the same cosine?
 
@@ -427,7 +426,7 @@ nl.plots.pushes_of_views(grid, shares, title="Own view against other view")
 
 # %% [markdown]
 # With the official form, the own view has the larger share only for negatives that are far anyway
-# (cosine below about -0.4), and those push little. Our loop has both forms, and so has the module:
+# (cosine below about -0.4), and those push little. Our loop and the module have both forms:
 
 # %%
 with torch.no_grad():
@@ -445,11 +444,11 @@ assert official.attraction == textbook.attraction
 # %% [markdown]
 # ## 8 · A population keeps to itself
 #
-# Negatives never cross populations. A unit of another animal is easy to tell apart, by that
-# animal's state, its noise, its electrode. Were it a negative, a cheap way to lower the loss would
-# be to write the *animal* into the vector. That is no help when types are read in new animals.
-# **Proof** that populations don't meet in the loss: replace one by something else. The gradient of
-# the others stays as it was, and the loss moves only by what the new one brings itself.
+# Negatives never cross [populations](../docs/glossary.md#population). If units of another animal
+# were negatives, writing the animal (its state, its noise, its electrode) into the vector would
+# lower the loss, and be no help in new animals. **Proof** that populations don't meet in the loss:
+# replace one by something else. The gradient of the others stays as it was, and the loss moves only
+# by what the new one brings itself.
 
 
 # %%
@@ -473,7 +472,7 @@ assert abs(before - after) > 0.01
 
 # %% [markdown]
 # The whole is the mean over all matched units of the batch. So a population weighs by its number of
-# **matched** units, not by its size; strangers bring no weight.
+# matched units, not by its size.
 
 # %%
 apart = [parts_of_population(p, *given, temperature) for p in range(3)]
@@ -489,10 +488,9 @@ print(
 # %% [markdown]
 # ## 9 · Where the gradient pulls
 #
-# Training moves vectors against the gradient. On the circle one can see it. Four units in each
-# view, three of them matched, and one stranger in each (grey). **Predict** from the angles in the
-# cell below (`degrees_1`, `degrees_2`) which way each point will go. Then run it, and look at each
-# part of the loss by itself:
+# Training moves vectors against the gradient. Each view has three matched units and one stranger
+# (grey). Predict from the angles in the cell below (`degrees_1`, `degrees_2`) which way each point
+# will go. Then run it, and look at each part of the loss by itself:
 
 
 # %%
@@ -525,10 +523,10 @@ panels = {
 nl.plots.on_circle(panels, circle_1, circle_2, title="Minus the gradient, by parts")
 
 # %% [markdown]
-# What the picture says, as asserts. Arrows lie along the circle, because length doesn't count.
-# (They are drawn at about half their length.) Attraction draws each matched unit towards its match
-# and leaves strangers alone. Repulsion moves units 0 and 1 of view 2, which have come near each
-# other, apart. It moves strangers too, here only a little.
+# Arrows (drawn at about half their length) lie along the circle, because length doesn't count.
+# Attraction draws each matched unit towards its match and leaves strangers alone. Repulsion moves
+# units 0 and 1 of view 2, which have come near each other, apart; it moves strangers too, here only
+# a little. The same, as asserts:
 
 # %%
 for both in arrows.values():
@@ -545,9 +543,8 @@ assert arrows["repulsion"][0][3].norm() > 0 and arrows["repulsion"][1][3].norm()
 # %% [markdown]
 # ### Let them go
 #
-# Now follow the gradient. Six units, twelve free points, no encoder: can the loss sort them? We
-# start twice: from anywhere, and from near **collapse**, all points in one direction but for a tiny
-# difference.
+# Now follow the gradient. Six units, twelve free points, no encoder: can the loss sort them, from
+# anywhere, and from near [collapse](../docs/glossary.md#collapse)?
 
 
 # %%
@@ -582,14 +579,12 @@ nl.plots.on_circle(
 )
 
 # %% [markdown]
-# The two vectors of each unit come together, and the six pairs spread evenly: 60° apart. Nobody
-# told them where to go.
+# The two vectors of each unit come together, and the six pairs spread evenly, 60° apart.
 #
-# What should the loss be at the end? Where all $n$ units are matched, both vectors of a unit are
-# equal, and all other cosines have one value $c$, the attraction is 0 and the repulsion can be
-# written down: $n - 1$ negatives in either view, all at $c$. `landmarks` does so for three values
-# of $c$: 1 (collapse), 0 (right angles), and $-1/(n-1)$, the lowest cosine that all pairs of $n$
-# directions can have at once.
+# What should the loss be at the end? With all $n$ units matched, both vectors of a unit equal, and
+# all other cosines $c$, the attraction is 0, and the repulsion has $n - 1$ negatives in either
+# view, all at $c$. `landmarks` computes it for three values of $c$: 1 (collapse), 0 (right angles),
+# and $-1/(n-1)$, the lowest cosine that all pairs of $n$ directions can have at once.
 
 
 # %%
@@ -627,12 +622,10 @@ assert_close(losses[-1].item(), best_on_circle, atol=0.01, rtol=0)
 assert_close(losses_collapsed[-1].item(), best_on_circle, atol=0.01, rtol=0)
 
 # %% [markdown]
-# **Collapse**, the classic failure of learning by agreement, is what attraction alone would choose:
-# all vectors equal, attraction 0, and nobody can be told from anybody. Repulsion makes it the worst
-# of all states that satisfy attraction. Note two things about it. At *exact* collapse the gradient
-# is zero, so that nothing would ever move; and it is not stable: the second run started about a
-# hundredth away from it and got out. On a circle six units can't all be at right angles; in 32
-# dimensions 24 units can, or a little further apart:
+# Collapse is what attraction alone would choose. Repulsion makes it the worst of all states that
+# satisfy attraction. At exact collapse the gradient is zero and nothing moves; but it is not
+# stable: the second run started about a hundredth away from it and got out. On a circle six units
+# can't all be at right angles; in 32 dimensions 24 units can, or a little further apart:
 
 # %%
 ids_24, size_24 = torch.arange(24), torch.tensor([24])
@@ -658,19 +651,17 @@ pd.Series(totals, name="loss, 24 units (nats)").round(2).to_frame()
 # %% [markdown]
 # These are landmarks for a training curve, for 24 units and this temperature. Random directions
 # cost about $1/\tau = 5$, nearly all of it attraction; collapse about 4.3, all of it repulsion;
-# perfection about 0 (here a little below: 0 is no floor). So a loss that stays near 4.3 may be a
-# *collapse*, but other mixtures of the two parts have the same sum: look at the parts. How near 0 a
-# recording can come nobody knows beforehand: units of one kind do look alike.
+# perfection about 0 (here a little below: 0 is no floor). Other mixtures of the two parts also give
+# 4.3: look at the parts. How near 0 a recording can come is not known beforehand: units of one kind
+# look alike.
 #
 # ## 10 · Why the projector is thrown away
 #
-# The loss rewards vectors that are the same in both windows. What changes from window to window, it
-# wants gone. But some of that may be of use to a later reader. With a projector, it can be dropped
-# *behind* the encoder. A **toy** shows that, with made-up vectors instead of recordings: each
-# unit's input is a mixture of what it *is* (4 numbers, the same in both views) and of its *passing
-# state* (4 numbers, new in each view). A small network learns under our loss, once with the
-# projector and once without. What can a linear readout (least squares, fit on half of new units,
-# tested on the others) get from the vectors?
+# What changes from window to window costs loss, but may be of use to a later reader. A projector
+# can drop it behind the encoder. A toy shows that, with made-up vectors: each unit's input mixes
+# what it is (4 numbers, the same in both views) with its passing state (4 numbers, new in each
+# view). A small network learns under our loss, with the projector and without. What can a linear
+# readout (least squares, fit on half of new units, tested on the others) get from the vectors?
 
 
 # %%
@@ -749,19 +740,17 @@ if profile != "smoke":
     assert abs(state_found["output of\nthat projector"]) < 0.1 and (found["identity"] > 0.8).all()
 
 # %% [markdown]
-# Behind the projector the passing state is gone, as the loss wants it, and identity is harder to
-# read, too (0.85 in the run shown here, against 0.97 before the projector). Before the projector a
-# part of the passing state is still there (0.28 of its variance, a mean of three seeds that
-# differ); without a projector, the encoder itself has to drop it (0.00). So what a label depends
-# on, and the loss doesn't reward, has a better chance in the encoder's vector. That this *helps*
-# with cell types the toy doesn't show; that it helps with images is a common finding (Chen et al.
-# 2020).
+# Behind the projector the passing state is gone, and identity is harder to read, too (0.85 in the
+# run shown here, against 0.97 before the projector). Before the projector a part of the passing
+# state is still there (0.28 of its variance, a mean of three seeds that differ); without a
+# projector, the encoder itself has to drop it (0.00). That a projector helps is known for images
+# (Chen et al. 2020); for cell types the toy doesn't show it.
 #
 # ## 11 · A whole batch, and what one watches
 #
-# Four pairs of windows from four **simulated** animals, and an untrained encoder. Pairs are drawn
-# at random, so an animal may come twice and another not at all; each pair is a population of its
-# own. The loop and the module agree here, too.
+# Four pairs of windows from four simulated animals, and an [untrained
+# encoder](../docs/glossary.md#untrained-encoder). Pairs are drawn at random, so an animal may come
+# twice; each pair is a population of its own.
 
 # %%
 preset = nl.PRESETS["quick"].with_(seed=seed)
@@ -790,19 +779,27 @@ print(
     f"attraction {ours[0]:.2f}, repulsion {ours[1]:.2f}, total {sum(ours):.2f}"
 )
 
+# %%
+n = batch.sizes_1[0], batch.sizes_2[0]
+nl.plots.method(
+    "contrast",
+    {"contrast": projected[0][: n[0]] @ projected[1][: n[1]].T},
+    title="one population, untrained: all alike (simulated)",
+)
+
 # %% [markdown]
-# An untrained network gives all units similar vectors: low attraction, high repulsion, and a total
-# (4.2) near that of collapse, from the very start. Training has to get out of there. A loss of 4.2
-# tells a colleague little, so two more numbers are logged, both on the *encoder's* vectors.
+# All red, cosines near 1: an untrained network gives all units nearly the same vector, next to
+# collapse. So attraction is low, repulsion high, and the total (4.2) near that of collapse. Two
+# more numbers are logged, both on the encoder's vectors.
 #
-# **Retrieval accuracy**: how often is a unit's nearest neighbour in view 2, among all units of its
-# population there, itself? Guessing finds it once in $n_2$ tries. In our three-unit example, both
-# matched units find themselves:
+# [Retrieval](../docs/glossary.md#retrieval) accuracy: how often is a unit's [nearest
+# neighbour](../docs/glossary.md#nearest-neighbour) in view 2, among all units of its population
+# there, itself? Chance is one in $n_2$. In the three-unit example:
 
 
 # %%
 def found_again(view_1, view_2, ids_1, ids_2):
-    """(Share of matched units that are their own nearest neighbour in view 2, share by guessing);
+    """(Share of matched units that are their own nearest neighbour in view 2, chance);
     one population.
     """
     cosines = F.normalize(view_1, dim=1) @ F.normalize(view_2, dim=1).T  # (n1, n2)
@@ -813,9 +810,9 @@ def found_again(view_1, view_2, ids_1, ids_2):
 print(found_again(view_1, view_2, ids_1, ids_2))
 
 # %% [markdown]
-# In the batch, population by population, weighted by matched units, this is the module's number. It
-# is above guessing before any training, since random weights, too, pass on something of a unit's
-# activity. Compare a trained encoder with this number, not only with chance.
+# Over the populations of the batch, weighted by matched units, this is the module's number. It is
+# above chance before any training, since random weights, too, pass on something of a unit's
+# activity.
 
 # %%
 split = [
@@ -827,10 +824,10 @@ matched = torch.tensor([len(matched_rows(*names)) for names in zip(*split[2:])],
 mean = (torch.tensor(by_population) * matched[:, None]).sum(0) / matched.sum()
 accuracy, chance = nl.retrieval_accuracy(vectors_1, vectors_2, *about)
 assert_close(mean, torch.tensor([accuracy.item(), chance]))
-print(f"untrained encoder: {accuracy:.0%} of the units found, {chance:.0%} by guessing")
+print(f"untrained encoder: {accuracy:.0%} of the units found, {chance:.0%} by chance")
 
 # %% [markdown]
-# Is it really chance that random vectors reach? Two hundred draws of ten units each:
+# Is chance what random vectors reach? Two hundred draws of ten units each:
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -842,11 +839,12 @@ print(f"random vectors: {sum(guesses) / 200:.3f}; 1 / n2 = 0.1")
 assert abs(sum(guesses) / 200 - 0.1) < 0.03
 
 # %% [markdown]
-# **RankMe** (Garrido et al. 2023): how many dimensions do the vectors use? Take the singular values
-# (how far the vectors spread in each of their main directions), divide by their sum to make shares
-# $p_j$, and take the entropy $-\sum_j p_j \log p_j$. Its exponential is an *effective number*: of
-# $k$ equal shares it makes $k$. By hand: singular values 3 and 1 are shares 0.75 and 0.25, entropy
-# $-0.75\log 0.75 - 0.25 \log 0.25 = 0.562$, and $e^{0.562} = 1.75$ dimensions.
+# [RankMe](../docs/glossary.md#rankme) (Garrido et al. 2023): how many dimensions do the vectors
+# use? Divide the singular values (how far the vectors spread in each of their main directions) by
+# their sum to make shares $p_j$, and take the entropy $-\sum_j p_j \log p_j$. Its exponential is an
+# *effective number*: of $k$ equal shares it makes $k$. By hand: singular values 3 and 1 are shares
+# 0.75 and 0.25, entropy $-0.75\log 0.75 - 0.25 \log 0.25 = 0.562$, and $e^{0.562} = 1.75$
+# dimensions.
 
 
 # %%
@@ -870,23 +868,18 @@ for name, vectors in examples.items():
     print(f"{name}: {effective_dimensions(vectors).item():.2f}")
 
 # %% [markdown]
-# RankMe doesn't subtract the mean: vectors that share a large common part have a low RankMe
-# although they differ in the rest. Judge it by its course during training; a fall towards 1 is the
-# sign of collapse.
+# RankMe doesn't subtract the mean, so vectors that share a large common part have a low RankMe.
+# Judge it by its course during training; a fall towards 1 is the sign of collapse.
 #
 # ## 12 · Other objectives
 #
-# **InfoNCE** (van den Oord et al. 2018) leaves the match in the sum. That gives it a meaning as a
-# classifier's cross-entropy, and the fading of section 6. Here: `nl.ContrastiveLoss(dim,
-# decoupled=False)`, in a preset `objective="info-nce"`; exercise 4 builds it.
+# InfoNCE (van den Oord et al. 2018; section 6) is `objective="info-nce"` in a preset; exercise 4
+# builds it.
 #
-# **VICReg** (Bardes et al. 2022) has no negatives at all. It asks three things: the two vectors of
-# a unit agree (invariance); over units, every dimension varies by at least one standard deviation
-# (variance, against collapse); and dimensions don't repeat each other (covariance). Units never
-# meet in pairs, only in those statistics. Here: `nuclr_lite/loss.py`, `objective="vicreg"` (in what
-# it prints, invariance is called attraction, the other two together repulsion).
-# `12_what_it_learned` trains all three on the simulated animals and compares them, as far as so
-# short a training can.
+# *VICReg* (Bardes et al. 2022), `objective="vicreg"`, has no negatives. It asks that the two
+# vectors of a unit agree (printed as attraction), that every dimension varies over units by at
+# least one standard deviation, and that dimensions don't repeat each other (together printed as
+# repulsion). `12_what_it_learned` trains all three on the simulated animals.
 
 # %%
 from nuclr_lite.loss import VICReg
@@ -897,8 +890,7 @@ with torch.random.fork_rng(), torch.no_grad():
 print({name: round(part.item(), 2) for name, part in parts._asdict().items()})
 
 # %% [markdown]
-# The same batch, another scale: totals of different objectives can't be compared. What they give to
-# a decoder can.
+# Totals of different objectives can't be compared. What they give to a decoder can.
 #
 # ## Exercises
 
@@ -913,8 +905,7 @@ print({name: round(part.item(), 2) for name, part in parts._asdict().items()})
 # - `"c"`: at 0.2 and 1;
 # - `"d"`: at all three.
 #
-# A pocket calculator is allowed; section 3 has the formula. The check computes the pushes by
-# autograd and compares.
+# Section 3 has the formula.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -944,8 +935,7 @@ print("exercise 1: right")
 # - `"b"`: the attraction is 0, and the repulsion still has a value and a gradient;
 # - `"c"`: the attraction is 0, and the repulsion has a value, but no gradient.
 #
-# The check runs it on random vectors. Before it tells you: what would an encoder learn that is
-# trained so?
+# What would an encoder learn that is trained so?
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -977,9 +967,8 @@ print(
 # matched unit: a row a matched unit, a column for each unit of the other view, then one for each
 # unit of its own view; similarities across views divided by the temperature, those within not;
 # minus infinity where the column is the unit's own match or the unit itself ($e^{-\infty} = 0$).
-# One log-sum-exp over the columns, less $\log(n_1 + n_2)$, then gives the repulsion. The check
-# compares with the loop and with the module; the picture below shows what the matrix should look
-# like for seven units in the own view and five in the other.
+# One log-sum-exp over the columns, less $\log(n_1 + n_2)$, then gives the repulsion. The picture
+# below shows the matrix for seven units in the own view and five in the other.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1045,13 +1034,13 @@ nl.plots.negatives(
 # ### Exercise 4 (extend): InfoNCE, and how far it is from ours
 #
 # Write the symmetric InfoNCE of one population: for each matched unit, the cross-entropy of picking
-# its match among *everybody but itself*, in both views. The scores (*logits*) are those of exercise
-# 3, but with the match left in. Take the mean over matched units, and over the two directions (from
-# view 1, from view 2). `F.cross_entropy(logits, target)` does the softmax, the logarithm and the
-# mean over rows; `target` (M,) is each match's column.
+# its match among everybody but itself, in both views. The scores (logits) are those of exercise 3,
+# but with the match left in. Take the mean over matched units, and over the two directions.
+# `F.cross_entropy(logits, target)` does the softmax, the logarithm and the mean over rows; `target`
+# (M,) is each match's column.
 #
 # It must have the gradient of `nl.ContrastiveLoss(decoupled=False)`. Its value differs by a number
-# that depends only on the temperature and on $n_1$ and $n_2$. Which? Work it out on paper from the
+# that depends only on the temperature and on $n_1$ and $n_2$. Work it out on paper from the
 # equations of section 4, and write it as `info_nce_offset`.
 
 
@@ -1107,17 +1096,14 @@ for n1, n2, tau in ((7, 5, 0.2), (4, 9, 0.2), (7, 5, 0.5)):
 print("exercise 4: right")
 
 # %% [markdown]
-# Want more? Hard-negative weighting (Robinson et al. 2021) multiplies each negative's term by a
-# weight that grows with its similarity, $e^{\beta \cos}$, normalised to a mean of 1. Starting from
-# exercise 3, which $\beta$ gives back our loss? What does raising $\beta$ have in common with
-# lowering the temperature, and what not?
+# Want more? Hard-negative weighting (Robinson et al. 2021) multiplies each negative's term by
+# $e^{\beta \cos}$, normalised to a mean of 1. Which $\beta$ gives back our loss?
 #
 # ## What you should have seen
 #
 # Three units by hand: attraction 0.200, repulsion -0.222. A pull of $1/\tau = 5$ that doesn't fade,
 # where InfoNCE with ten negatives has lost more than nine tenths of it near the goal. Collapse at
-# 4.3 and perfection at about 0 for 24 units. Six free units that end 60° apart from the first
-# start, and at a loss of 0.90 from both.
+# 4.3 and perfection at about 0 for 24 units. Six free units that end 60° apart, at a loss of 0.90.
 
 # %%
 numbers = {"attraction by hand": (attraction, 0.2), "repulsion by hand": (repulsion, -0.2218)}
@@ -1139,20 +1125,11 @@ for name, (value, expected) in numbers.items():
     assert abs(value - expected) < 0.02, f"{name} is {value:.3f}, expected about {expected}"
 
 # %% [markdown]
-# **Read**
-#
-# - Arora et al. 2025, *Know Thyself by Knowing Others* (arXiv 2512.01199), section 3.3: the
-#   objective.
-# - Yeh et al. 2022, *Decoupled Contrastive Learning*: why the match leaves the sum.
-# - van den Oord, Li, Vinyals 2018, *Representation Learning with Contrastive Predictive Coding*
-#   (arXiv 1807.03748): InfoNCE.
-# - Chen et al. 2020, *A Simple Framework for Contrastive Learning of Visual Representations*
-#   (SimCLR): the projector, and what happens without it.
-# - Wang and Isola 2020, *Understanding Contrastive Representation Learning through Alignment and
-#   Uniformity on the Hypersphere*: attraction and repulsion, in theory.
-# - Wang and Liu 2021, *Understanding the Behaviour of Contrastive Loss*: temperature.
-# - Bardes, Ponce, LeCun 2022, *VICReg* (arXiv 2105.04906); Garrido et al. 2023, *RankMe*; Robinson
-#   et al. 2021, *Contrastive Learning with Hard Negative Samples*.
+# **Read** Arora et al. 2025 (arXiv 2512.01199), section 3.3: the objective. Yeh et al. 2022: why
+# the match leaves the sum. van den Oord et al. 2018 (arXiv 1807.03748): InfoNCE. Chen et al. 2020
+# (SimCLR): the projector. Wang and Isola 2020: attraction and repulsion, in theory. Wang and Liu
+# 2021: temperature. Bardes et al. 2022 (arXiv 2105.04906): VICReg. Garrido et al. 2023: RankMe.
+# Robinson et al. 2021: hard negatives.
 #
 # **Next:** `05_pretraining` puts views, encoder and objective together and follows these numbers
-# through a training; `12_what_it_learned` changes one of them at a time.
+# through a training.

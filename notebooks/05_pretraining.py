@@ -17,18 +17,15 @@
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/05_pretraining.ipynb
 #
 # **You will learn** to write the training loop, some twenty lines, that gives the same losses as
-# `nl.pretrain`, step for step; to stop a training and go on with it to the same numbers, save it
-# and load it; and to tell a training that goes well from one in trouble, by three curves, and what
-# to do about it.
+# `nl.pretrain`; to stop a training and go on with it to the same numbers; and to tell, by three
+# curves, a training that goes well from one in trouble, and what to do.
 #
-# **Needs** nothing but this repository; `02_views`, `03_transformer` and `04_objective` explain the
-# parts that are put together here. **Takes** about 4 minutes on a laptop (2 cores); GPU: not timed
-# yet.
+# **Needs** nothing but this repository. **Takes** about 4 minutes on a laptop (2 cores); GPU: not
+# timed yet. The animals are simulated: a laptop can train on them, and their cell types are known.
 #
-# All parts are there: views, an encoder, a loss. The encoder's weights are random numbers. Training
-# shows it a few pairs of views, asks the loss in which direction each weight should move to do a
-# little better (the *gradient* says so), moves it a little, and does so thousands of times. Simple
-# to say; most of this lesson is about how to see whether it works.
+# [Pretraining](../docs/glossary.md#pretraining) starts from random weights. It shows the encoder a
+# few pairs of views, asks the loss which way each weight should move to do a little better (the
+# gradient), moves it a little, and repeats this thousands of times.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -47,6 +44,15 @@ training_steps = 0  # optimiser steps of the run in section 7; 0: the profile's
 seed = 0  # of animals, weights, views and dropout
 
 # %%
+import nuclr_lite as nl
+
+# %% [markdown]
+# This notebook puts the parts in colour, all built before, together, and trains them.
+
+# %%
+nl.plots.method(["views", "tokens", "time", "population", "vectors", "contrast"])
+
+# %%
 import math
 import tempfile
 import time
@@ -61,7 +67,6 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.testing import assert_close
 
-import nuclr_lite as nl
 from nuclr_lite.loss import match_units
 from nuclr_lite.steps import learning_rate, orthogonal
 from nuclr_lite.views import Batch
@@ -69,9 +74,8 @@ from nuclr_lite.views import Batch
 # %% [markdown]
 # ## 1 · A batch
 #
-# A *preset* is the whole recipe: encoder, views, optimisation. We take `quick`, the small encoder
-# for simulated animals, with the paper's views and optimiser: everything below is the same
-# for the published size, only slower. (What `quick` does otherwise, to be quick, is section 12.)
+# A [preset](../docs/glossary.md#preset) is the whole recipe: encoder, views, optimisation. We take
+# `quick`, the small encoder for simulated animals, with the paper's views and optimiser.
 
 # %%
 steps = training_steps or {"smoke": 10, "laptop": 600, "full": 3200}[profile]
@@ -92,10 +96,10 @@ torch.set_num_threads(1)  # as `nl.pretrain` does for so small an encoder: it lo
 preset.train
 
 # %% [markdown]
-# `PairedViews` tiles each recording with first views, draws a second view near each, shuffles all
-# pairs and hands them out in batches. Once through all of them is an **epoch**; the next epoch
-# tiles anew, from other offsets. So training counts *steps* (batches), not epochs: a step costs the
-# same whatever the number of animals.
+# `PairedViews` tiles each recording with first [views](../docs/glossary.md#view), draws a second
+# near each, shuffles all pairs and hands them out in batches. Once through all pairs is an *epoch*;
+# the next tiles anew. Training counts steps (batches): a step costs the same whatever the number of
+# animals.
 
 # %%
 views = nl.PairedViews(recordings, preset.model, preset.views, preset.train.batch_size, seed)
@@ -108,13 +112,14 @@ for name, value in batch._asdict().items():
     )
 
 # %% [markdown]
-# `tokens_1` is `(units of view 1, tokens, samples)`, the four populations one after the other;
-# `sizes_1` says where each ends. Ids tell which units are the same in both views.
+# In `tokens_1`, `(units of view 1, tokens, samples)`, the four
+# [populations](../docs/glossary.md#population) lie one after the other; `sizes_1` says where each
+# ends.
 #
 # ## 2 · Both views through the encoder, and the loss
 #
-# Populations never see each other, so both views can go through the encoder in one pass, as if they
-# were eight populations: one large pass is quicker than two small ones.
+# Populations never see each other, so both views go through the encoder in one pass, as if they
+# were eight populations.
 
 
 # %%
@@ -134,17 +139,16 @@ assert_close(both_views(encoder, batch)[0], encoder(batch.tokens_1, batch.sizes_
 print({name: round(value.item(), 3) for name, value in first._asdict().items()})
 
 # %% [markdown]
-# Is that a good loss or a bad one? It takes a landmark to tell, and `04_objective` has one: the
-# loss of a **collapsed** encoder, which gives all $n$ units the same vector. Attraction is then 0,
-# since a unit's two vectors agree. Repulsion is at its worst: each unit has $n-1$ perfect
-# look-alikes in the other view, which count $e^{1/\tau}$ each, and $n-1$ in its own view, which
-# count $e$ each (there the cosine isn't divided by τ: section 7 of `04_objective`).
+# Is that good? A landmark from `04_objective` is the loss of a
+# [collapsed](../docs/glossary.md#collapse) encoder, which gives all $n$ units the same vector.
+# Attraction is then 0. Repulsion is at its worst: each unit has $n-1$ perfect look-alikes in the
+# other view, which count $e^{1/\tau}$ each, and $n-1$ in its own view, which count $e$ each (there
+# the cosine isn't divided by τ).
 #
 # $$\text{loss}_\text{collapsed} = \log \frac{(n-1)\,(e^{1/\tau} + e)}{2n}$$
 #
-# For 3 units and τ = 0.2: $\log\big(2\,(148.41 + 2.72)/6\big) = 3.92$. For 36 units it is about
-# 4.30. (Natural logarithms; their unit is the *nat*. The formula takes all units as matched. Where
-# some are missing from one view, as here, it is nearly right.)
+# For 3 units and τ = 0.2: $\log\big(2\,(148.41 + 2.72)/6\big) = 3.92$; for 36 units about 4.30.
+# (Nearly, where some units are missing from one view, as here.)
 
 
 # %%
@@ -161,12 +165,12 @@ collapsed = collapsed_loss(torch.cat([batch.sizes_1, batch.sizes_2]).float().mea
 print(f"3 units {collapsed_loss(3):.3f}; as many as here on average {collapsed:.3f}")
 
 # %% [markdown]
-# The first loss lies just there. The sum alone proves nothing, so look at the parts. Repulsion is
-# 4.07. Attraction, $(1 - \cos)/\tau$, is 0.20: a unit's two vectors have a cosine of 0.96 on
-# average. Random weights blur, and behind the projector everybody has nearly the same vector. **So
-# training starts next to collapse and must find its way out.** The other end would be 0: every unit
-# found, all others at right angles. Nobody gets there, because units of one kind do look alike. A
-# loss that *stays* at the landmark has not left, or has fallen back.
+# The first loss lies close to it, and so do its parts. Repulsion is 4.07. Attraction,
+# $(1 - \cos)/\tau$, is 0.20: a unit's two vectors have a [cosine](../docs/glossary.md#cosine) of
+# 0.96 on average. With random weights all units have nearly the same vector behind the
+# [projector](../docs/glossary.md#projector). **So training starts next to collapse and must find
+# its way out.** The other end, every unit found and all others at right angles, would be 0; nobody
+# gets there: units of one kind look alike.
 
 # %%
 start = first.total.item()
@@ -177,22 +181,20 @@ assert abs(start - collapsed) < 0.25
 # ## 3 · AdamW: a step of its own size for each weight
 #
 # Plain gradient descent moves each weight $w$ against its gradient $g$, by $g$ times a learning
-# rate $\eta$. In a transformer, gradients of different weights differ by orders of magnitude, and
-# no single rate suits them all. Adam (Kingma and Ba 2015) divides each gradient by its own usual
-# size. $m$ is a running mean of $g$ over some 10 steps, $v$ one of $g^2$ over some 1,000; their
-# hats correct for a start at 0, and the tiny $\epsilon$ keeps the fraction finite. The **W**
-# (Loshchilov and Hutter 2019) is weight decay: each step first shrinks the weight a little, and
-# $\lambda$ says how much.
+# rate $\eta$. In a transformer, gradients differ by orders of magnitude. Adam (Kingma and Ba 2015)
+# divides each gradient by its own usual size. $m$ is a running mean of $g$ over some 10 steps, $v$
+# one of $g^2$ over some 1,000; hats correct for a start at 0, and $\epsilon$ is tiny. The W
+# (Loshchilov and Hutter 2019) is *weight decay*: each step first shrinks the weight, by
+# $\eta\lambda$ of its size.
 #
 # $$w \leftarrow (1 - \eta\lambda)\,w - \eta\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}$$
 #
-# By hand, first step: $\hat m = g$ and $\hat v = g^2$, so that the fraction is the *sign* of the
-# gradient. Take two weights, 1 and −2, with gradients 0.5 and −0.001, and η = 0.1, λ = 0.01. The
-# first becomes 0.999 − 0.1 = 0.899, the second −1.998 + 0.1 = −1.898.
+# By hand, first step: $\hat m = g$ and $\hat v = g^2$, so the fraction is the sign of the gradient.
+# Two weights, 1 and −2, have gradients 0.5 and −0.001; η = 0.1 and λ = 0.01. The first becomes
+# 0.999 − 0.1 = 0.899, the second −1.998 + 0.1 = −1.898.
 #
-# In torch each weight carries its gradient with it, in `.grad`. `backward()`, called on a loss,
-# works the gradients out and adds them there; `optimizer.step()` reads them, `zero_grad()` empties
-# them. Here we write them in by hand.
+# In torch a weight's gradient lies in its `.grad`: `backward()` adds to it, `optimizer.step()`
+# reads it, `zero_grad()` empties it. Here it is written in by hand.
 
 # %%
 weights = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
@@ -203,11 +205,9 @@ assert_close(weights.detach(), by_hand, rtol=0, atol=1e-5)
 print(weights.tolist(), "both moved by 0.1, and shrank by a thousandth")
 
 # %% [markdown]
-# **Decay is for matrices only.** It pulls weights towards 0, which for a matrix means "prefer the
-# simpler map". For the gain of a LayerNorm, 0 means silence, and a bias has nothing to be
-# simplified. What has two dimensions or more counts as a matrix; that is the whole rule. (The
-# official code goes by name, and so also decays the gain of the projector's LayerNorm. The
-# projector lives in `loss`: that is why `loss` has weights to train.)
+# Decay is for matrices only (whatever has two dimensions or more). Pulled towards 0, a matrix
+# becomes the simpler map; but the gain of a LayerNorm would be silenced, and a bias has nothing to
+# be simplified. The projector lives in `loss`, which therefore has weights to train.
 
 
 # %%
@@ -233,10 +233,8 @@ for group in adamw([encoder, loss], preset.train).param_groups:
 # %% [markdown]
 # ## 4 · The learning rate rises, then falls
 #
-# In the first steps $\hat v$ knows only a few gradients, and Adam's steps are all of full size, in
-# directions that a few pairs of views happened to suggest. So the rate starts small: a **warm-up**
-# over $W$ steps. (A number; not the W of AdamW.) At the end one wants to settle, not to jump about:
-# over the remaining steps the rate falls along half a cosine, towards 0. With steps
+# Adam's first steps are of full size, in directions that a few pairs of views suggest. So the rate
+# starts small: a *warm-up* over $W$ steps. Then it falls along half a cosine, towards 0. With steps
 # $s = 0, 1, \dots, T-1$ and peak $\eta_\text{max}$:
 #
 # $$\eta(s) = \begin{cases} \eta_\text{max}\,\dfrac{s+1}{W} & s < W \\[2mm]
@@ -257,12 +255,11 @@ rates = {
 nl.plots.schedule(rates, {"ours": 40, "paper-spikes": 1000})
 
 # %% [markdown]
-# The paper warms up over one epoch of its recordings; the 1,000 steps drawn here stand for that,
-# the number depends on how much data there is. (`warmup_steps=None` means: one epoch.) You will
-# write this function yourself in exercise 2.
+# The paper warms up over one epoch of its recordings (`warmup_steps=None`); the 1,000 steps drawn
+# here stand for that.
 #
 # How strong is weight decay, then? A weight that never got a gradient would keep
-# $\prod_s (1 - \eta(s)\lambda)$ of its size. What it would lose:
+# $\prod_s (1 - \eta(s)\lambda)$ of its size. It would lose:
 
 # %%
 for name, train in (("ours", preset.train), ("paper-spikes", paper.train)):
@@ -271,18 +268,15 @@ for name, train in (("ours", preset.train), ("paper-spikes", paper.train)):
 assert 0.1 < 1 - left < 0.13
 
 # %% [markdown]
-# ## 5 · Clipping: no batch may shout
+# ## 5 · Clipping: a limit to each gradient
 #
-# Now and then a batch has a far larger gradient than others: few units, an odd window. **Clipping**
-# shortens a gradient to norm 1 where it is longer, and leaves its direction. By hand: (3, 4) has
-# norm 5, so it becomes (0.6, 0.8).
+# Now and then a batch has a far larger gradient than others. *Clipping* shortens a gradient to norm
+# 1 where it is longer, and leaves its direction: (3, 4) has norm 5, so it becomes (0.6, 0.8).
 #
-# Adam divides by the usual size anyway, so what does clipping change? A gradient that is *always* a
-# hundred times as large makes no difference to Adam. One that is so *once* does. $m$ has forgotten
-# it after some tens of steps, but $v$ takes its square and remembers for a thousand. By hand, with
-# $m = v = 1$ before: $v$ becomes $0.999 + 0.001 \cdot 100^2 \approx 11$. First the weight leaps;
-# then, for hundreds of steps, it moves at about $1/\sqrt{11} = 0.3$ of its usual pace. (After one
-# *ten* times as large: 0.95.)
+# A gradient that is once a hundred times as large is soon forgotten by Adam's $m$, but $v$ takes
+# its square and remembers it for a thousand steps. By hand, with $m = v = 1$ before: $v$ becomes
+# $0.999 + 0.001 \cdot 100^2 \approx 11$. For hundreds of steps the weight then moves at about
+# $1/\sqrt{11} = 0.3$ of its usual pace.
 
 # %%
 parameter = torch.nn.Parameter(torch.zeros(2))
@@ -292,15 +286,14 @@ assert_close(parameter.grad, torch.tensor([0.6, 0.8]), atol=1e-5, rtol=0)
 print(f"norm {before:.0f} before, {parameter.grad.norm():.0f} after")
 
 # %% [markdown]
-# The encoder and the projector are clipped **separately**, each by its own norm. Together they
-# would have one norm, and whichever of the two had the larger gradient would decide how much the
-# other may move: a part that is thrown away after training could hold the encoder back. We look at
-# both norms as soon as the loop runs.
+# Encoder and projector are clipped separately. Under one common norm, whichever has the larger
+# gradient would decide how much the other may move, and the projector is thrown away after
+# training.
 #
 # ## 6 · The loop
 #
-# A few lines first: batches without end, epoch after epoch; and what one watches, in evaluation
-# mode (no dropout), on the encoder's own vectors.
+# Two helpers first: batches without end, epoch after epoch; and what one watches, on the encoder's
+# own vectors, without dropout.
 
 
 # %%
@@ -341,12 +334,10 @@ def watched(encoder, batch):
 
 
 # %% [markdown]
-# And here is all of it. **Seeds**: one for the initial weights, and then one *for each step*, made
-# from the seed and the step's number. Dropout draws from it. (`quick` has none; section 8 switches
-# it on.) So step 31 is the same whether or not the computer was switched off after step 30: that is
-# what will make stopping and resuming exact. (The views don't need it: their draws come from seed,
-# epoch, recording and pair.) `objective` says what should go down; it is there so that we can break
-# it later.
+# Now the loop. One [seed](../docs/glossary.md#seed) sets the initial weights, and one for each
+# step, made from the seed and the step's number, its dropout. (`quick` has none; section 8 switches
+# it on.) So step 31 is the same even if the computer was switched off after step 30. `objective` is
+# what should go down; section 11 changes it.
 
 
 # %%
@@ -383,9 +374,8 @@ def train_by_hand(recordings, preset, objective=lambda parts: parts.total):
 
 
 # %% [markdown]
-# **Proof**: the same steps with `nl.pretrain`, a row of its history for each. We ask that losses
-# and weights are equal to the last bit. (On the CPU, where both run here. Without dropout, the
-# steps' seeds aren't put to the test; section 8 does that for the module.)
+# **Proof**: the same steps with `nl.pretrain`, a row of its history for each. Losses and weights
+# must be equal to the last bit. (Section 8 does it with dropout.)
 
 # %%
 short = preset.with_(steps=few, log_every=1, checkpoint_every=few)
@@ -405,8 +395,8 @@ for name, value in module.encoder.state_dict().items():
 table[["step", "loss", "attraction", "repulsion"]].head(3).round(3)
 
 # %% [markdown]
-# The module adds checkpoints, other devices, half precision, worker processes, two more objectives,
-# and messages when something is wrong. The learning is all here.
+# The module adds checkpoints, devices, other objectives and error messages. The learning is all
+# here.
 #
 # Now the two gradient norms. Filled marks, above the line, were clipped.
 
@@ -431,15 +421,12 @@ print(
 assert (together >= table["encoder"]).all()
 
 # %% [markdown]
-# So clipping is no rare event here: in the run shown the encoder is clipped in 62 % of the steps,
-# mostly by little; the largest norm is about four times the median. The projector's norm is a
-# little smaller, and clipping the two together would only clip more often. In a larger model, or at
-# another temperature, that need not be so; apart, one need not think about it.
+# In the run shown the encoder is clipped in 62 % of the steps, mostly by little; the largest norm
+# is about four times the median.
 #
 # ## 7 · What one watches
 #
-# Now `nl.pretrain` itself. It gets recordings and nothing else: no labels, and no animal that isn't
-# in the list.
+# Now `nl.pretrain` itself, which gets no labels.
 
 # %%
 log_every = 5 if profile == "smoke" else 10
@@ -452,28 +439,24 @@ nl.plots.good_curve(
 )
 
 # %% [markdown]
-# - **Loss** starts next to the landmark of collapse (4.30) and goes down slowly. The second panel
-#   has its parts, as changes since the first row. *Repulsion* falls, because units are told apart.
-#   *Attraction* **rises**: while all vectors are nearly the same, agreeing costs nothing; once they
-#   move apart, it does. Where attraction alone goes down, to 0, vectors are becoming one, and that
-#   is no good sign.
-# - **Finding itself** (retrieval) rises. Single batches (thin) scatter widely: 4 pairs are some 100
-#   units.
-# - **RankMe** falls from what random weights happen to give, turns, and climbs slowly. Towards 1
-#   would be collapse.
+# - Loss starts next to the landmark of collapse (4.30) and goes down slowly. The second panel has
+#   its parts, as changes since the first row. Repulsion falls, because units are told apart.
+#   Attraction *rises*: while all vectors are nearly the same, agreeing costs nothing.
+# - Finding itself ([retrieval](../docs/glossary.md#retrieval)) rises. Single batches (thin) scatter
+#   widely.
+# - [RankMe](../docs/glossary.md#rankme) falls from what random weights happen to give, turns, and
+#   climbs slowly. Towards 1 would be collapse.
 #
-# No one of the three is enough: section 11 has a run with splendid retrieval that was never asked
-# for anything lasting, and runs whose retrieval looks alive although they have collapsed. And 600
-# steps are a beginning. Trained for 3,200 steps on 14 animals, this recipe's vectors tell four cell
-# types of new animals with a macro F1 of about 0.9 (a score, at best 1, by guessing about 0.25;
-# `06_decoding` explains it). Section 12 gets there in a minute.
+# 600 steps are a beginning: after 3,200 steps on 14 animals, this recipe's vectors tell four [cell
+# types](../docs/glossary.md#cell-type) of new animals with a [macro
+# F1](../docs/glossary.md#macro-f1) of about 0.9 ([chance](../docs/glossary.md#chance): about 0.25).
 
 # %%
 learned = pretrained.history
 late = learned.tail(max(1, len(learned) // 4)).mean()
 print(
     f"last quarter: loss {late['loss']:.2f} (collapsed {collapsed:.2f}), retrieval"
-    f" {late['retrieval_accuracy']:.3f} (guessing {late['retrieval_chance']:.3f}), RankMe"
+    f" {late['retrieval_accuracy']:.3f} (chance {late['retrieval_chance']:.3f}), RankMe"
     f" {late['rank_me']:.1f}"
 )
 if profile != "smoke" and not training_steps:
@@ -484,15 +467,34 @@ if profile != "smoke" and not training_steps:
     assert late["attraction"] > learned["attraction"].iloc[0] - 0.1 and late["rank_me"] > 3
 
 # %% [markdown]
+# Matched units of one population, in one order: the diagonal is each unit with itself. No longer
+# all red, as in `04_objective`: units are more like themselves (mean cosine 0.77) than like others
+# (0.48).
+
+# %%
+with torch.no_grad():
+    one, two = (
+        pretrained.loss.cpu().projector(x) for x in both_views(pretrained.encoder.cpu(), batch)
+    )
+rows = match_units(*batch[2:])
+mine = rows.population == 0
+cosines = torch.cosine_similarity(one[rows.row_1[mine], None], two[None, rows.row_2[mine]], dim=-1)
+with_others = (cosines.sum() - cosines.trace()) / (cosines.numel() - len(cosines))
+print(f"mean cosine: with itself {cosines.diag().mean():.2f}, with others {with_others:.2f}")
+nl.plots.method(
+    "contrast",
+    {"contrast": cosines},
+    title="matched units of one population, trained (simulated)",
+)
+
+# %% [markdown]
 # ## 8 · Stop, and go on
 #
-# Long trainings are stopped: by you, by a power cut, by a cluster's time limit. With `out_dir`,
-# `pretrain` writes a **checkpoint** every `checkpoint_every` steps: weights, the optimiser's $m$
-# and $v$, the place in the data, the history. Each is written under another name and then renamed,
-# so that a kill at any moment leaves no half checkpoint; the last two are kept.
+# Long trainings get stopped. With `out_dir`, `pretrain` writes a *checkpoint* every
+# `checkpoint_every` steps: weights, the optimiser's $m$ and $v$, the place in the data, the
+# history. A kill at any moment leaves no half checkpoint; the last two are kept.
 #
-# To show it we must stop a run in the middle, as the stop button does: torch calls this hook before
-# each step of an optimiser.
+# To stop a run in the middle, we use a hook that torch calls before each step of an optimiser.
 
 
 # %%
@@ -515,9 +517,8 @@ def stop_button(after_steps):
 
 
 # %% [markdown]
-# Two animals, two pairs a step, and dropout 0.2, so that there are random draws to be made again.
-# Sixty steps without a break; and the same, stopped after 40, with a checkpoint at every 15. The
-# newest one is then of step 30.
+# Two animals, two pairs a step, and dropout 0.2, so that there are random draws to be made again:
+# sixty steps without a break, and the same, stopped after 40, with a checkpoint every 15.
 
 # %%
 unit = {"smoke": 1, "laptop": 15, "full": 15}[profile]  # steps between checkpoints
@@ -550,9 +551,9 @@ nl.plots.resumed(
 )
 
 # %% [markdown]
-# Equal, bit for bit, history and weights, although steps 31 to 40 had to be made again. To resume,
-# call the same line again with `resume=True`: with the same preset and the same recordings, or it
-# refuses. Without `resume`, a folder that holds checkpoints is never overwritten:
+# Equal, bit for bit, although steps 31 to 40 had to be made again. To resume, call the same line
+# with `resume=True`; another preset or other recordings are refused. Without `resume`, a folder
+# that holds checkpoints is never overwritten:
 
 # %%
 for wrong in (dict(), dict(resume=True, preset=two.with_(learning_rate=1e-3))):
@@ -564,15 +565,13 @@ for wrong in (dict(), dict(resume=True, preset=two.with_(learning_rate=1e-3))):
         raise AssertionError("expected a refusal")
 
 # %% [markdown]
-# "The same to the last bit" holds on one machine with one set of libraries. Another processor,
-# another number of threads or a GPU adds the same numbers in another order; the tiny differences
-# grow from step to step. So no single run is *the* result: report several seeds.
+# "Bit for bit" holds on one machine with one set of libraries. Others add the same numbers in
+# another order, and tiny differences grow. So report several seeds.
 #
 # ## 9 · Save and load
 #
-# `save` writes a folder of four small files: weights of the encoder and of the projector
-# (safetensors: numbers only, nothing that could be executed), the preset, the history. `load` needs
-# nothing else. An encoder trained on a GPU loads on a laptop.
+# `save` writes a small folder: weights of encoder and projector (safetensors: numbers only, nothing
+# that could be executed), the preset, the history, and what it was trained on.
 
 # %%
 saved = resumed.save(Path(folder.name) / "my_encoder")
@@ -585,12 +584,9 @@ assert_close(both_views(loaded.encoder, batch), both_views(whole.encoder, batch)
 # %% [markdown]
 # ## 10 · Devices and precision
 #
-# Nothing to change: `pretrain` uses a CUDA GPU, else an Apple one, else the CPU (it asks Hugging
-# Face `accelerate`). `device="cpu"` forces the CPU. On a GPU that has it, `precision="auto"`
-# becomes **bf16**: most products are computed with 8 bits of precision instead of 24, faster and in
-# half the memory. bf16 keeps the *range* of float32: a number that is neither too large nor too
-# small there isn't here. The weights themselves, AdamW's state and the cosines of the loss stay in
-# float32.
+# `pretrain` uses a CUDA GPU, else an Apple one, else the CPU; `device="cpu"` forces the CPU. On a
+# GPU that has it, `precision="auto"` becomes bf16: most products, but not the cosines of the loss,
+# are computed with 8 bits of precision instead of 24.
 #
 # **No GPU run has been made here yet**: what a GPU does with this code is read from the code, not
 # measured. What bf16 does to the numbers one can see on the CPU (where it isn't faster):
@@ -617,11 +613,11 @@ assert 0 < apart.max() < 0.2
 # %% [markdown]
 # ## 11 · A gallery of trouble
 #
-# Each of these is really run, once, on the same animals. Everything is as above, shortened; only
-# what the title says is changed. Grey, in each column: the run as it should be.
+# Each of these is really run, on the same animals; only what the title says is changed. Grey, in
+# each column: the run as it should be.
 
 # %%
-length = {"smoke": 5, "laptop": 120, "full": 400}[profile]
+length = {"smoke": 5, "laptop": 100, "full": 400}[profile]
 base = preset.with_(steps=length, warmup_steps=length // 4, log_every=5, checkpoint_every=length)
 usual = base.train.learning_rate
 changes = {
@@ -640,8 +636,8 @@ healthy, warmed = (
 )
 
 # %% [markdown]
-# The fifth can't be had from a preset. An objective with **attraction only** is what one might
-# write down first: "the two vectors of a unit should be the same". Our own loop takes it:
+# The fifth, attraction only, is what one might write down first: "the two vectors of a unit should
+# be the same". Our own loop takes it:
 
 
 # %%
@@ -672,39 +668,27 @@ late[
 ].round(2)
 
 # %% [markdown]
-# How to read it, column by column, and what to do.
+# Column by column, and what to do:
 #
-# - **Attraction only.** Attraction goes to 0, as asked, and the loss (drawn with its repulsion,
-#   which nobody asked to go down) sits on the landmark. RankMe falls to 2. *Do*: change the
-#   objective. This one is satisfied by giving all units one vector, and no rate helps. This is why
-#   there are negatives. (VICReg, in `04_objective`, is another way.)
-# - **A rate 50 times too high.** Within 60 steps all units have one vector: RankMe 1.0. The curve
-#   looks *calm*: a loss that stands still at 4.29 has collapsed, not converged. *Do*: divide the
-#   rate by 10 and start anew; this run did not come back, although its rate fell to 0 by the end.
-#   If it goes further, to numbers that are not finite, `pretrain` stops and says so.
-# - **Ten times too high, and no warm-up.** On the edge: in some runs all units end with one vector,
-#   in others training only lags, with half of the dimensions or fewer; which of the two, the last
-#   digits of a sum decide (another processor, another number of threads). The table has this rate
-#   *with* warm-up too, which lags less. Warm-up moves the edge: at 20 times the rate both of two
-#   seeds collapsed without it and neither with it, at 30 times three runs of four collapsed, with
-#   or without (not in this notebook).
-# - **200 times too low.** Nearly nothing moves: the loss creeps, RankMe stays where the random
-#   weights put it. Too few steps look just the same. *Do*: raise the rate by 3, or train longer,
-#   and see whether the loss ends lower. (That a curve flattens at its end says little: the schedule
-#   takes the rate to 0 there.)
-# - **Both views are the same window.** The finest curves of all: everybody finds itself, from the
-#   first row on, and the loss is an eighth of the healthy one. Of course: a unit is recognised by
-#   the very same spikes. *Do*: distrust what is too good. Look at how views are drawn, and at
-#   recordings so short that two windows often overlap.
+# - Attraction only. Attraction goes to 0, as asked, the loss (drawn with its repulsion) sits on the
+#   landmark, and RankMe falls to 2. Change the objective: no rate helps.
+# - A rate 50 times too high. Within 30 steps all units have one vector: RankMe 1.0. The curve looks
+#   calm: a loss that stands still at 4.29 has collapsed, not converged. Divide the rate by 10 and
+#   start anew; this run did not come back, although its rate fell to 0.
+# - Ten times too high, and no warm-up. On the edge: in some runs all units end with one vector, in
+#   others training only lags, with half of the dimensions or fewer; the last digits of a sum
+#   decide. The table has this rate with warm-up, too, which lags less.
+# - 200 times too low. The loss creeps, RankMe stays where the random weights put it. Too few steps
+#   look just the same. Raise the rate by 3, or train longer, and see whether the loss ends lower.
+# - Both views are the same window. The finest curves of all: everybody finds itself, and the loss
+#   is a seventh of the healthy one, because a unit is recognised by the very same spikes. Look at
+#   how views are drawn, and for recordings so short that windows overlap.
 #
-# **Retrieval alone says little.** Collapsed encoders find 5 to 6 % of the units where guessing
-# finds 3 %: the nearest vector is still the nearest, however little it is nearer. Random weights
-# find as many before any training, so "better than guessing" is no proof of learning. And the run
-# that lags (ten times the rate, with warm-up) finds 10 % in this table, more than the healthy one's
-# 9 %. Watch the loss against its landmark, its parts, *and* RankMe.
+# **Retrieval alone says little.** Collapsed encoders find 7 % of the units where chance is 3 %: the
+# nearest vector is still the nearest. Random weights find as many. Watch the loss against its
+# landmark, its parts, and RankMe.
 #
-# How much did the fine curves of the last column teach? Ask the honest question, with two different
-# windows, in newly drawn batches of the same animals:
+# What did the last column learn? Ask with two different windows, in newly drawn batches:
 
 # %%
 fresh = nl.PairedViews(recordings, base.model, base.views, base.train.batch_size, seed + 1)
@@ -725,9 +709,8 @@ honest = {
 print({name: f"{found:.1%}" for name, found in honest.items()})
 
 # %% [markdown]
-# Nothing that this question can see: 100 % on its own question, and 5.4 % on the honest one, no
-# more than random weights (6.2 %). The healthy run, which looked so modest, has 8.9 %. (40 batches,
-# some 4,000 units: a standard error of about half a percentage point.)
+# Nothing that this question can see: 5.4 %, no more than random weights (6.2 %). The healthy run
+# has 8.4 %. (The standard error is about half a percentage point.)
 
 # %%
 rows = late.set_axis(["good", "warmed", "attraction", "high", "no warm-up", "low", "same"])
@@ -746,15 +729,13 @@ if profile == "laptop":
 # %% [markdown]
 # ## 12 · The same in a minute: what `quick` does otherwise
 #
-# 3,200 such steps take minutes, and only then can the types be read well. Two changes make it a
-# minute; nothing in the encoder or the loss is touched.
+# 3,200 such steps take minutes; with two changes, one minute does.
 #
-# **Muon** (Jordan et al. 2024) treats a weight matrix as what it is, a map, not as a heap of
-# numbers. A gradient's singular values are very unequal: a few directions get nearly all of the
-# step, and the rare ones, which may tell the types apart, wait. Muon keeps a running mean of the
-# gradients, as Adam does, and makes it (nearly) *orthogonal*: the same directions, all singular
-# values about 1. By hand: a step that is 3 along one direction and 0.01 along another becomes about
-# 1 along both. It is for the hidden matrices of the encoder; AdamW keeps the rest.
+# *Muon* (Jordan et al. 2024) treats a weight matrix as a map. A gradient's singular values are very
+# unequal: a few directions get nearly all of the step, and the rare ones, which may tell the types
+# apart, wait. Muon makes the running mean of the gradients nearly orthogonal: a step that is 3
+# along one direction and 0.01 along another becomes about 1 along both. It is for the encoder's
+# hidden matrices; AdamW keeps the rest.
 
 # %%
 lopsided = torch.tensor([[3.0, 0.0], [0.0, 0.01]])
@@ -763,18 +744,16 @@ print(even.round(decimals=2).tolist(), "singular values", torch.linalg.svdvals(e
 assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 
 # %% [markdown]
-# **Near views.** The second window starts at most 5 s from the first, so that the two share half of
-# their time or more, and much of what the population did then: a hint about *company* that distant
-# windows don't have. (At distance 0 they share every spike, and section 11 showed what is learned
-# then: nothing.) How near is best is a matter of the data: real rats want them *far*. Unit dropout
-# costs time here, and helps to carry over between real animals; `quick` leaves it out.
+# *Near views*: the second window starts at most 5 s from the first, so that the two share half of
+# their time or more, but not all of it (section 11). Real rats want them far. [Unit
+# dropout](../docs/glossary.md#unit-dropout) costs time here, and helps to carry over between real
+# animals; `quick` leaves it out.
 #
-# The honest axis is *seconds*, and the honest score is of animals that took no part. Every
-# checkpoint of three trainings, read off (14 other animals of the same kind to learn from, 6 new
-# ones; seed 1):
+# Three trainings on 14 other animals, scored at every checkpoint on 6 [held-out
+# animals](../docs/glossary.md#held-out-animal):
 
 # %%
-n_learn, length = {"smoke": (2, 6), "laptop": (14, 300), "full": (14, 3200)}[profile]
+n_learn, length = {"smoke": (2, 6), "laptop": (14, 240), "full": (14, 3200)}[profile]
 others = nl.simulate_recordings(n_learn + (1 if profile == "smoke" else 6), seed=seed + 1)
 units, new = nl.units_table(others), [recording.animal_id for recording in others[n_learn:]]
 quick = nl.PRESETS["quick"].with_(
@@ -793,7 +772,9 @@ for name, recipe in race.items():
         started = time.process_time()  # of this process alone, whatever else the computer does
         nl.pretrain(others[:n_learn], recipe, kept, keep_all=True, device="cpu")
         took_s = time.process_time() - started
-        curve = nl.learning_curve(kept, others, units["cell_type"], units["animal_id"], new)
+        # a classifier for each checkpoint, on half of the animals to learn from: enough to compare
+        shown = others[n_learn // 2 :]
+        curve = nl.learning_curve(kept, shown, units["cell_type"], units["animal_id"], new)
     curves.append(curve.assign(series=name, seconds=curve["step"] * took_s / length))
 curves = pd.concat(curves, ignore_index=True)
 nl.plots.curves(
@@ -806,9 +787,8 @@ nl.plots.curves(
 )
 
 # %% [markdown]
-# `benchmarks/speedrun.py` asks how long each takes to a macro F1 of
-# 0.90; [`results/speedrun.md`](../results/speedrun.md) has the answer, and everything that was
-# tried, what failed too.
+# How long each takes to a macro F1 of 0.90, and what else was tried:
+# [`results/speedrun.md`](../results/speedrun.md).
 
 # %%
 last = curves.groupby("series", sort=False).last()
@@ -819,8 +799,8 @@ if profile == "laptop":
 # %% [markdown]
 # ## 13 · The full thing
 #
-# The published recipe is a preset too. The loop is the same; what changes is size: a wider encoder,
-# 128 pairs a step, 50,000 steps.
+# The published recipe is a preset too, only larger: a wider encoder, 128 pairs a step, 50,000
+# steps.
 
 # %%
 full = paper
@@ -835,24 +815,20 @@ assert round(flop_a_step * full.train.steps / 1e15) == 295
 
 # %% [markdown]
 # 5.9 TFLOP a step (a TFLOP is $10^{12}$ additions or multiplications), $294 \cdot 10^{15}$ of them
-# a seed, that is, in one whole training: **projected** from a count of operations
-# (`benchmarks/cost.py`, `results/README.md`), since no GPU was at hand to measure on. On a laptop
-# it is out of reach. On a GPU, once the recordings are converted, it is these three lines:
+# a seed: projected from a count of operations (`results/README.md`), since no GPU was at hand to
+# measure on. Once the recordings are converted, it is these lines:
 # ```python
 # recordings = [nl.Recording.load(path) for path in sorted(Path("data/processed/allen").iterdir())]
 # out_dir = "runs/paper-spikes-0"
 # pretrained = nl.pretrain(recordings, "paper-spikes", out_dir=out_dir, workers=8, resume=True)
 # pretrained.save("runs/paper-spikes-0/final")
 # ```
-# `resume=True` from the start: the same line begins and goes on. **Before you spend the hours,
-# check**
+# Before that, check
 #
 # 1. that it runs at all: the whole recipe, two steps, a small batch (below);
-# 2. that the first loss lies near the landmark of your populations' size, and leaves it within some
-#    hundred steps;
-# 3. that retrieval rises above what *random weights* reach (the first rows tell; guessing is too
-#    low a bar), and that your two views rarely overlap;
-# 4. that a stopped run resumes on *your* machine; the disk holds two checkpoints;
+# 2. that the first loss lies near the landmark, and leaves it within some hundred steps;
+# 3. that retrieval rises above what random weights reach, and that your two views rarely overlap;
+# 4. that a stopped run resumes on your machine;
 # 5. that the held-out animals are not in the list. Print the list.
 
 # %%
@@ -871,10 +847,10 @@ dry.history[["step", "loss", "attraction", "repulsion"]].round(2)
 # %% [markdown]
 # ## 14 · Which step to keep? The last
 #
-# One could score each checkpoint on the held-out animals and keep the best. Then they are held out
-# no longer: the choice has seen them. How much does it flatter? Suppose training has converged, all
-# checkpoints are equally good, and scores differ by luck alone, with a standard deviation of 0.02
-# (about what six animals give: a 95 % interval some 0.08 wide). Made-up numbers:
+# One could score each checkpoint on the held-out animals and keep the best; then they are held out
+# no longer. How much does it flatter? Suppose all checkpoints are equally good, and scores differ
+# by luck alone, with a standard deviation of 0.02 (about what six animals give: a 95 %
+# [interval](../docs/glossary.md#interval) some 0.08 wide):
 
 
 # %%
@@ -890,17 +866,13 @@ assert abs(flattery[1]) < 0.001 and 0.04 < flattery[50] < 0.05
 
 # %% [markdown]
 # The best of 50 seems better than it is by 0.045 of macro F1: the size of a result, from nothing.
-# (Scores of neighbouring checkpoints go together, so that 50 of them are fewer in effect. The sign
-# doesn't change.) So:
+# So:
 #
-# - **The last step is the result.** The learning rate has come down to 0 there; nothing is left to
-#   choose.
-# - `pretrain` *can't* select: it knows no label and no animal outside its list.
-# - If you must choose (a rate, a size), choose by what needs no held-out animal: by loss, retrieval
-#   and RankMe together, or by labels of the *training* animals, cross-validated among them; and
-#   write down what you tried. The authors' evaluation picks the epoch so, inside the training
-#   animals; their later benchmark (BrainWideBench) removed the probing of held-out animals at each
-#   epoch for this reason.
+# - The last step is the result: the learning rate has come down to 0.
+# - `pretrain` can't select: it knows no label and no animal outside its list.
+# - If you must choose (a rate, a size), choose by loss, retrieval and RankMe together, or by labels
+#   of the *training* animals, cross-validated among them; and write down what you tried. (The
+#   authors' evaluation picks the epoch that way.)
 #
 # ## Exercises
 
@@ -908,15 +880,14 @@ assert abs(flattery[1]) < 0.001 and 0.04 < flattery[50] < 0.05
 # ### Exercise 1 (predict): ten times the loss
 #
 # Someone multiplies the loss by 10, so that all gradients are ten times as large, and makes ten
-# steps of training. How far is the encoder from where it started (all weights together: the root of
-# the summed squares of their changes), compared with ten steps of the ordinary loop?
+# steps of training. How far is the encoder from where it started, compared with ten steps of the
+# ordinary loop?
 #
 # - `"a"`: more than five times as far: gradients ten times as large make steps ten times as large;
 # - `"b"`: about as far, within a factor of 1.5;
 # - `"c"`: less than half as far: clipping takes away what is too much, and more.
 #
-# Write the letter; and, for yourself, which of sections 3 and 5 it rests on. The check trains three
-# times: as usual, with ten times the loss, and with ten times the learning rate.
+# The check trains with ten times the loss, and with ten times the learning rate.
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 ### BEGIN SOLUTION
@@ -960,9 +931,7 @@ print("exercise 1: right")
 # ### Exercise 2 (fill in): the schedule
 #
 # Write the learning rate of section 4, from the formula. Mind the edges: $W = 0$ (no warm-up) must
-# work, and so must $W = T$, where the rate rises to the end and never falls. Nothing may be divided
-# by 0. The check compares it with the module's for all steps of several schedules; the figure below
-# is the target.
+# work, and so must $W = T$, where the rate never falls. The figure below is the target.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1009,16 +978,14 @@ nl.plots.schedule(
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): a large batch on a small computer
 #
-# 128 pairs may not fit into memory. **Gradient accumulation** takes them one by one: `backward`
-# *adds* to `.grad`, so that one can call it for each piece of a batch and step once at the end. In
-# most contrastive methods this is not the same as one large batch, because a smaller batch has
-# fewer negatives. Here it can be *exactly* the same, since negatives never leave their population.
-# But not all pairs count alike in the loss of the whole batch (section 8 of `04_objective`): think
-# about what each should count.
+# A large batch may not fit into memory. *Gradient accumulation* takes its pairs one by one:
+# `backward` adds to `.grad`, so one can call it for each piece and step once at the end. In most
+# contrastive methods a smaller batch has fewer [negatives](../docs/glossary.md#negatives). Here the
+# result can be exactly that of the large batch, since negatives never leave their population. But
+# not all pairs count alike in its loss (section 8 of `04_objective`).
 #
 # `pairs_of` cuts a batch into batches of one pair. Fill in the rest; the check compares every
-# gradient with that of the whole batch. (It can't see whether you saved memory. Adding up all
-# losses and calling `backward` once would pass, and save none.)
+# gradient with that of the whole batch. (It can't see whether you saved memory.)
 
 
 # %%
@@ -1084,11 +1051,10 @@ print(f"exercise 3: right ({off:.0e} off: rounding)")
 # %% [markdown]
 # ## What you should have seen
 #
-# A first loss of 4.27 (± 0.1), next to the landmark of collapse (4.30). After 600 steps at the
-# `laptop` profile a loss of about 3.75 (± 0.15), a unit that finds itself in about 13 % of the
-# cases (7 to 25 %; guessing: 3 %), and a RankMe that fell to about 5 and came back to about 7.
-# Three runs that ended *on* the landmark. A stopped run that went on to the same bits. On another
-# machine the numbers differ a little, within what stands in brackets; the picture should not.
+# A first loss of 4.27 (± 0.1), next to the landmark of collapse (4.30). After 600 steps a loss of
+# about 3.75 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25 %; chance: 3 %),
+# and a RankMe that fell to about 5 and came back to about 7. Two runs that ended on the landmark. A
+# stopped run that went on to the same bits. (In brackets: what other machines may give.)
 
 # %%
 folder.cleanup()
@@ -1107,10 +1073,8 @@ if profile == "laptop" and not training_steps:
     assert 0.07 < seen["finds itself"] < 0.25 and seen["RankMe, least"] + 0.5 < seen["RankMe"] < 11
 
 # %% [markdown]
-# **Read**: Arora et al. 2025 (arXiv 2512.01199), section 3 and the appendix on training; Kingma and
-# Ba 2015, *Adam*; Loshchilov and Hutter 2019, *Decoupled weight decay regularization*; Loshchilov
-# and Hutter 2017, *SGDR* (where the cosine comes from); Pascanu et al. 2013, *On the difficulty of
-# training recurrent neural networks* (clipping); Jordan et al. 2024, *Muon*;
-# Garrido et al. 2023, *RankMe*.
+# **Read** Arora et al. 2025 (arXiv 2512.01199), section 3 and the appendix on training; Kingma and
+# Ba 2015: Adam; Loshchilov and Hutter 2017: the cosine; 2019: weight decay; Pascanu et al. 2013:
+# clipping; Jordan et al. 2024: Muon; Garrido et al. 2023: RankMe.
 #
 # **Next:** `06_decoding`: what the vectors are good for, compared with what.
