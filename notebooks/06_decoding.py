@@ -26,8 +26,7 @@
 #
 # **The animals** are real: eleven rats that decide on which side they heard more clicks (Luo, Kim
 # et al. 2025, 58 MB, downloaded once). What is decoded is the brain region of each unit. With
-# `data_source = "simulated"` the same cells run on simulated animals, in which the truth is known
-# and nothing has to be downloaded; what came out there is in `results/README.md`.
+# `data_source = "simulated"` the same cells run on simulated animals (`results/README.md`).
 #
 # A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if
 # the most frequent class is 90 % of the units; and any score can come from something other than
@@ -62,9 +61,8 @@ scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the resampling below; the encoders have their own seeds
 
 # %% [markdown]
-# In colour, what this notebook is about: vectors are there, and a classifier reads a label from
-# them. Here it is asked about other units of animals whose labels it knows, the *transductive*
-# protocol, below.
+# In colour, what this notebook is about: a classifier reads a label from the vectors. Here the
+# animals aren't new: it is asked about other units of animals whose labels it knows.
 
 # %%
 import nuclr_lite as nl

@@ -21,7 +21,7 @@
 # in its own population, to see who attends to whom, and to take single neurons out; and to change
 # the stimulus, and then the recipe, one choice at a time.
 #
-# **Needs** nothing but this repository; everything here is *simulated*. **Takes** about 7 minutes
+# **Needs** nothing but this repository; everything here is simulated: only there is it known what the rule was. **Takes** about 7 minutes
 # on a laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or
 # `07_zero_shot` left them in `runs/`; run again, it finds the ablations there, too. On a GPU: not
 # timed yet.
@@ -213,7 +213,7 @@ nl.plots.same_units(
 # can't be in a unit's own spike train: it is in how that train goes with its neighbours.
 #
 # **What follows:** the type is read from the relation to the population, and not just any
-# population will do. **What doesn't:** that it is so in the brain. The simulation was built so that
+# population will do. What doesn't: that it is so in the brain. The simulation was built so that
 # a unit alone is nearly blank; in real recordings rate and regularity tell something, too (the
 # paper's encoder without spatial attention is far above chance there).
 #
@@ -332,7 +332,7 @@ nl.plots.against_truth(
 # **What follows:** the encoder weighs its witnesses, and no label told it how. On average one
 # neuron among nearly fifty moves a vector by little, but a few pairs move some six times as far
 # (exercise 1 prints the farthest of one animal): a vector rests on many witnesses, not on all
-# equally. **What doesn't:** that the rest of the rank correlation is error; two units that say the
+# equally. What doesn't: that the rest of the rank correlation is error; two units that say the
 # same cover for each other, and then taking out either one shows nothing.
 #
 # ## 5 · Across stimuli
@@ -462,7 +462,7 @@ nl.plots.across_blocks(
 # hides.
 #
 # **What follows:** as far as entries off the diagonal are like those on it, vectors hold across
-# these stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its
+# these stimuli. What doesn't: that they hold across all. Finding a unit again and reading its
 # type are different things, too: the first needs what is its own, the second what it shares with
 # others of its type.
 #
