@@ -21,10 +21,10 @@
 # in its own population, to see who attends to whom, and to take single neurons out; and to change
 # the stimulus, and then the recipe, one choice at a time.
 #
-# **Needs** nothing but this repository; everything here is simulated: only there is it known what the rule was. **Takes** about 7 minutes
-# on a laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or
-# `07_zero_shot` left them in `runs/`; run again, it finds the ablations there, too. On a GPU: not
-# timed yet.
+# **Needs** nothing but this repository; everything here is simulated: only there is it known what
+# the rule was. **Takes** about 7 minutes on a laptop (2 cores), and the training of two encoders on
+# top, unless `06_decoding` or `07_zero_shot` left them in `runs/`; run again, it finds the
+# ablations there, too. On a GPU: not timed yet.
 #
 # Each section has a question, a prediction, an experiment, a figure, and what may be concluded from
 # it. Make your own prediction before you look.
