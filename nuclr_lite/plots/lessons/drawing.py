@@ -98,7 +98,8 @@ def chosen(highlight: str | Iterable[str] | None, parts: Collection[str]) -> lis
 
 def _page(width: float, height: float) -> tuple[Figure, Axes]:
     """A white page; data coordinates are inches from its upper left corner, y downwards."""
-    figure = plt.figure(figsize=(width, height), layout="none")
+    # Letters and edges make a large file; a notebook's page is no wider than this.
+    figure = plt.figure(figsize=(width, height), layout="none", dpi=72)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
