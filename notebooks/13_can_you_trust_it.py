@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 13 · Can you trust it? Probabilities, strangers and leaks
+# # 13 · Can you trust it? True probabilities, strangers and leaks
 #
 # [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
 #
@@ -218,16 +218,16 @@ by_hand = zero_shot.accuracy_when_answering(
 np.testing.assert_allclose(by_hand["accuracy"], [1, 1, 2 / 3, 3 / 4])
 
 # %% [markdown]
-# We look at the probe, and at naive Bayes, which takes the dimensions of a vector for independent
-# witnesses and so tends to be too sure. `zero_shot.Calibrated` mends that. Of the probabilities
-# $p_k$ that a classifier gives to the labels $k$ it makes
+# We look at the probe, and at naive Bayes, which treats the dimensions of a vector as independent
+# and so tends to be too sure. `zero_shot.Calibrated` mends that. Of the probabilities $p_k$ that a
+# classifier gives to the labels $k$ it makes
 #
 # $$q_k \propto p_k^{\,s}\, e^{b_k},$$
 #
 # with one $s$ for all (below 1: it was too sure) and one $b_k$ a label: the probe weighs labels
 # evenly, and they aren't equally common. The numbers are those under which the labels of *animals
-# left out* are likeliest, since it will be asked about a new animal. By hand: 0.8 and 0.2, with $s
-# = 1/2$ and no $b$, become $\sqrt{0.8} : \sqrt{0.2} = 2 : 1$, so 2/3 and 1/3.
+# left out* are likeliest, since the classifier will be asked about a new animal. By hand: 0.8 and
+# 0.2, with $s=1/2$ and no $b$, become $\sqrt{0.8} : \sqrt{0.2} = 2 : 1$, so 2/3 and 1/3.
 
 # %%
 bayes = make_pipeline(StandardScaler(), GaussianNB())
@@ -410,11 +410,11 @@ dff = rng.gamma(0.5, 0.4, size=(30 * 60, 5))  # (frames, units), made up
 imaged = nl.Recording.from_traces(dff, 30.0, **names)
 
 # %% [markdown]
-# **Are the times in seconds?** A neuron now and then fires twice within half a second; in
-# milliseconds, or samples, no two of its spikes are half a unit of time apart. Hardly an interval
-# below 0.5 s, units that are there for a small part of more than a day, a median unit above 200
-# spikes/s, or nearly all spikes outside valid time: each is possible, and another unit or clock is
-# likelier.
+# **Are the times in seconds?** A neuron now and then fires twice within half a second; if the times
+# are milliseconds or samples, 0.5 is half of one, and no two of its spikes lie so close. Hardly an
+# interval below 0.5 s, units that are there for a small part of more than a day, a median unit
+# above 200 spikes/s, or nearly all spikes outside valid time: each is possible, and another unit or
+# clock is likelier.
 
 # %%
 with warnings.catch_warnings(action="ignore"):
@@ -517,11 +517,11 @@ both_ways(
 )
 
 # %% [markdown]
-# **A label that goes with the probe.** The same in small: each probe, or imaging plane, of an
-# animal lies in one area. Then whatever sets probes apart (noise, depth, how many units) gives the
-# area away. Here we call every second animal the second probe of the one before it. (The means over
-# recordings read nothing here, 0.50, and neither do the vectors: `look here` says that the vectors
-# tell no more than the means do.)
+# **A label that goes with the probe.** The same on a smaller scale: each probe, or imaging plane,
+# of an animal lies in one area. Then whatever sets probes apart (noise, depth, how many units)
+# gives the area away. Here we call every second animal the second probe of the one before it. (The
+# means over recordings read nothing here, 0.50, and neither do the vectors: `look here` says that
+# the vectors tell no more than the means do.)
 
 # %%
 two_probes = tagged["animal_id"].map(
