@@ -194,8 +194,8 @@ print(
 recordings[:2]
 
 # %% [markdown]
-# Print them, and read the line: modality, units, length, animal. What was written comes back as it
-# was, spike for spike:
+# Print your recordings and read the line: animal, units, spikes or frames, valid time. What was
+# written comes back as it was, spike for spike:
 
 # %%
 if data_source == "simulated":
@@ -626,9 +626,9 @@ if modality == "spikes":  # the Phy folder of section 4, whose spikes are random
 # ### Exercise 1 (predict): two clocks
 #
 # A laboratory records with two probes that have a clock each, and puts all units into one
-# recording. The second clock is 2 s late. We make such a recording of the last animal: every second
-# unit's spikes are moved by 2 s. What is said when the recording is made, and what becomes of the
-# labels?
+# recording. The second clock is 2 s late. We make such a recording of an animal whose labels were
+# laid aside: every second unit's spikes are moved by 2 s. What is said when the recording is made,
+# and what becomes of the labels?
 #
 # - `"a"`: it is refused, or a notice is printed;
 # - `"b"`: nothing is said, and the labels are about as good as before: a window is 10 s long, and 2
@@ -645,8 +645,8 @@ prediction = "c"
 
 # %% tags=["check"]
 assert prediction in ("a", "b", "c"), "set prediction to 'a', 'b' or 'c'"
-last = recordings[-1]
-if modality == "spikes" and truth:
+last = next((one for one in reversed(recordings) if one.recording_id in truth), None)
+if modality == "spikes" and last is not None:
     moved = np.arange(last.n_units) % 2 == 1  # (units,)
     trains = [last.spike_times(unit) + 2.0 * late for unit, late in zip(last.units.index, moved)]
     given = trains, last.units, last.intervals
