@@ -25,7 +25,7 @@
 # on a GPU: not timed yet (one is used if there is one).
 #
 # The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of some seconds out of a
-# recording, not far apart. A transformer looks at *all neurons of a window together* and gives
+# recording, not far apart. A transformer looks at all neurons of a window together and gives
 # each a vector. Training asks one thing of the vectors: that a neuron in one window can be found
 # again among all neurons of the other. No label is involved. The bet is that what makes a neuron
 # recognisable at any moment also says what kind it is.
@@ -67,20 +67,27 @@ training_steps = 0  # optimiser steps, to train here; 0: the profile's
 seed = 0  # of the simulation, the weights, the views and the controls
 scores_csv = ""  # also write the score table here; "": nowhere
 
+# %% [markdown]
+# In eight steps, all of it; the notebooks that follow build them one by one. ([Glossary of the
+# terms](../docs/glossary.md).)
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method()
+
 # %%
 import numpy as np
 import pandas as pd
 import torch
 
-import nuclr_lite as nl
-
 # %% [markdown]
 # ## 1 · Recordings
 #
 # A `Recording` is the activity of one population of neurons ("units") seen together, a table with a
-# row per unit, and the stretches of time that are valid. Here the animals are **eleven rats** that
+# row per unit, and the stretches of time that are valid. Here the animals are eleven rats that
 # decide on which side they heard more clicks (Luo, Kim et al. 2025): 112 sessions, spike counts in
-# bins of 10 ms, trials laid end to end. The label is the **brain region** of each unit: frontal
+# bins of 10 ms, trials laid end to end. The label is the brain region of each unit: frontal
 # cortex (FOF, dmFC, mPFC), motor cortex (M1), dorsal and ventral striatum (dStr, vStr).
 #
 # With `data_source = "simulated"` the animals come out of a generator (`data/README.md`), and the
@@ -124,7 +131,7 @@ nl.plots.activity(recordings[0], label=label_column, duration_s=20.0)
 # Can you tell the labels apart by eye? The figure below compares: on the left each unit with
 # itself, on the right with everybody else. Bands are one standard deviation over units: they
 # overlap almost everywhere. (In the simulated animals the left panel is the same for all types, and
-# the right one is not: there a type *is* how a unit goes with the others.)
+# the right one is not: there a type is how a unit goes with the others.)
 
 # %%
 nl.plots.alone_and_together(recordings[0], label=label_column)
@@ -278,6 +285,18 @@ nl.plots.scores(table, title=f"{label_column}, {protocol} ({source})")
 
 # %%
 nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column} ({source})")
+
+# %% [markdown]
+# The last two steps of the drawing again, with what came out here in place of the symbols:
+
+# %%
+shown = ["NuCLR", "untrained encoder", "hand: all", "chance"]
+filled = {
+    "recording": recordings[0],
+    "vectors": embedding.loc[recordings[0].recording_id],
+    "decoding": {name: results[name].score() for name in shown},
+}
+nl.plots.method(["vectors", "decoding"], filled, title=source)
 
 # %% [markdown]
 # ## Exercises

@@ -50,6 +50,14 @@ cache_dir = "../data/raw/allen_neuropixels"
 session_id = 0
 seed = 0  # of the simulated sessions
 
+# %% [markdown]
+# In colour, what this notebook is about: everything else begins with a recording.
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method("recording")
+
 # %%
 import tempfile
 from pathlib import Path
@@ -58,7 +66,6 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-import nuclr_lite as nl
 from nuclr_lite.sources.allen import neuropixels
 from nuclr_lite.sources.allen.session_file import QUALITY_LIMITS, open_session
 from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
@@ -71,6 +78,9 @@ from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
 # and opens the file before it calls it done. (For recordings alone no file is needed:
 # `stream_sessions` reads a tenth of each where it lies; the end of this notebook.) The simulated
 # branch writes three sessions, one of each Cre line, of the same schema.
+
+# %%
+nl.plots.session_journey()
 
 # %%
 lines = ("Pvalb", "Sst", "Vip")

@@ -16,19 +16,19 @@
 # [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/02_views.ipynb
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/02_views.ipynb
 #
-# **You will learn** to turn spikes, or calcium traces, into the numbers that the encoder reads:
-# samples, tokens, windows; to draw pairs of windows ("views") of the same population, and to know
-# how far apart they lie and why; to pack several populations into one batch that is the same
-# whoever asks for it, and to look for what could leak.
+# **You will learn** to turn spikes, or calcium traces, into the numbers that the encoder reads; to
+# draw the pairs of windows that training compares; to pack several populations into one batch; and
+# to look for what could leak.
 #
-# **Needs** nothing but this repository; the recordings are *simulated*. **Takes** about 20 seconds
-# on a laptop (2 cores); no GPU needed.
+# **Needs** nothing but this repository. The animals are simulated, so that no download is needed
+# and gaps can be put where we want them. **Takes** about 20 seconds on a laptop (2 cores); no GPU
+# needed.
 #
-# In most of machine learning a sample is a picture or a sentence. Here it is a **pair of views**:
-# two windows of the same recording, some seconds apart, of the same units. The *encoder* is the
-# network that turns a view into one vector for each unit (`03_transformer`). What it can learn is
-# bounded by what is in that pair, and what it can cheat with is in there too. So we build a pair by
-# hand, piece by piece, and compare each piece with the module `nuclr_lite.views`.
+# In most of machine learning a sample is a picture or a sentence. Here it is a pair of
+# [views](../docs/glossary.md#view): two windows of the same recording, some seconds apart, of the
+# same [units](../docs/glossary.md#unit). All that the [encoder](../docs/glossary.md#encoder) can
+# learn is in that pair, and so is any way to cheat. So we build one by hand, and compare each piece
+# with the module `nuclr_lite.views`.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -45,6 +45,15 @@ profile = "laptop"
 seed = 0  # of the simulation and of all draws
 
 # %%
+import nuclr_lite as nl
+
+# %% [markdown]
+# This notebook builds the two parts in colour, from the spikes of a recording to whole batches.
+
+# %%
+nl.plots.method(["views", "tokens"])
+
+# %%
 import copy
 import hashlib
 from dataclasses import replace
@@ -55,15 +64,13 @@ import torch
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-import nuclr_lite as nl
 from nuclr_lite.sources.simulated import CALCIUM, SPIKES
 
 # %% [markdown]
-# The paper's recipe for spikes: samples of 20 ms, tokens of 50 samples (1 s), windows of 10 tokens
-# (10 s), a second view that starts at most 30 s from the first, half of the units or more in each.
-# (The course's own, the preset `quick`, has shorter windows and nearer views, to train in a minute:
-# `05_pretraining`.) In the code below `model` is not a network: it holds the encoder's settings,
-# and `views` those of the pairs.
+# The paper's recipe for spikes: [samples](../docs/glossary.md#sample) of 20 ms,
+# [tokens](../docs/glossary.md#token) of 50 samples (1 s), [windows](../docs/glossary.md#window) of
+# 10 tokens (10 s), a second view that starts at most 30 s from the first, half of the units or more
+# in each. In the code below, `model` holds the encoder's settings and `views` those of the pairs.
 
 # %%
 duration_s, n_animals, n_epochs = {
@@ -83,13 +90,14 @@ recordings
 # %% [markdown]
 # ## 1 · Counting
 #
-# A spike train is a list of times. A transformer wants numbers at regular places. So time is cut
-# into bins of $\Delta$ = 20 ms, and sample $k$ of a window that starts at $t_0$ is a count:
+# A [spike train](../docs/glossary.md#spike-train) is a list of times, and a transformer wants
+# numbers at regular places. So time is cut into bins of $\Delta$ = 20 ms, and sample $k$ of a
+# window that starts at $t_0$ is a count:
 #
 # $$x_k = \#\{\text{spikes } t:\; t_0 + k\Delta \le t < t_0 + (k+1)\Delta\}$$
 #
-# The bins are **half-open**: the left edge belongs to the bin, the right one to the next. That way
-# bins that touch share no spike and lose none.
+# The bins are **half-open**: the left edge belongs to the bin, the right one to the next. So bins
+# that touch share no spike and lose none.
 #
 # Three units and six bins of 20 ms, from 1.10 s on. Unit 0 fires at 1.100, 1.105, 1.159 and 1.160
 # s; unit 1 at 1.220 s; unit 2 at 1.120, 1.200 and 1.219 s. **Predict** before you run it: into
@@ -118,18 +126,17 @@ unit_rows = np.repeat([0, 1, 2], [len(train) for train in trains])
 count_in_bins(times, unit_rows, n_units=3, start_s=1.1, bin_s=0.02, n_bins=6)
 
 # %% [markdown]
-# Three spikes are in the wrong place, all of them on an edge. The one at 1.16 s should open bin 3
-# and was counted in bin 2; the one at 1.20 s should open bin 5; the one at 1.22 s lies outside and
-# was counted. The formula is right, the arithmetic isn't: a computer can't hold 1.1 or 1.16
-# exactly.
+# Three spikes are in the wrong place, all of them on an edge. The one at 1.16 s should open bin 3,
+# the one at 1.20 s bin 5; the one at 1.22 s lies outside. The formula is right, but a computer
+# can't hold 1.1 or 1.16 exactly:
 
 # %%
 print((1.16 - 1.1) / 0.02, (1.20 - 1.1) / 0.02, (1.22 - 1.1) / 0.02)  # rather than 3, 5, 6
 
 # %% [markdown]
-# A few spikes off by one bin hardly matter. But spike times often come rounded, to the sampling
-# clock or to a millisecond. Then *many* lie on edges, and rounding errors send them left or right.
-# The remedy is a little **slack**: a millionth of a bin is added before rounding down.
+# Spike times often come rounded, to the sampling clock or to a millisecond. Then many lie on edges,
+# and rounding errors send them left or right. The remedy is a little **slack**: a millionth of a
+# bin is added before rounding down.
 
 # %%
 SLACK = 1e-6  # of a bin: 20 ns, far below the resolution of any recording
@@ -147,14 +154,13 @@ nl.plots.spikes_in_bins(
 )
 
 # %% [markdown]
-# Unit 1 has no spike in this window: its only one comes when the window is over. A **silent unit is
-# absent** from the view: it gets no row. There is nothing to recognise it by, and two silent units
-# would have the very same row, yet training would ask to tell them apart. In another window unit 1
-# may be there again.
+# Unit 1 has no spike in this window: its only one comes when the window is over. A silent unit is
+# **absent** from the view: it gets no row. Two silent units would have the very same row, yet
+# training would ask to tell them apart.
 #
-# The loop is easy to trust and slow. The usual way: spikes are sorted, so the window is a slice
-# (`searchsorted`); and a pair (unit, bin) is one number, `unit * n_bins + bin`, so that counting is
-# one `bincount`. On a real window both must agree:
+# The loop is easy to trust, but slow. A faster way: spikes are sorted, so the window is a slice;
+# and a pair (unit, bin) is one number, so that counting is one `bincount`. On a whole window both
+# must agree:
 
 
 # %%
@@ -174,7 +180,7 @@ slow = count_in_bins(one.times, one.unit_rows, **arguments, slack=SLACK)
 assert_close(count_fast(one.times, one.unit_rows, **arguments), slow)
 
 # %% [markdown]
-# And the promise of half-open bins: windows that lie end to end count every spike exactly once.
+# And as half-open bins promise, windows that lie end to end count every spike exactly once.
 
 # %%
 whole = [
@@ -187,11 +193,10 @@ print(f"{len(whole)} windows, {sum(whole):,} spikes, none lost, none twice")
 # %% [markdown]
 # ## 2 · Tokens
 #
-# The encoder's tool is *attention*, which compares every element with every other
-# (`03_transformer`). 500 samples a unit are too many for that: 500 × 500 comparisons. So 50
-# neighbouring samples become one **token** of 1 s, and a unit is a row of 10 tokens. From here on,
-# a window has $L$ tokens of $P$ samples. Cutting tokens is a `reshape`, nothing moves. By hand,
-# with the tiny window ($L = 2$, $P = 3$):
+# The encoder's [attention](../docs/glossary.md#attention) (`03_transformer`) compares every element
+# with every other. 500 samples a unit would make 500 × 500 comparisons. So 50 neighbouring samples
+# become one token, and a unit a row of 10 tokens. From here on, a window has $L$ tokens of $P$
+# samples. Cutting tokens is a `reshape`. By hand, with the tiny window ($L = 2$, $P = 3$):
 
 # %%
 present = counts.any(axis=1)
@@ -201,12 +206,11 @@ assert rows.tolist() == [0, 2] and tokens[1].tolist() == [[0, 1, 0], [0, 0, 2]]
 print("rows", rows, tokens, sep="\n")
 
 # %% [markdown]
-# The tensor has two rows, and the second belongs to unit **2**. So a row's place in the tensor
-# doesn't say which unit it is. `rows` does: for each row of the tensor, the unit's row in the
-# recording.
+# The tensor has two rows, and the second belongs to unit 2. So `rows` must go with it: for each row
+# of the tensor, the unit's row in the recording.
 #
-# Now all together, for a real window; the module's version is `nl.Windows(recording,
-# model).samples(start_s)`. The argument `rows` limits the view to some units. Section 5 needs that.
+# Now all together; the module's version is `nl.Windows(recording, model).samples(start_s)`. The
+# argument `rows` limits the view to some units, which section 5 needs.
 
 
 # %%
@@ -250,19 +254,18 @@ assert shares.loc[0] > 0.7
 
 # %% [markdown]
 # So why not one number, the rate, for each token? Because a unit may lead the population or follow
-# it by a tenth of a second, and a rate per second can't show that. The encoder's first layer, the
-# *read-in*, sees all fifty counts of a token at once and can learn which patterns matter.
+# it by a tenth of a second, and a rate per second can't show that.
 #
 # ## 3 · The same for calcium
 #
-# Two-photon imaging gives each unit a number a frame: dF/F, how much brighter it is than at rest
-# (as a share), here every 0.233 s. The sample is there already: the frame. Four frames make a
-# token, 32 tokens a window of 30 s. Windows start on frames.
+# [Two-photon imaging](../docs/glossary.md#two-photon) gives each unit a number a frame,
+# [dF/F](../docs/glossary.md#dff), here every 0.233 s. A frame is a sample. In the paper's recipe
+# four frames make a token and 32 tokens a window of 30 s; the preset `quick-calcium`, used here,
+# has 8 and 8.
 #
-# What is missing is a common scale. dF/F depends on the indicator (the molecule that glows), the
-# depth, the microscope. So a recording is divided by **one** number, the 99th percentile of all its
-# units and frames. One number for all units, not one for each: that some have larger transients
-# than others is kept.
+# What is missing is a common scale: dF/F depends on the indicator (the molecule that glows), the
+# depth, the microscope. So a recording is divided by the 99th percentile of all its units and
+# frames: one number for all units, so that those with larger transients keep them.
 
 # %%
 config = replace(CALCIUM, duration_s=2 * duration_s)
@@ -280,15 +283,12 @@ assert (
 
 # %% [markdown]
 # That is why it is a percentile and not the maximum: a single bad frame would press everything else
-# towards 0. Here is one window; from one unit's line to the next is one such percentile.
+# towards 0.
+#
+# Traces are stored as (frames, units), tokens want (units, tokens, frames): first transpose, then
+# reshape. Without the transpose the shape is right, but a unit's token mixes frames of several
+# units. Two units, four frames, tokens of two frames:
 
-# %%
-nl.plots.activity(imaged, label="cell_type", start_s=300.0, duration_s=30.0)
-
-# %% [markdown]
-# Traces are stored as (frames, units), tokens want (units, tokens, frames). First **transpose**,
-# then reshape. Without the transpose the shape comes out right and the contents are wrong: a unit's
-# token would mix frames of several units. Two units, four frames, tokens of two frames:
 
 # %%
 tiny = np.array([[1, -1], [2, -2], [3, -3], [4, -4]])  # (frames, units)
@@ -328,17 +328,14 @@ print(
 # %% [markdown]
 # ## 4 · Pairs of views
 #
-# NuCLR learns from comparing a unit with itself at another moment. The moments are drawn in two
-# steps.
+# A pair is drawn in two steps.
 #
-# **First views** tile the valid time. Each valid interval is covered with windows end to end,
-# beginning at a random offset between 0 and one window. One such tiling of all recordings is an
-# **epoch**. Within it no first view overlaps another; over many epochs every start at which a
-# window fits is used equally often. (Every *start*, not every second: the seconds near an
-# interval's ends lie in fewer windows.) An interval shorter than two windows is left out.
+# **First views** tile the [valid time](../docs/glossary.md#valid-time). Each interval is covered
+# with windows end to end, beginning at a random offset between 0 and one window. One such tiling of
+# all recordings is an epoch. Within it no first view overlaps another; over many epochs every start
+# at which a window fits is used equally often. Intervals shorter than two windows are left out.
 #
-# As an example, the first 240 s of a recording, with three stretches declared invalid. (In real
-# data, say, because the probe lost its signal.)
+# As an example, the first 240 s of a recording, with three stretches declared invalid.
 
 
 # %%
@@ -363,8 +360,8 @@ print("used:", long_enough(valid, model.window_s).tolist())
 
 # %% [markdown]
 # The module, `nl.PairedViews`, draws its own offsets. Its `plan` has three columns: for each pair
-# the recording, the pair's number and the first view's start. We read each offset from the first
-# start in its interval; the other starts must then be ours:
+# the recording, the pair's number and the first view's start. The first start in each interval
+# tells the offset; the other starts must then be ours:
 
 # %%
 gapped = nl.Recording.from_spike_trains(
@@ -384,14 +381,13 @@ for interval in long_enough(valid, model.window_s):
     print(f"{interval}: offset {offset:.2f} s, {len(theirs)} first views")
 
 # %% [markdown]
-# **Second views.** A second view may start anywhere that is (1) within reach, at most 30 s before
-# or after the first one's start, and (2) such that its window lies *wholly inside one* of the
-# intervals in use. All such starts are equally likely. The second view may even lie on the other
-# side of a gap.
+# **Second views** may start anywhere that is (1) at most 30 s before or after the first one's
+# start, and (2) such that the window lies wholly inside one of the intervals in use. This may be
+# another interval than the first view's. All such starts are equally likely.
 #
 # Take an interval from 0 to 95 s. By hand: if the first view starts at 40 s, the second may start
-# from 10 to 70 s. If at 5 s, from 0 to 35 s. If at 80 s, from 50 to 85 s: the window must end
-# at 95.
+# from 10 to 70 s. If at 5 s, from 0 to 35 s. If at 80 s, from 50 to 85 s: the window must end at
+# 95.
 
 
 # %%
@@ -441,8 +437,8 @@ second_s = np.array(
 )
 
 # %% [markdown]
-# How far apart do the two start? Let $d$ be the second start minus the first. What to expect: go
-# through all first starts $s$, give each allowed second start the same weight, and average.
+# How far apart do the two start? Let $d$ be the second start minus the first. What to expect is an
+# average over all first starts $s$, each allowed second start having the same weight:
 #
 # $$p(d) = \Big\langle \frac{\mathbb{1}[\,s + d \in A(s)\,]}{|A(s)|} \Big\rangle_{s}$$
 #
@@ -470,22 +466,18 @@ nl.plots.second_views(
 )
 
 # %% [markdown]
-# Left, each dot is a pair. Away from the edges it may be anywhere in the ±30 s. Near an edge of
-# valid time a diagonal cuts the band off: just after a start, only later places are left, and just
-# before an end, only earlier ones. The corner triangles to the left and right of 115 s are pairs
-# that reach across: the first view lies before the short gaps and the second behind them, or the
-# other way round. (The 6 s in between are valid, but no window fits.) Nobody reaches across the
-# last gap: it is 35 s long.
+# Left, each dot is a pair. Near an edge of valid time a diagonal cuts the band of ±30 s: just after
+# a start, only later places are left, and just before an end, only earlier ones. The corner
+# triangles to the left and right of 115 s are pairs that reach across the two short gaps. No pair
+# reaches across the last gap: it is 35 s long.
 #
 # Right, why the distribution isn't flat: a long distance is possible only for first views far from
-# the edges; a short one for all. So short distances gain, and long ones lose; the shorter the
-# intervals, the more. In one long interval the histogram is nearly flat (Exercise 3 has that one).
+# the edges, a short one for all. In one long interval it is nearly flat (Exercise 3).
 #
 # Does the module draw the same? Its batches hold tokens and no times. So we give it a recording
-# that is a **clock**: one "unit" whose value is the number of the frame. Its tokens tell where they
-# were cut. (A trace is divided by its scale on the way in, so `read_clock` multiplies by it again.)
-# Then darts and module are compared with the equation: what share of pairs has at most this
-# distance?
+# that is a clock: one "unit" whose value is the number of the frame. Its tokens tell where they
+# were cut. (`read_clock` undoes the scaling of section 3.) Then darts and module are compared with
+# the equation: what share of pairs has at most this distance?
 
 
 # %%
@@ -538,21 +530,20 @@ for name, distance in (("darts", second_s - first_s), ("module", second_m - firs
 
 # %% [markdown]
 # Some pairs **overlap**: less than 10 s lie between their starts. In a long interval distances are
-# uniform over ±30 s, so that is $10/30$, a third of the pairs. (With short intervals, as above, it
-# is more.) An overlapping pair shares half a window on average. So over *all* pairs, the shared
-# part of a window is a third of a half: a sixth.
+# uniform over ±30 s, so that is $10/30$, a third of the pairs. An overlapping pair shares half a
+# window on average. So over all pairs, a third of a half is shared: a sixth.
 #
-# The recipe sets a greatest distance, no smallest one. In favour: short intervals can be used, too.
-# Against: a pair that overlaps is an *easy* one. Section 8 shows how easy.
+# The recipe sets a greatest distance, no smallest one. So short intervals can be used, too; but a
+# pair that overlaps is an easy one. Section 8 shows how easy.
 #
 # ## 5 · Unit dropout
 #
-# Each view keeps a random subset of the units: first how many, uniform between half and all of
-# them, then which. Each view draws its own. Why throw units away?
+# Each view keeps its own random subset of the units: first how many, uniform between half and all
+# of them, then which ([unit dropout](../docs/glossary.md#unit-dropout)). Why leave units out?
 #
-# - At the end the encoder meets populations of any size. It should not have got used to one.
-# - A unit must be recognisable *in any company*: not by standing beside that one neighbour, who may
-#   be missing.
+# - The encoder will meet populations of any size. It should not get used to one.
+# - A unit must be recognisable in any company, not by the presence of one neighbour, which may be
+#   missing.
 # - A unit that is in one view only can't be found again, but the others must still be told apart
 #   from it. So the same two windows make another task each time.
 
@@ -575,9 +566,9 @@ print(f"between {kept.sum(axis=2).min()} and {kept.sum(axis=2).max()} of {n_unit
 
 # %% [markdown]
 # By hand: a view keeps three quarters of the units on average. The two draw independently, so a
-# unit is in both with $0.75^2 = 0.5625$. Only these units are *matched*: only they can be found
-# again. Silent units fall out afterwards. If fewer than `min_units` are then left in either view,
-# the pair is dropped: 2 here, 11 in the paper's presets.
+# unit is in both with $0.75^2 = 0.5625$. Only these units are
+# [matched](../docs/glossary.md#matched-unit). Silent units fall out afterwards. If fewer than
+# `min_units` are then left in either view, the pair is dropped: 2 here, 11 in the paper's presets.
 
 # %%
 assert abs((kept[0] & kept[1]).mean() - 0.5625) < 0.01
@@ -585,7 +576,7 @@ assert kept.sum(axis=2).min() == 20 and kept.sum(axis=2).max() == 40
 
 # %% [markdown]
 # Each row carries its unit's **id**: the row number in the recording, not in the view (until now,
-# `rows`). Ids are how the loss knows who is who. The encoder never gets them. Here is a whole pair,
+# `rows`). Ids are how the loss knows who is who; the encoder never gets them. Here is a whole pair,
 # one training sample:
 
 # %%
@@ -610,17 +601,22 @@ nl.plots.two_views(
 
 # %% [markdown]
 # The lower panels are the first rows of both tensors. A line joins a unit with itself: same id,
-# often another row. That line is all the supervision there is.
+# often another row. These lines are the only supervision.
 #
-# (In the authors' code for calcium, unit dropout does not reach the array that the model reads. The
-# preset `paper-calcium` therefore keeps all units.)
+# (In the authors' code for calcium, unit dropout does not reach the array that the model reads. So
+# the preset `paper-calcium` keeps all units.)
 #
 # ## 6 · Several populations in one tensor
 #
 # A batch holds several pairs, mostly from different recordings, and after dropout no two views have
-# the same number of units. The usual answer is to *pad*, to fill all up with empty rows to the size
-# of the largest, and to carry a *mask* that says which rows are real. We **pack** instead: the $U$
-# rows of all populations one after the other, `(U, L, P)`, and beside them how many belong to each.
+# the same number of units. They could be padded with empty rows to the size of the largest. We
+# [pack](../docs/glossary.md#packing) them instead: the $U$ rows of all populations one after the
+# other, `(U, L, P)`, and beside them how many belong to each.
+
+# %%
+nl.plots.packed_populations(["recorded", "packed"])
+
+# %% [markdown]
 # By hand, with populations of 2, 1 and 3 units:
 
 
@@ -644,12 +640,10 @@ parts = tokens.split(sizes.tolist())  # (6, 2, 3) -> (2, 2, 3), (1, 2, 3), (3, 2
 assert [len(part) for part in parts] == [2, 1, 3] and (parts[2] == 3).all()
 
 # %% [markdown]
-# Id 0 occurs twice, in different populations: an id is unique *within* a population only. The loss
-# takes populations apart by their sizes before it compares any ids.
+# Id 0 occurs twice, in different populations: an id is unique within a population only.
 #
-# Now the real thing. To compare with the module's `Batch` we leave nothing to chance: all units
-# kept, and a reach of 0 s, so that the second view *is* the first. What then must be in the first
-# batch is known.
+# To compare with the module's `Batch` we leave nothing to chance: all units kept, and a reach of 0
+# s, so that the second view is the first. What must be in the first batch is then known.
 
 # %%
 certain = replace(views, max_distance_s=0.0, kept_share=(1.0, 1.0))
@@ -664,7 +658,7 @@ assert_close(batch.tokens_1, batch.tokens_2)
 print("recordings", which, " sizes", batch.sizes_1.tolist(), " tokens", tuple(batch.tokens_1.shape))
 
 # %% [markdown]
-# And with unit dropout, what does padding waste?
+# And with unit dropout, what would padding waste?
 
 # %%
 pairs = nl.PairedViews(recordings, model, views, batch_size=6, seed=seed)
@@ -679,15 +673,14 @@ usual = np.argsort(waste)[len(waste) // 2]
 nl.plots.packing(sizes[usual], title="a usual batch: the first views of six pairs (simulated)")
 
 # %% [markdown]
-# Most layers of the encoder treat each row by itself, and are done with a packed tensor at no
-# waste. Only attention *between* units needs to know who belongs together: `03_transformer`.
+# Most layers of the encoder treat each row by itself. Only attention between units needs to know
+# who belongs together: `03_transformer`.
 #
 # ## 7 · The same pair, whoever asks
 #
 # A batch may be made by any of several worker processes, on any of several machines, or after a run
 # was stopped and resumed. If draws came from one running generator, they would depend on who asks
-# and when. Worse: each worker begins with a *copy* of it. Two workers, two copies, the same
-# "random" numbers:
+# and when. Worse, each worker begins with a copy of it, and all draw the same numbers:
 
 # %%
 rng = np.random.default_rng(seed)
@@ -695,9 +688,8 @@ workers = [copy.deepcopy(rng) for _ in range(2)]
 print([worker.uniform(-30, 30, size=3).round(2).tolist() for worker in workers])
 
 # %% [markdown]
-# So there is no running generator. Each pair gets a generator of its own, made from who it is:
-# (seed, epoch, recording, pair). SHA-256 makes a number of the recording's name, the same one on
-# every machine; Python's own `hash` of a text differs from one process to the next.
+# So each pair gets a generator of its own, made from who it is: (seed, epoch, recording, pair).
+# (SHA-256 makes a number of a name; Python's own `hash` differs from one process to the next.)
 
 
 # %%
@@ -732,9 +724,9 @@ for epoch in (0, 1, 7):
 print("epochs 0, 1 and 7: all first views are where they should be")
 
 # %% [markdown]
-# Now that we know the generator, we know the offsets without being told, and a recording's pairs
-# don't depend on which other recordings there are. The proof for whole batches: two workers against
-# none, and forwards against backwards.
+# Now we know the offsets without being told, and a recording's pairs don't depend on which other
+# recordings there are. The proof for whole batches: two workers against none, and forwards against
+# backwards.
 
 
 # %%
@@ -757,12 +749,11 @@ print("the same six batches, three ways")
 # %% [markdown]
 # ## 8 · What can leak?
 #
-# *Leak* means two things here. The first would be fatal: that a **label** gets into training. The
-# second is a matter of degree: that the task can be solved by a **shortcut** which says nothing
-# about what kind of neuron it is.
+# A [label](../docs/glossary.md#label) that gets into training would be fatal. A shortcut, by which
+# the task is solved without knowing what kind of neuron it is, is a matter of degree.
 #
-# **Labels.** A batch has six tensors: two of tokens, two of ids, two of sizes. The strong form of
-# "no label is in it": take all labels away, and nothing changes.
+# **Labels.** A batch has six tensors: tokens, ids and sizes of both views. Take all labels away,
+# and nothing changes:
 
 # %%
 unlabelled = [
@@ -776,12 +767,12 @@ assert_same(alone, [blind[index] for index in some])
 print(nl.Batch._fields)
 
 # %% [markdown]
-# What this can't rule out is a label *in the spikes*. Where a label was made from activity, as with
-# light pulses, that activity must be cut out of the valid time: `01_recordings` shows it.
+# What this can't rule out is a label in the spikes themselves. Where it was made from activity, as
+# with light pulses, that activity must be cut out of the valid time: see `01_recordings`.
 #
 # **A shortcut.** Two views that overlap have the spikes of the shared seconds in common. One can
 # then find a unit by copying: lay its counts over everybody's counts of the other view, try all
-# shifts, take the best fit. Nothing about the kind of neuron is involved.
+# shifts, take the best fit.
 
 
 # %%
@@ -818,14 +809,13 @@ nl.plots.found_by_copying(
 
 # %% [markdown]
 # While the views share nearly all of their time, nearly every unit is found. With half the window
-# shared, somewhat more than half of the units are; with less than two seconds shared, it is
-# guessing.
+# shared, somewhat more than half of the units are; with less than two seconds shared, no more than
+# by [chance](../docs/glossary.md#chance).
 #
-# Is that a problem? For up to a third of the pairs there is something easier to go by than
-# identity. But it isn't free: the encoder must make each view's vectors *without seeing the other
-# view*. And pairs that don't overlap reward only what still holds 10 to 30 s later. Whether
-# forbidding overlap makes better vectors is a question for an experiment; this notebook doesn't
-# settle it. Exercise 3 builds what the experiment needs.
+# Is that a problem? Overlapping pairs hold something easier to go by than identity. But the encoder
+# must make each view's vectors without seeing the other view, and pairs that don't overlap reward
+# only what still holds 10 to 30 s later. Whether forbidding overlap makes better vectors is a
+# question for an experiment, which Exercise 3 prepares.
 #
 # ## Exercises
 
@@ -866,16 +856,16 @@ print("exercise 1: right; share of epochs with so many pairs:", shares)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): where may the second view start?
 #
-# Darts are wasteful, and how many are thrown depends on luck. Better: work out the allowed starts
-# (section 4, "second views"). In each interval they are one stretch from `low` to `high`, or none.
-# Write the function that returns these stretches, one for each interval, as two arrays. If an
-# interval has no allowed start, let its `high` be below its `low`. A loop is fine.
+# Darts are wasteful. Better: work out the allowed starts (section 4, "second views"). In each
+# interval they are one stretch from `low` to `high`, or none. Write the function that returns these
+# stretches, one for each interval, as two arrays. If an interval has no allowed start, let its
+# `high` be below its `low`. A loop is fine.
 #
 # To draw from stretches, lay them end to end and pick one place; that part is given below
 # (`uniform_over`). From [0, 10] and [20, 25] it draws 15 s of places; place 12 is second 22.
 #
-# The check compares with `is_allowed` on a fine grid. Then it goes all the way: with your function
-# it redraws whole batches of the module, bit for bit.
+# The check compares with `is_allowed` on a fine grid. Then, with your function, it redraws whole
+# batches of the module, bit for bit.
 
 
 # %%
@@ -955,8 +945,8 @@ print("exercise 2: right; eight batches of the module, redrawn bit for bit")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): views that never overlap
 #
-# Give the second view a **smallest** distance, too. The stretches now lie on both sides of the
-# first view, so there may be two in each interval. Return them all, in any order.
+# Give the second view a smallest distance, too. The stretches now lie on both sides of the first
+# view, so there may be two in each interval. Return them all, in any order.
 #
 # The check compares your stretches with `is_allowed`. Then the cell after it draws from them, and
 # measures what share of pairs overlaps and how much time they share, for a smallest distance of 0,
@@ -1017,10 +1007,20 @@ nl.plots.distances(drawn, window_s=10.0, title="one interval of 600 s, second vi
 # %% [markdown]
 # ## What you should have seen
 #
-# A token is 50 counts, each of 20 ms, and about 85 % of them are 0. About 56 % of the units are
-# kept in both views of a pair. In a long interval a third of the pairs overlap; over all pairs, a
-# sixth of the time is shared. Copying finds nearly every unit when the starts are less than 1 s
-# apart, and none beyond guessing without overlap. The cell below checks it.
+# The drawing at the top, filled with the pair of section 5:
+
+# %%
+nl.plots.method(
+    ["views", "tokens"],
+    {"views": pair, "tokens": pair[0][0]},
+    title="a pair of views (simulated)",
+)
+
+# %% [markdown]
+# About 85 % of the counts are 0. About 56 % of the units are kept in both views of a pair. In a
+# long interval a third of the pairs overlap; over all pairs, a sixth of the time is shared. Copying
+# finds nearly every unit when the starts are less than 1 s apart; without overlap, no more than
+# chance does. The cell below checks it.
 
 # %%
 distance = np.abs(drawn["at least 0 s"])
@@ -1039,11 +1039,8 @@ for name, (value, about, tolerance) in seen.items():
 
 # %% [markdown]
 # **Read** Arora et al. 2025 (arXiv 2512.01199), section 3.1, on views and unit dropout. On pairs of
-# views without labels in images: Chen, Kornblith, Norouzi and Hinton 2020, *A Simple Framework for
-# Contrastive Learning of Visual Representations* (SimCLR). On contrast between time windows: van
-# den Oord, Li and Vinyals 2018, *Representation Learning with Contrastive Predictive Coding* (arXiv
-# 1807.03748). On tokens made of neighbouring samples: Nie et al. 2023, *A Time Series is Worth 64
-# Words* (arXiv 2211.14730).
+# views without labels in images: Chen et al. 2020 (SimCLR, arXiv 2002.05709). On contrast between
+# time windows: van den Oord et al. 2018 (arXiv 1807.03748). On tokens made of neighbouring samples:
+# Nie et al. 2023 (arXiv 2211.14730).
 #
-# **Next:** `03_transformer` reads these tokens: read-in, rotary positions, attention along time and
-# across units.
+# **Next:** `03_transformer` reads these tokens, along time and across units.

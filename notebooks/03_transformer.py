@@ -16,28 +16,27 @@
 # [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/03_transformer.ipynb
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/03_transformer.ipynb
 #
-# **You will learn** to work attention out by hand, from three units and two tokens to the real
-# encoder; why NuCLR needs two attentions, one that knows about time and one that must not know
-# about order; and to *prove by running it* that the order of units doesn't matter and that
-# populations don't hear each other.
+# **You will learn** to work [attention](../docs/glossary.md#attention) out by hand, from three
+# units and two tokens to the real encoder; why NuCLR needs two, over time and over units; and to
+# prove, by running it, that the order of units doesn't matter and that populations don't hear each
+# other.
 #
-# **Needs** nothing but this repository; what a window and a token are is in `02_views`. **Takes**
-# about 20 seconds on a laptop (2 cores); no GPU needed.
+# **Needs** nothing but this repository. The animals are simulated and the encoder is untrained:
+# what is proved holds for any activity and any weights. **Takes** about 20 seconds on a laptop (2
+# cores); no GPU needed.
 #
-# What kind of function do we want? A window holds $U$ units. Each unit's activity is cut into $L$
-# tokens of $P$ samples (spike counts). For each unit we want one vector of $D$ numbers. Four
-# promises should hold:
+# A [window](../docs/glossary.md#window) holds $U$ units, each with $L$
+# [tokens](../docs/glossary.md#token) of $P$ samples. For each unit we want one vector of $D$
+# numbers. Four promises should hold:
 #
-# 1. **Any number of units.** Today's recording has 43, tomorrow's 600.
-# 2. **No order among units.** Unit 7 of one animal has nothing to do with unit 7 of another.
-#    Shuffle the rows, and the vectors are shuffled with them; nothing else happens.
-# 3. **Populations are private.** Several populations are computed together because it is faster.
-#    None may notice the others.
-# 4. **Time has an order, but no zero.** Before and after must differ. What the clock showed when
-#    the window began must not matter.
+# 1. Any number of units: today's recording has 43, tomorrow's 600.
+# 2. No order among units: shuffle the rows, and the vectors are shuffled with them.
+# 3. Populations are private: several are computed together, but none notices the others.
+# 4. Time has an order, but no zero: before and after differ, but what the clock showed when the
+#    window began doesn't matter.
 #
-# **Predict**, before you read on: an ordinary network has one input line for each unit. Which of
-# the four does it break? (The answer is in section 8.)
+# **Predict**: an ordinary network has one input line for each unit. Which of the four does it
+# break? (Section 8 answers.)
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -55,6 +54,16 @@ start_s = 20.0  # s, where the window of simulated activity begins
 seed = 0  # of the simulation, the weights and the random trials
 
 # %%
+import nuclr_lite as nl
+
+# %% [markdown]
+# This notebook builds the encoder, the three parts in colour, and proves that it keeps the four
+# promises.
+
+# %%
+nl.plots.method(["time", "population", "vectors"])
+
+# %%
 import math
 from dataclasses import replace
 
@@ -65,7 +74,6 @@ from torch import nn
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-import nuclr_lite as nl
 from nuclr_lite import interpretation
 from nuclr_lite.model import FeedForward, Populations, SpatialAttention, TemporalAttention
 from nuclr_lite.sources.simulated import SPIKES
@@ -73,12 +81,10 @@ from nuclr_lite.sources.simulated import SPIKES
 # %% [markdown]
 # ## 1 · What goes in
 #
-# One window of two *simulated* animals. Their units lie one after the other in one tensor,
-# "packed", and `sizes` says how many belong to each population. The letters are those of
-# `nuclr_lite/model.py`: $U$ units, $L$ tokens, $P$ samples in a token, $D$ width of the model
-# (numbers in each vector), $N$ populations, $W$ units of the widest one. Two more come with
-# attention in section 2: $H$ heads, $C$ width of a head. The encoder's weights are random: nothing
-# in this notebook is trained.
+# One window of two simulated animals. Their units are [packed](../docs/glossary.md#packing) into
+# one tensor, and `sizes` says how many belong to each population. The letters are those of
+# `nuclr_lite/model.py`: $U$ units, $L$ tokens, $P$ samples in a token, $D$ width of the model, $N$
+# populations, $W$ units of the widest one; from section 2 on, $H$ heads, $C$ width of a head.
 
 # %%
 duration_s = {"smoke": 40.0, "laptop": 120.0, "full": 120.0}[profile]
@@ -109,11 +115,10 @@ encoder(tokens, sizes).shape  # (U, D)
 # %% [markdown]
 # ### Read-in
 #
-# A token $x$ is $P = 50$ spike counts, 1 s of one unit. The first step makes $D = 32$ numbers of
-# it, by one **linear layer**, $x M^\top + b$, whose weights $M$ ($D$ rows of $P$) and bias $b$ are
-# learned in training. They are the *same* for all units and all tokens, so nothing in them can
+# A token $x$ is $P = 50$ spike counts. A linear layer, $x M^\top + b$, makes $D = 32$ numbers of
+# it. Its weights $M$ and bias $b$ are the same for all units and tokens, so nothing in them can
 # belong to "unit 7". Each row of $M$ is a pattern of 1 s; its dot product with the token, plus a
-# bias, is one of the $D$ numbers. In code, and from here on, `x` is what comes out.
+# bias, is one of the $D$ numbers. From here on, `x` is what comes out.
 
 # %%
 weight, bias = encoder.read_in.weight, encoder.read_in.bias  # (D, P), (D,)
@@ -125,19 +130,17 @@ tuple(x.shape)
 # %% [markdown]
 # ## 2 · Attention, from nothing
 #
-# The idea in words. Each member of a group has three things: a **query**, what it looks for; a
-# **key**, what it can be found by; a **value**, what it has to give. A member compares its query
-# with all keys, turns the comparisons into shares that sum to 1, and takes the values in these
-# shares. That is all: *a weighted mean, whose weights come from the data*.
+# Each member of a group has a **query**, what it looks for; a **key**, what it can be found by; a
+# **value**, what it has to give. A member compares its query with all keys; what it reads is a mean
+# of the values, weighted by the comparisons.
 #
 # $$ s_{ij} = \frac{q_i \cdot k_j}{\sqrt{C}},
 # \qquad \mathrm{weight}_{ij} = \frac{e^{s_{ij}}}{\sum_m e^{s_{im}}},
 # \qquad \mathrm{read}_i = \sum_j \mathrm{weight}_{ij}\, v_j $$
 #
 # Member $i$ asks, member $j$ is asked. Query $q_i$, key $k_j$ and value $v_j$ are vectors of $C$
-# numbers. Their comparison $s_{ij}$ is called a **score** (why $\sqrt C$: below). The formula for
-# the weights is the **softmax**: it makes a row of scores positive, with a sum of 1. In the shapes
-# below, $S$ is the number of members.
+# numbers; $s_{ij}$ is a **score**. The formula for the weights is the **softmax**: positive, with a
+# sum of 1. Below, $S$ is the number of members.
 
 
 # %%
@@ -163,10 +166,10 @@ def attend(q, k, v):
 
 
 # %% [markdown]
-# **By hand.** Three units A, B, C, two tokens, vectors of $C = 4$ numbers. A token is either
-# *busy*, $(1, 1, 0, 0)$, or *quiet*, $(0, 0, 1, 1)$. For now queries, keys and values are the
-# tokens themselves. The score of two equal tokens is then $(1 + 1)/\sqrt 4 = 1$, that of two
-# different ones $0$.
+# **By hand.** Three units A, B, C, two tokens, vectors of $C = 4$ numbers. A token is either busy,
+# $(1, 1, 0, 0)$, or quiet, $(0, 0, 1, 1)$. For now queries, keys and values are the tokens
+# themselves. The score of two equal tokens is then $(1 + 1)/\sqrt 4 = 1$, that of two different
+# ones $0$.
 
 # %%
 BUSY = [1.0, 1.0, 0.0, 0.0]
@@ -184,9 +187,9 @@ print(
 )
 
 # %% [markdown]
-# Check the first row, with $e^1 = 2.7183$ and $e^0 = 1$. The sum for A is
-# $2.7183 + 2.7183 + 1 = 6.4366$. So A takes $2.7183 / 6.4366 = 0.4223$ from itself, as much from B,
-# and $1 / 6.4366 = 0.1554$ from unit C. What A reads is $0.8446$ of *busy* and $0.1554$ of *quiet*:
+# Check the first row, with $e^1 = 2.7183$ and $e^0 = 1$. The sum for A is $2.7183 + 2.7183 + 1 =
+# 6.4366$. So A takes $2.7183 / 6.4366 = 0.4223$ from itself, as much from B, and $1 / 6.4366 =
+# 0.1554$ from unit C. What A reads is $0.8446$ of busy and $0.1554$ of quiet:
 
 # %%
 read = attend(at_0, at_0, at_0)  # (3, 4)
@@ -199,10 +202,11 @@ assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v))  # the sa
 # %% [markdown]
 # ### One transposition
 #
-# `attend` works along the last dimension but one. In a tensor (units, tokens, C) these are the
-# tokens: *each unit asks itself, over time*. Swap units and tokens, and the very same function lets
-# *the units of one moment ask each other*. NuCLR uses both, in turn. This is the central idea of
-# its encoder, and it is one transposition.
+# In a tensor (units, tokens, C), `attend` works along the tokens: each unit asks itself, over time
+# ([temporal attention](../docs/glossary.md#temporal-attention)). Swap units and tokens, and the
+# very same function lets the units of one moment ask each other ([spatial
+# attention](../docs/glossary.md#spatial-attention)). NuCLR uses both, in turn. This is the central
+# idea of its encoder.
 
 # %%
 over_time = attention_weights(TINY, TINY)  # (3 units, 2 tokens, 2 tokens)
@@ -211,27 +215,17 @@ over_units = attention_weights(swapped, swapped)  # (2 tokens, 3 units, 3 units)
 print(pd.DataFrame(over_time[1], ["B at token 0", "B at token 1"], ["token 0", "token 1"]).round(3))
 assert_close(over_time[1, 0], torch.tensor([math.e, 1.0]) / (math.e + 1))  # 0.731 and 0.269
 words = [["busy" if cell[0] else "quiet" for cell in unit] for unit in TINY.tolist()]
-nl.plots.two_attentions(
-    over_time,
-    over_units,
-    unit=1,
-    token=0,
-    names=UNITS,
-    words=words,
-    title="three units, two tokens, by hand",
-)
+nl.plots.attention_groups(over_time, over_units, UNITS, words)
 
 # %% [markdown]
-# Lines are as thick as their weight; B at token 0 (ringed) asks. On the left, B stays in its row;
-# on the right, it stays in its column. No line ever goes diagonally. How B at token 0 can still
-# hear of C at token 1 is the question of section 8.
+# Each frame is a group, with its weights beside it. No frame holds both B at token 0 and C at token
+# 1; how one can still hear of the other is the question of section 8.
 #
 # ### Why divide by $\sqrt{C}$?
 #
-# A score is a sum of $C$ products. The spread of a sum of $C$ independent random numbers with mean
-# 0 grows as $\sqrt C$. Without the division, long vectors have huge scores, and the softmax gives
-# nearly everything to one member. Then it no longer averages, and small changes of the scores
-# change next to nothing: a poor start for learning. Random queries and keys show it:
+# A score is a sum of $C$ products; the spread of a sum of independent random numbers with mean 0
+# grows as $\sqrt C$. Without the division, long vectors have huge scores, and the softmax gives
+# nearly everything to one: a poor start for learning. Random queries and keys:
 
 # %%
 rows = []
@@ -256,11 +250,10 @@ spread.round(2)
 # %% [markdown]
 # ### Learned questions, several at once
 #
-# In the real thing, query, key and value are three linear maps of the same vector, and all three
-# are learned. And one set of weights can look in one way only, so there are $H$ **heads**, each
-# with its own queries, keys and values of $C$ numbers. One linear layer makes all of them together,
-# $D \to 3HC$ numbers. They are cut into pieces, each head attends by itself, and what the heads
-# read is put side by side again.
+# In the encoder, query, key and value are three learned linear maps of the same vector. One set of
+# weights can look in one way only, so there are $H$ **heads**, each with its own queries, keys and
+# values of $C$ numbers. One linear layer makes all of them, $D \to 3HC$ numbers. Each head attends
+# by itself, and what they read is put side by side again.
 
 
 # %%
@@ -284,12 +277,10 @@ print(tuple(qkv.shape), "-> three of", tuple(q.shape))
 # %% [markdown]
 # ## 3 · Norm and residual: how layers are stacked
 #
-# Each layer $f$ *adds* to what came in, $x + f(\mathrm{norm}(x))$: a **residual** connection. So
-# $x$ is like a page that is passed on: a layer reads it, and adds a remark to what stands there. A
-# layer that has nothing to say adds nothing, and the rest gets through. The **norm** (LayerNorm) is
-# what a layer reads: each vector by itself, minus its mean, over its standard deviation, then a
-# learned weight and bias for each dimension. By hand: $(1, 2, 3, 6)$ has mean 3 and variance
-# $(4 + 1 + 0 + 9)/4 = 3.5$.
+# Each layer $f$ adds to what came in, $x + f(\mathrm{norm}(x))$: a **residual** connection. The
+# **norm** (LayerNorm) is what a layer reads: each vector by itself, minus its mean, over its
+# standard deviation, then a learned weight and bias for each dimension. By hand: $(1, 2, 3, 6)$ has
+# mean 3 and variance $(4 + 1 + 0 + 9)/4 = 3.5$.
 
 
 # %%
@@ -323,15 +314,15 @@ q, k, v = torch.randn(3, 10, 16, generator=generator)  # one unit, one head: eac
 assert_close(attend(q[order], k[order], v[order]), attend(q, k, v)[order])
 
 # %% [markdown]
-# That is what we want for units (section 6), but not for time: rising and falling activity would be
-# the same. So each token gets a clock. Take a pair of dimensions $(a, b)$ of its query (or key) as
-# a hand on a clock face, and turn it by the angle $\omega t$, where $t$ is the token's index and
-# $\omega$ the hand's speed in radians per token:
+# That suits units (section 6), but not time: rising and falling activity would be the same. So each
+# token gets a clock ([rotary position](../docs/glossary.md#rotary-position)). Take a pair of
+# dimensions $(a, b)$ of its query (or key) as a hand on a clock face, and turn it by the angle
+# $\omega t$, where $t$ is the token's index and $\omega$ the hand's speed:
 #
 # $$ (a, b) \;\to\; (a \cos \omega t - b \sin \omega t,\;\; a \sin \omega t + b \cos \omega t) $$
 #
-# By hand: $(1, 0)$, a hand at 3 o'clock, turned by a quarter (anticlockwise, as angles are counted)
-# is $(0, 1)$, and $(0, 1)$ becomes $(-1, 0)$.
+# By hand: $(1, 0)$, a hand at 3 o'clock, turned by a quarter (anticlockwise) is $(0, 1)$, and $(0,
+# 1)$ becomes $(-1, 0)$.
 
 
 # %%
@@ -352,9 +343,8 @@ assert_close(turned(q, quarter).norm(dim=-1), q.norm(dim=-1))  # turning leaves 
 
 
 # %% [markdown]
-# Each pair has its own period $2\pi/\omega$, in tokens: some hands are quick, some slow. Periods
-# run from 1 to $8L = 80$ tokens, each the same factor longer than the one before. In NuCLR only the
-# first half of the pairs turns; the others carry what doesn't depend on time.
+# Each pair has its own period $2\pi/\omega$, from 1 to $8L = 80$ tokens, each the same factor
+# longer than the one before. In NuCLR only the first half of the pairs turns.
 
 
 # %%
@@ -379,18 +369,16 @@ assert_close(turned(x[..., :16], angle), encoder.temporal[0].attention.rotary(x[
 print("periods, tokens:", [round(period, 1) for period in periods.tolist()])
 
 # %% [markdown]
-# (A detail that one sees only by printing it: a period of 1 token is a full turn from token to
-# token, so the first hand always points to where it pointed before. It costs nothing and does
-# nothing. The official code has it too.)
+# (A period of 1 token is a full turn from token to token: the first hand does nothing. The official
+# code has it too.)
 #
 # ### Only differences of time matter
 #
 # Two hands that pointed the same way, turned by $\omega t$ and $\omega s$, stand at an angle of
-# $\omega (t - s)$ to each other, whatever $t$ and $s$ are. The score of the turned $q_t$ and $k_s$
-# is a sum over such pairs. So where the tokens lie enters only as a difference: how long ago, not
-# when. In the figure, three hands; each mark is one of the $10 \times 10$ pairs of tokens. For each
-# hand they all fall onto one curve. The cell after it puts the clock forward by 1, 17 and 1000
-# tokens: no weight changes.
+# $\omega (t - s)$ to each other. The score of $q_t$ and $k_s$ is a sum over such pairs, so only the
+# difference of their times enters. In the figure, three hands; each mark is one of the $10 \times
+# 10$ pairs of tokens, and those of a hand fall onto one curve. The cell after it puts the clock
+# forward by 1, 17 and 1000 tokens: no weight changes.
 
 # %%
 hand = torch.tensor([1.0, 0.0]).expand(10, 3, 2)  # (L, pairs, 2): three hands at 3 o'clock
@@ -413,11 +401,11 @@ for clock in (1, 17, 1000):
 # %% [markdown]
 # ### The values turn, too
 #
-# So far the clock decides *whom* a token asks. Should it also show in *what* it gets? A burst one
-# token ago and a burst eight tokens ago are not the same news. So NuCLR turns the values as well.
-# But then what a token reads would be full of absolute angles, and promise 4 would be broken.
-# Therefore the result is **turned back** by the angle of the token that asks. If token $t$ asks
-# token $s$, what remains is $v_s$ turned by $\omega (s - t)$: the difference again.
+# So far the clock decides whom a token asks. Should it also show in what it gets? A burst one token
+# ago and a burst eight tokens ago are not the same news, so NuCLR turns the values as well. That
+# alone would break promise 4. Therefore the result is turned back by the angle of the token that
+# asks. If token $t$ asks token $s$, what remains is $v_s$ turned by $\omega (s - t)$: the
+# difference again.
 
 
 # %%
@@ -431,9 +419,8 @@ def rotary_read(q, k, v, angle, turn_values=True, turn_back=True):
 
 
 # %% [markdown]
-# Three ways, two questions. Does the result change if the clock starts at 17? And, with no
-# preference for any token (queries and keys all 0, so that each weight is 1/10), does it change if
-# the same values come at other times?
+# Does the result change if the clock starts at 17? And, with no preference for any token (queries
+# and keys 0, each weight 1/10), does it change if the same values come at other times?
 
 # %%
 ways = {
@@ -457,8 +444,8 @@ turning = pd.DataFrame(rows).T
 turning.round(6)
 
 # %% [markdown]
-# The first column should be 0: that is promise 4. The second should not: where no token is
-# preferred, only turned values can tell *when* something was. Only the last row has both.
+# The first column should be 0: that is promise 4. The second should not: only turned values can
+# tell when something was. Only the last row has both.
 
 # %%
 assert turning.iloc[0, 0] < 1e-5 and turning.iloc[0, 1] < 1e-5  # blind to when the values came
@@ -469,9 +456,8 @@ assert turning.iloc[2, 0] < 1e-5 and turning.iloc[2, 1] > 0.1  # what we want
 # %% [markdown]
 # ## 5 · Ask yourself over time
 #
-# Everything for the first attention is there: norm, queries, keys and values, the clock, heads side
-# by side, one linear layer back to $D$. The proof is the same for each part from here on: give ours
-# the module's weights, and compare what comes out.
+# Everything for the first attention is there. The proof is the same for each part from here on:
+# give ours the module's weights, and compare what comes out.
 
 
 # %%
@@ -518,15 +504,14 @@ with torch.no_grad():
     assert torch.equal(mine(changed)[others], mine(x)[others])
 
 # %% [markdown]
-# `torch.equal` asks for the same bits. Here each unit is alone with its own past and future. With
-# this attention only, NuCLR would be a network on single units: the experiment "no population
-# context", an *ablation* (a part is taken out).
+# Each unit is alone with its own past and future, to the last bit. With this attention only, NuCLR
+# would be a network on single units: the [ablation](../docs/glossary.md#ablation) "no population
+# context".
 #
 # ## 6 · Ask the others at each moment
 #
-# Now the transposition. One population and one token at a time, units attend over units. There is
-# no clock, no index, nothing that would tell one row from another but what it holds. First the
-# plain way, a loop over populations:
+# Now the transposition: one population and one token at a time, units attend over units. Nothing
+# tells one row from another but what it holds. First, a loop over populations:
 
 
 # %%
@@ -558,11 +543,11 @@ with torch.no_grad():
 # ### The order of units: a proof
 #
 # At one moment, let $x$ hold a row for each unit, and let the matrix $\Pi$ shuffle rows. Queries,
-# keys and values are made row by row, so they are shuffled alike. The weights $A$ become
-# $\Pi A \Pi^\top$: rows and columns both shuffled (the softmax works along each row and doesn't
-# care). The values $V$ become $\Pi V$. So what is read is $\Pi A \Pi^\top \Pi V = \Pi A V$, since
-# $\Pi^\top$ undoes $\Pi$. For the layer $f$ that means $f(\Pi x) = \Pi f(x)$: **permutation
-# equivariance**. Seven units, shuffled:
+# keys and values are made row by row, so they are shuffled alike. The weights $A$ become $\Pi A
+# \Pi^\top$: rows and columns both shuffled. The values $V$ become $\Pi V$. So what is read is $\Pi
+# A \Pi^\top \Pi V = \Pi A V$, since $\Pi^\top$ undoes $\Pi$. For the layer $f$ that means $f(\Pi x)
+# = \Pi f(x)$: [permutation equivariance](../docs/glossary.md#permutation-equivariance). Seven
+# units, shuffled:
 
 # %%
 seven = torch.tensor([7])
@@ -581,17 +566,19 @@ nl.plots.rows_permuted(
 )
 
 # %% [markdown]
-# Left, what goes in, in order and shuffled; right, what comes out of each. The same lines connect
-# the rows on both sides. Follow one on the right: the row is the same at both ends, although each
-# unit has asked all the others. (An untrained attention is nearly an even mean, so all units read
-# nearly the same; the picture shows how each differs from the mean.)
+# Left, what goes in, in order and shuffled; right, what comes out of each. A line on the right has
+# the same row at both ends, although each unit has asked all the others.
 #
 # ### Populations side by side
 #
-# The loop is right, and slow with many populations, each of them a small job. The module does them
-# all at once: it lays them side by side in a tensor as wide as the widest population, zeros where a
-# population has no further unit, and a **mask** says who is there. A masked score counts as
-# $-\infty$, and $e^{-\infty} = 0$.
+# The loop is slow with many populations. The module does them all at once: side by side in a tensor
+# as wide as the widest population, zeros where a population has no further unit, and a mask.
+
+# %%
+nl.plots.packed_populations(["padded", "asked"])
+
+# %% [markdown]
+# A masked score counts as $-\infty$, and $e^{-\infty} = 0$.
 
 
 # %%
@@ -625,10 +612,8 @@ assert error[0].max() < 1e-5 < 1e-3 < error[1].max()
 
 # %% [markdown]
 # Without the mask, the padding takes part: a row of zeros has a score of 0, and $e^0 = 1$. The
-# widest population has no padding and is right; the other one is wrong, and nothing would have told
-# you. Such errors don't crash. Hence the test: does one population notice when something terrible
-# happens to the other? All its numbers become `nan`, "not a number", which spoils every sum that it
-# enters.
+# widest population is right, the other one wrong, and no error message says so. Hence the test:
+# does one population notice when all numbers of the other become `nan`, which spoils every sum?
 
 # %%
 terrible = x.clone()
@@ -642,19 +627,17 @@ with torch.no_grad():
 # %% [markdown]
 # ## 7 · Think it over: the feed-forward layer
 #
-# Attention mixes; the feed-forward layer makes new features of the mix. It looks at one token of
-# one unit at a time, so it can break no promise. A linear layer widens the $D$ numbers to $8D$. One
-# half of these are values; the other half, the gates, decide how far each value's door is open
-# (**GEGLU**, a gated layer). A second linear layer leads from $4D$ back to $D$.
+# The feed-forward layer makes new features of what attention mixed. It looks at one token of one
+# unit at a time, so it can break no promise. A linear layer widens the $D$ numbers to $8D$. Half of
+# these are values; the other half, the gates, decide how much of each value passes (GEGLU). A
+# second linear layer leads from $4D$ back to $D$.
 #
 # $$ \mathrm{value} \cdot \mathrm{GELU}(\mathrm{gate}),
 # \qquad \mathrm{GELU}(g) = g \, \Phi(g)
 # = \frac{g}{2}\left(1 + \mathrm{erf}\frac{g}{\sqrt 2}\right) $$
 #
-# $\Phi(g)$ is the share of a standard normal distribution that lies below $g$ (erf, the error
-# function, computes it). The door is shut for gates far below 0; just below 0 a little slips
-# through, with its sign turned; for large gates the value is multiplied by the gate. By hand, for a
-# value of 3: a gate of 1 gives $3 \cdot 1 \cdot 0.841 = 2.52$.
+# $\Phi(g)$ is the share of a standard normal distribution that lies below $g$. By hand, for a value
+# of 3: a gate of 1 gives $3 \cdot 1 \cdot 0.841 = 2.52$.
 
 
 # %%
@@ -693,11 +676,10 @@ assert_close(gelu(gates), F.gelu(gates))
 # %% [markdown]
 # ## 8 · A block, and the whole encoder
 #
-# A block is an attention and a feed-forward layer, each adding to what came in. The encoder:
-# read-in; *temporal* blocks, so that a unit knows its own course before it asks anybody;
-# *spatiotemporal* blocks, each first asking the others and then looking back over time; the mean
-# over tokens. (In training the module also drops some of what is added, at random: *dropout*. We
-# leave it out; it has no parameters.)
+# A block is an attention and a feed-forward layer. The encoder: read-in; temporal blocks, so that a
+# unit knows its own course before it asks anybody; spatiotemporal blocks, each first asking the
+# others and then looking back over time; the mean over tokens. (Dropout, used in training, is left
+# out; it has no parameters.)
 
 
 # %%
@@ -742,8 +724,7 @@ class Encoder(nn.Module):
 
 # %% [markdown]
 # **The proof of the whole.** `load_state_dict` is strict: every weight of the module must find its
-# place, and none may be left over. Then the vectors must agree. So must all gradients, the
-# derivatives by each weight, since training runs on those.
+# place. Vectors must agree, and so must all gradients, since training runs on those.
 
 # %%
 mine = made(Encoder, config, seed + 1)
@@ -768,10 +749,9 @@ print(
 # %% [markdown]
 # ### What reaches a unit
 #
-# How can B at token 0 hear of C at token 1, when no line is diagonal (section 2)? In two steps, one
-# attention after the other. Take one token of one unit that comes out of a layer, and ask which
-# squares of the input (a unit at a token) have any effect on it: those where the gradient is not
-# exactly 0.
+# How can B at token 0 hear of C at token 1? In two steps. Which squares of a layer's input (a unit
+# at a token) have any effect on one token of one unit that comes out? Those where the gradient is
+# not exactly 0.
 
 
 # %%
@@ -806,13 +786,13 @@ nl.plots.what_reaches(
 
 # %% [markdown]
 # One square; its row; its column, within the population; the whole population. The other population
-# stays grey throughout.
+# is never reached.
 #
 # ### The promises, kept by the whole
 #
-# On the simulated window, with random shuffles within each population, and each population once by
-# itself. Promise 4 was tested in section 5, for the only layer that knows about time. (And the
-# question of the beginning: a network with one input line for each unit breaks the first two.)
+# Units are shuffled within each population, and each population is run by itself. Promise 4 was
+# tested in section 5, for the only layer that knows about time. (A network with one input line for
+# each unit breaks the first two.)
 
 # %%
 with torch.no_grad():
@@ -830,8 +810,8 @@ with torch.no_grad():
     assert (across - vectors).abs().max() > 0.001
 
 # %% [markdown]
-# Who asks whom, in this encoder, at one moment? (Untrained: whom it prefers is chance.
-# `12_what_it_learned` looks at a trained one.)
+# Who asks whom, in this encoder, at one moment? (Untrained: see `12_what_it_learned` for a trained
+# one.)
 
 # %%
 with torch.no_grad():
@@ -851,12 +831,19 @@ nl.plots.two_attentions(
     title=f"a simulated window, untrained encoder, one head; {shown} of {len(first)} units",
 )
 
+# %% [markdown]
+# The drawing at the top, filled with this window:
+
+# %%
+filled = {"time": real_over_time, "population": real_over_units, "vectors": vectors.detach()}
+nl.plots.method(
+    ["time", "population", "vectors"], filled, title="a simulated window, untrained encoder"
+)
 
 # %% [markdown]
 # ## 9 · What does it weigh, what does it cost?
 #
-# **Parameters**, counted by hand, and compared with the module. The published size has
-# $D = HC = 256$, two temporal and two spatiotemporal blocks.
+# The published size has $D = HC = 256$, two temporal and two spatiotemporal blocks.
 
 
 # %%
@@ -882,13 +869,13 @@ for name, size in (("this notebook", config), ("published", nl.ModelConfig())):
 assert sum(parameters(nl.ModelConfig()).values()) == 6_330_624
 
 # %% [markdown]
-# Three quarters of it lie in the feed-forward layers, which ask nobody. Nothing in the count
-# depends on the number of units or of tokens: one encoder serves all recordings.
+# Three quarters of the parameters lie in the feed-forward layers. Nothing in the count depends on
+# the number of units or of tokens: one encoder serves all recordings.
 #
-# **Multiplications.** Timings depend on the machine, so we count. A linear layer costs its inputs
-# times its outputs, for each token of each unit: it grows with $UL$. Attention over time compares
-# $L$ tokens with $L$ tokens for each unit: $U L^2 \cdot 2HC$ (the 2: once for the scores, once for
-# the reading). Attention over units compares $U$ with $U$ at each token: $L U^2 \cdot 2HC$.
+# **Multiplications.** A linear layer costs its inputs times its outputs, for each token of each
+# unit. Attention over time compares $L$ tokens with $L$ tokens for each unit: $U L^2 \cdot 2HC$
+# (the 2: once for the scores, once for the reading). Attention over units compares $U$ with $U$ at
+# each token: $L U^2 \cdot 2HC$.
 
 
 # %%
@@ -945,11 +932,10 @@ nl.plots.multiplications(
 )
 
 # %% [markdown]
-# With tens to hundreds of units and 10 tokens, nearly everything is linear layers. That attention
-# "is quadratic" begins to show at thousands of units. At $U = 8D = 2048$, each attention over units
-# costs as much as the linear layers of its block. Asking everybody at all times at once (dashed)
-# would cost $L$ times as much as asking the units, and $U$ times as much as asking oneself. The two
-# attentions, taking turns, avoid that.
+# With tens to hundreds of units and 10 tokens, nearly everything is linear layers. At $U = 8D =
+# 2048$, each attention over units costs as much as the linear layers of its block. Asking everybody
+# at all times at once (dashed) would cost $L$ times as much as asking the units, and $U$ times as
+# much as asking oneself.
 
 # %%
 at_48 = multiplications(published, 48, 10)
@@ -969,7 +955,7 @@ assert multiplications(block, 2048, 10)["attention over units"] == own_linear
 # write `"same"` (up to rounding) or `"changes"`:
 #
 # - **a** the other population is taken out of the tensor;
-# - **b** the *other* units of its own population are shuffled;
+# - **b** the other units of its own population are shuffled;
 # - **c** the tokens of all units are put in reverse order;
 # - **d** a silent unit, all counts 0, joins its population;
 # - **e** every unit of its population is entered twice.
@@ -1058,15 +1044,15 @@ print("exercise 2: right")
 # ### Exercise 3 (fill in): nothing but differences
 #
 # Section 4 turns everything forward by its own angle and the result back. Write the same attention
-# without any absolute angle: token $i$ sees token $j$'s key *and* value turned by the
-# **difference** of their angles, and nothing is turned back. For one unit and one head:
+# without any absolute angle: token $i$ sees token $j$'s key and value turned by the difference of
+# their angles, and nothing is turned back. For one unit and one head:
 #
 # $$ \mathrm{score}_{ij} = \frac{q_i \cdot R_{j-i} k_j}{\sqrt C},
 # \qquad \mathrm{read}_i = \sum_j \mathrm{softmax}_j(\mathrm{score}_{ij})\, R_{j-i} v_j $$
 #
 # where $R_{j-i}$ turns by `angle[j] - angle[i]`. Use `turned` and `softmax`, but not `rotary_read`:
 # that is what the check compares with. `turned` accepts leading dimensions, so no loop is needed; a
-# loop is fine too. (`rotary_read` is cheaper: $L$ turns of values and $L$ back, instead of $L^2$.)
+# loop is fine too.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1108,11 +1094,11 @@ print("exercise 3: right")
 # ### Exercise 4 (extend): who attends to whom?
 #
 # `F.scaled_dot_product_attention` returns what is read, not the weights. Compute them: for one
-# population, what weight does each unit give to each unit in the encoder's *first spatial layer*
-# (the attention over units), at each token and in each head? The parts: `encoder.read_in`, the
-# blocks of `encoder.temporal`, then `encoder.spatiotemporal[0].spatial.attention` with its `.norm`,
-# `.qkv` and `.heads`; and `split_heads` and `attention_weights` from above. It is right if rows sum
-# to 1 and it equals `interpretation.attention_weights`.
+# population, what weight does each unit give to each unit in the encoder's first spatial layer, at
+# each token and in each head? The parts: `encoder.read_in`, the blocks of `encoder.temporal`, then
+# `encoder.spatiotemporal[0].spatial.attention` with its `.norm`, `.qkv` and `.heads`; and
+# `split_heads` and `attention_weights` from above. It is right if rows sum to 1 and it equals
+# `interpretation.attention_weights`.
 #
 # Then look: does an encoder that has learned nothing prefer some cell types? Write down what you
 # expect before you see the figure. In its colours, and in the table after it, 1 means as much as if
@@ -1175,21 +1161,19 @@ by_type = interpretation.between_kinds(given.mean(dim=(0, 1)), kinds)  # 1: as m
 by_type.round(2)
 
 # %% [markdown]
-# Every type gets nearly the same share. What stripes there are, columns more than rows, belong to
-# single units that most others happen to ask, not to types. If you find a preference in a *trained*
-# encoder, this figure is what to compare it with.
+# Every type gets nearly the same share. Stripes belong to single units, not to types. A preference
+# in a trained encoder should be compared with this figure.
 #
 # ## What you should have seen
 #
 # - By hand: weights of 0.422, 0.422 and 0.155 (± 0.001) for A at token 0.
-# - The encoder built here and the module agree in vectors and gradients, to single precision.
+# - The encoder built here and the module agree in vectors and gradients.
 # - Turning values without turning back: the result depends on the clock, by more than 0.1. Turned
 #   back: by less than 0.00001.
 # - One square, then 10, 5 and 50 squares reached; none of the other population.
 # - 86,272 parameters here, 6,330,624 in the published size; at 48 units, attention over units is
 #   0.8 % (± 0.1) of its multiplications.
-# - In the untrained encoder every type gets an even share, within 0.1 (in the run shown here 0.97
-#   to 1.04).
+# - In the untrained encoder every type gets an even share, within 0.1 (here 0.97 to 1.04).
 
 # %%
 by_hand = attention_weights(TINY[:, 0], TINY[:, 0])[0]
@@ -1210,12 +1194,10 @@ assert by_type.stack().between(0.9, 1.1).all()
 print("all as expected")
 
 # %% [markdown]
-# **Read** Arora et al. 2025 (arXiv 2512.01199), section 3. Vaswani et al. 2017, *Attention is all
-# you need* (arXiv 1706.03762), section 3. Su et al. 2021, *RoFormer* (arXiv 2104.09864), for rotary
-# position; Azabou et al. 2023 (POYO, arXiv 2310.16046), for values that turn, on spikes. Zaheer et
-# al. 2017, *Deep sets* (arXiv 1703.06114), and Lee et al. 2019, *Set transformer* (arXiv
-# 1810.00825), for functions of sets. Ba et al. 2016, *Layer normalization* (arXiv 1607.06450);
-# Xiong et al. 2020 (arXiv 2002.04745), for the norm's place; Shazeer 2020, *GLU variants improve
-# transformer* (arXiv 2002.05202).
+# **Read** Arora et al. 2025 (arXiv 2512.01199), section 3. Attention: Vaswani et al. 2017 (arXiv
+# 1706.03762), section 3. Rotary position: Su et al. 2021 (arXiv 2104.09864); values that turn, on
+# spikes: Azabou et al. 2023 (POYO, arXiv 2310.16046). Functions of sets: Zaheer et al. 2017 (arXiv
+# 1703.06114) and Lee et al. 2019 (arXiv 1810.00825). LayerNorm: Ba et al. 2016 (arXiv 1607.06450);
+# its place: Xiong et al. 2020 (arXiv 2002.04745). Gated layers: Shazeer 2020 (arXiv 2002.05202).
 #
 # **Next:** `04_objective`: what the vectors are trained for.

@@ -34,7 +34,7 @@
 # what you believe. So a score never stands alone here.
 #
 # **Predict**: the rats were implanted differently, and none has all six regions. How well could a
-# classifier do that recognises the *rat*, and knows nothing of cells?
+# classifier do that recognises the rat, and knows nothing of cells?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -61,6 +61,16 @@ training_steps = 0  # optimiser steps; 0: the profile's
 scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the resampling below; the encoders have their own seeds
 
+# %% [markdown]
+# In colour, what this notebook is about: vectors are there, and a classifier reads a label from
+# them. Here it is asked about other units of animals whose labels it knows, the *transductive*
+# protocol, below.
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method("decoding")
+
 # %%
 from dataclasses import replace
 
@@ -68,7 +78,6 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
 
-import nuclr_lite as nl
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 
@@ -85,20 +94,23 @@ from nuclr_lite.experiments import methods
 # spatial attention off, which reads each unit's own activity with everything that a transformer can
 # make of it, and never looks at a neighbour. And what needs no pretraining:
 #
-# - **hand features** look at each unit alone: its rate, its inter-spike intervals, its
-#   autocorrelogram, all of them; *tuned* and *boosting*: with a classifier that is chosen inside
+# - hand-crafted features look at each unit alone: its rate, its inter-spike intervals, its
+#   autocorrelogram, all of them; tuned and boosting: with a classifier that is chosen inside
 #   the training folds;
-# - **interval network**: a supervised network on histograms of intervals, window by window, in the
+# - interval network: a supervised network on histograms of intervals, window by window, in the
 #   spirit of LOLCAT, an earlier method;
-# - **coupling to the population**: the correlation of a unit with the sum of the others, lag by
+# - coupling to the population: the correlation of a unit with the sum of the others, lag by
 #   lag; also by hand, but it looks at the others;
-# - **recording means**: each unit gets the mean of its recording, so that nothing is left of the
+# - recording means: each unit gets the mean of its recording, so that nothing is left of the
 #   unit itself. What this row reaches, telling recordings apart can reach;
-# - the **untrained encoder** has the architecture and random weights: how much comes from looking
+# - the untrained encoder has the architecture and random weights: how much comes from looking
 #   at the population at all?
-# - **shuffled labels** (within each animal): what the probe makes of noise, if all that it can know
-#   is which labels an animal has; **chance**: a label drawn evenly, once a seed. What learned
-#   nothing can score *below* it: guesses that prefer one class have a lower macro F1.
+# - shuffled labels (within each animal): what the probe makes of noise, if all that it can know
+#   is which labels an animal has; chance: a label drawn evenly, once a seed. What learned
+#   nothing can score below it: guesses that prefer one class have a lower macro F1.
+
+# %%
+nl.plots.protocols("transductive")
 
 # %%
 source = experiments.animals(data_source, modality, world, data_dir)
@@ -144,8 +156,8 @@ if scores_csv:
 where = source.caption
 
 # %% [markdown]
-# How NuCLR was trained. Left: the loss and its two parts; lower is better for each. *Attraction*:
-# how far apart a unit's two vectors lie; it may rise if *repulsion*, how close other units come,
+# How NuCLR was trained. Left: the loss and its two parts; lower is better for each. Attraction:
+# how far apart a unit's two vectors lie; it may rise if repulsion, how close other units come,
 # falls more. Middle: thin, single batches; thick, their running mean. Right: how many dimensions
 # the vectors use (RankMe); near 1 is collapse.
 
@@ -187,9 +199,9 @@ nl.plots.confusion(predictions, title=f"NuCLR on {label_columns[0]}, transductiv
 # %% [markdown]
 # ## 3 · How sure?
 #
-# The units of an animal share its state, its electrode and its surgeon. Resampling *units* pretends
+# The units of an animal share its state, its electrode and its surgeon. Resampling units pretends
 # that they are independent and in general gives intervals that are too narrow; we resample
-# **animals**. Both intervals, for NuCLR's score:
+# animals. Both intervals, for NuCLR's score:
 
 
 # %%
@@ -215,13 +227,13 @@ pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 # changes little.)
 #
 # Neither interval knows that an encoder trained again, with another seed, is another encoder. Two
-# of each kind were trained, and every interval below resamples **seeds** too. Two are few: they
+# of each kind were trained, and every interval below resamples seeds too. Two are few: they
 # show that seeds differ, hardly by how much.
 #
 # ## 4 · Compared with what?
 #
 # Dots: scores (means over seeds, where there are several). Bars: 95 % intervals over animals, and
-# seeds. Dashed: the row *chance*.
+# seeds. Dashed: the row chance.
 
 # %%
 nl.plots.scores(summaries[label_columns[0]], title=f"{label_columns[0]}, transductive ({where})")
@@ -233,7 +245,7 @@ for label in label_columns[1:]:
 # %% [markdown]
 # ## 5 · Is the difference real?
 #
-# Two intervals that overlap can still belong to methods that differ on *every* animal. So the
+# Two intervals that overlap can still belong to methods that differ on every animal. So the
 # question is put to the **difference**: the same animals and seeds are drawn for both methods,
 # again and again. We call a difference significant if its 95 % interval leaves 0 out. (Each row by
 # itself: if no method differed, about one row in twenty would still say so.)
@@ -250,11 +262,11 @@ differences.drop(columns=["significant"]).round(3)
 # better than every other method, but for the means over recordings, from which it can't be told.
 # They know nothing of the unit: whoever recognises the recording gets that far. (In the simulated
 # animals it is the coupling to the population, made by hand, that can't be told from NuCLR: there
-# identity *is* such a correlation.)
+# identity is such a correlation.)
 #
 # ## 6 · Is it the label, or something that comes with it?
 #
-# A score shows that the vectors *carry* the label, not that they carry it for the reason you like.
+# A score shows that the vectors carry the label, not that they carry it for the reason you like.
 # Units that were recorded together share the animal, the day, the depth of the probe, and, in these
 # rats, often the region. So ask again with all of that taken away: only recordings that hold two
 # labels or more count, and every feature is what it is *less its mean over the recording*. Units
@@ -290,7 +302,7 @@ comparison.against(within[label], runs_dir).drop(columns=["significant"]).round(
 # are far above shuffled labels (0.13), so that something of single units is there. But **most of
 # what NuCLR has over hand features, in these rats, is about what the units of a recording have in
 # common**. Two recordings of one rat on two days lie at about the same place; that is knowledge,
-# and worth having, if it is *place* that you want to know. It is no knowledge of cells.
+# and worth having, if it is place that you want to know. It is no knowledge of cells.
 #
 # In a simulation we know the truth and can look further: is a unit's true coupling to its
 # population in its vector, among units of one cell type and one animal? (The next two cells print
@@ -448,7 +460,7 @@ nl.plots.resampled(
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (predict): every unit ten times
 #
-# By a slip somebody decodes *windows* instead of units: each unit stands in the table ten times,
+# By a slip somebody decodes windows instead of units: each unit stands in the table ten times,
 # each time with the same prediction. The score stays as it is. What becomes of its two intervals?
 #
 # - `"a"`: both stay as they are;

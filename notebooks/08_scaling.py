@@ -56,11 +56,18 @@ jobs = 0  # processes; 0: one for each core
 training_steps = 0
 scores_csv = ""  # also write the table of all results here; "": nowhere
 
+# %% [markdown]
+# In colour, what this notebook changes: who is recorded, and whose labels are known.
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method(["recording", "decoding"])
+
 # %%
 import numpy as np
 import pandas as pd
 
-import nuclr_lite as nl
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 

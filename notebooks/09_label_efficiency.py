@@ -55,11 +55,18 @@ encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile
 scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the draws in the exercises; the encoders have their own seeds
 
+# %% [markdown]
+# In colour, what this notebook is about: how many labels does the classifier need?
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method("decoding")
+
 # %%
 import numpy as np
 import pandas as pd
 
-import nuclr_lite as nl
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 
@@ -70,6 +77,9 @@ from nuclr_lite.experiments import methods
 # shares of the labels. Labels are drawn within each class, at least one of each; several draws,
 # because one is luck. The encoder is trained once, without labels, on the animals to learn from;
 # the animals that are scored were seen by neither encoder nor classifier (*inductive zero-shot*).
+
+# %%
+nl.plots.protocols("inductive zero-shot")
 
 # %%
 source = experiments.animals(data_source, modality, world, data_dir)

@@ -16,8 +16,8 @@
 # [colab]: https://colab.research.google.com/github/OWNER/nuclr_lite/blob/main/notebooks/12_what_it_learned.ipynb
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/12_what_it_learned.ipynb
 #
-# **You will learn** to question a trained encoder: a score says *that* a unit's type can be read
-# from its vector, and here we ask *what from*; to embed the same neuron alone, among strangers and
+# **You will learn** to question a trained encoder: a score says that a unit's type can be read
+# from its vector, and here we ask what from; to embed the same neuron alone, among strangers and
 # in its own population, to see who attends to whom, and to take single neurons out; and to change
 # the stimulus, and then the recipe, one choice at a time.
 #
@@ -49,6 +49,14 @@ ablation_steps = 0  # optimiser steps of each recipe of section 6; 0: the profil
 seed = 0  # of who is with whom in section 2, and of the pairs in exercise 3
 scores_csv = ""  # also write the table of section 6 here; "": nowhere
 
+# %% [markdown]
+# In colour, what this notebook questions: attention over units, and the vectors that come out.
+
+# %%
+import nuclr_lite as nl
+
+nl.plots.method(["population", "vectors"])
+
 # %%
 import tempfile
 import warnings
@@ -59,7 +67,6 @@ import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier
 
-import nuclr_lite as nl
 from nuclr_lite import baselines, comparison, experiments, interpretation, retrieval
 from nuclr_lite.sources.allen import neuropixels
 from nuclr_lite.sources.simulated import SPIKES
@@ -71,8 +78,8 @@ from nuclr_lite.sources.simulated import SPIKES
 # last six, which neither encoder nor classifier learns from. In what follows a classifier is fit on
 # the animals to learn from, and scored on those six.
 #
-# In the simulation all units of an animal share two signals: a fast *state* (the ups and downs of
-# the local network) and a slower *drive* (what arrives from outside, such as the stimulus). A cell
+# In the simulation all units of an animal share two signals: a fast state (the ups and downs of
+# the local network) and a slower drive (what arrives from outside, such as the stimulus). A cell
 # type is a way of following the state: how closely, how late, with it or against it. An area is a
 # way of following the drive.
 
@@ -135,7 +142,7 @@ pd.concat({name: macro_f1(result) for name, result in scores.items()}, axis=1).T
 #
 # **Question.** Does the vector of a neuron depend on who is around it? **Experiment.** Take a
 # held-out neuron's spikes, always the same, and give them different company: nobody, a few neurons
-# of its own population, drawn at random, or neurons of *another animal*, recorded at another time.
+# of its own population, drawn at random, or neurons of another animal, recorded at another time.
 # The classifier stays the same: fit once, on vectors from whole populations.
 #
 # **Predict.** In this simulation a unit alone says nearly nothing about its type. How many
@@ -155,7 +162,7 @@ strangers = {
 # %% [markdown]
 # One more line is needed. A unit with three others is unlike anything that the encoder was trained
 # on (whole populations), and its vectors may lie where the classifier has never been. So a second
-# classifier is fit on vectors *made the same way* (of the other held-out animals, one left out in
+# classifier is fit on vectors made the same way (of the other held-out animals, one left out in
 # turn): it finds what is in them, if anything is. At `laptop` it learns from five animals, the
 # first from fourteen: with many neighbours it is the weaker one.
 
@@ -178,7 +185,7 @@ title = (
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
-# (The classifier that stays can fall *below* guessing: where vectors lie far from those that it
+# (The classifier that stays can fall below guessing: where vectors lie far from those that it
 # learned on, it may call nearly all of them the same.)
 
 # %%
@@ -203,7 +210,7 @@ nl.plots.same_units(
 # %% [markdown]
 # In each panel the same units, with the same spikes; the axes (linear discriminants: the directions
 # that set the types apart most) were chosen on other animals. What pulls them apart on the right
-# can't be in a unit's own spike train: it is in how that train goes with *its* neighbours.
+# can't be in a unit's own spike train: it is in how that train goes with its neighbours.
 #
 # **What follows:** the type is read from the relation to the population, and not just any
 # population will do. **What doesn't:** that it is so in the brain. The simulation was built so that
@@ -256,13 +263,20 @@ nl.plots.between(
 )
 
 # %% [markdown]
+# The part of the drawing that this is about, with one head's attention in place of the symbols:
+
+# %%
+title = "last layer, head 1, mean over windows (simulated, held-out animal)"
+nl.plots.method("population", {"population": attention[0][-1, 0]}, title=title)
+
+# %% [markdown]
 # Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody
 # alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`,
 # which goes against the state that all others follow.
 #
 # **What follows:** in the second layer, attention depends on type. No more than that: a weight says
 # where a unit looks, not what it takes from there, nor what it does with it. And a mean over time
-# hides *when* it looks. To know whether somebody matters, take them away.
+# hides when it looks. To know whether somebody matters, take them away.
 #
 # ## 4 · A neuron less
 #
@@ -310,7 +324,7 @@ nl.plots.against_truth(
 # %% [markdown]
 # `state_coupling` is the simulation's own number for how closely a unit follows the state that all
 # share, from which its type is to be read. (It is always positive; that `Vip` goes against the
-# state is another column.) Most of its rank correlation lies *between* `Exc` and the other types:
+# state is another column.) Most of its rank correlation lies between `Exc` and the other types:
 # look within one colour. And a rank correlation tells of one direction only: on the right the
 # loudest units matter much, and so do some of the nearly silent. (The latter are measured only in
 # the few windows in which they fire.)
@@ -325,7 +339,7 @@ nl.plots.against_truth(
 #
 # **Question.** The paper's abstract claims representations that hold across stimuli. Do they?
 # **Experiment.** The same animals are simulated anew, with three stimuli in turn: spontaneous
-# activity and a movie, as in training, and *gratings* (2 s on, 1 s off), which the encoder never
+# activity and a movie, as in training, and gratings (2 s on, 1 s off), which the encoder never
 # saw. Each stimulus has two blocks. First, without labels: a unit of one block seeks itself in
 # another, among the units of its animal. Then the classifier is fit in one stimulus (animals to
 # learn from), and tested in another (held-out animals).
@@ -438,7 +452,7 @@ nl.plots.across_blocks(
 # On the diagonal the stimulus is the same; that is what the other entries have to be compared with,
 # not 1. The upper left four are the stimuli of training.
 #
-# In the lower figure, read each *column* from its diagonal. Where the other entries of the column
+# In the lower figure, read each column from its diagonal. Where the other entries of the column
 # are as high, the classifier carries over. Where the whole column is low, its diagonal too, it
 # isn't the classifier that fails: the type is harder to read from vectors of that stimulus,
 # wherever one learned to. Where only the diagonal is high, the classifier doesn't carry over. In
@@ -448,7 +462,7 @@ nl.plots.across_blocks(
 # hides.
 #
 # **What follows:** as far as entries off the diagonal are like those on it, vectors hold across
-# *these* stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its
+# these stimuli. **What doesn't:** that they hold across all. Finding a unit again and reading its
 # type are different things, too: the first needs what is its own, the second what it shares with
 # others of its type.
 #
@@ -498,16 +512,16 @@ pd.DataFrame(
 #
 # **Question.** Of all the choices in the recipe, which does the result hang on? **Experiment.** One
 # choice is changed at a time; everything else, the number of steps among it, stays. (What costs
-# *time* rather than the result, the optimiser and how far the second view is drawn, `05`, section
+# time rather than the result, the optimiser and how far the second view is drawn, `05`, section
 # 12, shows against seconds.)
 #
-# - *without spatial attention*: only the attention along time is left. *with unit dropout*: each
+# - without spatial attention: only the attention along time is left. with unit dropout: each
 #   view shows a random half of the units or more, as in the paper.
-# - *textbook temperature*: similarities within a view are divided by the temperature, too (the
+# - textbook temperature: similarities within a view are divided by the temperature, too (the
 #   official code divides only those across views).
-# - *InfoNCE*: the positive pair stays among the negatives. *VICReg*: no negatives at all;
+# - InfoNCE: the positive pair stays among the negatives. VICReg: no negatives at all;
 #   dimensions are kept apart instead.
-# - *both views the same window*, instead of two within 5 s; *windows of 5 s* instead of 10 s.
+# - both views the same window, instead of two within 5 s; windows of 5 s instead of 10 s.
 #
 # **Predict** which one will hurt most, and which you won't be able to tell from the original with
 # six animals and these seeds.
@@ -552,7 +566,7 @@ nl.plots.scores(table, title=title, dots=single)
 # %% [markdown]
 # Intervals that overlap don't mean "no difference": the same animals and seeds are behind all rows,
 # and what is hard for one is hard for all. So the differences have intervals of their own (animals
-# and seeds drawn, the same for both methods). Look at the *untrained encoder* before any other row:
+# and seeds drawn, the same for both methods). Look at the untrained encoder before any other row:
 # a recipe that is not clearly above it has only begun to learn, or can't.
 
 # %%
@@ -564,9 +578,9 @@ differences.drop(columns="significant").round(3)
 # twice: the result hangs on these. Unit dropout costs time. Between the forms of the contrastive
 # loss these animals can't tell; without negatives (VICReg) much is missing.
 #
-# *In words* says better or worse where the interval of the difference leaves 0 out; with a dozen
+# "In words" says better or worse where the interval of the difference leaves 0 out; with a dozen
 # rows, one may do so by luck, and those whose interval nearly touches 0 are the candidates. Where
-# it says *can't tell*, that is the result: six animals and these seeds don't decide it. No row says
+# it says "can't tell", that is the result: six animals and these seeds don't decide it. No row says
 # what would be best after a full training, or on real data: there, for one, second views from far
 # away and unit dropout have served better than here.
 
@@ -578,7 +592,7 @@ differences.drop(columns="significant").round(3)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): a neuron less, for the twin
 #
-# The full encoder has a twin *without spatial attention* (section 1). It was trained on the same
+# The full encoder has a twin without spatial attention (section 1). It was trained on the same
 # recordings, by the same objective: find each unit again among all others of its recording. Take
 # one unit out of a population. How far do the vectors of the others move, in the twin?
 #
@@ -613,7 +627,7 @@ print("exercise 1: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): take some out, and measure
 #
-# `influence` takes out one unit at a time. Write the same for *any* set of units: embed the whole
+# `influence` takes out one unit at a time. Write the same for any set of units: embed the whole
 # population, embed it without them, and say how far each of those that stay has moved. The
 # yardstick is that of section 4: the root-mean-square distance of the whole population's vectors
 # from their mean. To be quick, one minute of the first held-out animal will do (`excerpt`). The
@@ -680,7 +694,7 @@ print("exercise 2: right")
 # ### Exercise 3 (extend): two neurons less
 #
 # Section 4 ended with a doubt: two units that say the same cover for each other, so that taking out
-# either one shows little. It can be tested. Take out two at once, and compare with the *sum* of
+# either one shows little. It can be tested. Take out two at once, and compare with the sum of
 # what each does alone. Above the diagonal of the figure below, the pair matters more than its
 # parts: each covered for the other. Below it is where one expects a pair that doesn't cover for
 # each other: lengths don't add up unless their directions agree, and two steps of length 1 at a

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int | None:
     from ..analysis.checks import leaks
     from ..embedding import embed
     from ..experiments.encoders import load_encoder
-    from ..sources.folder import read_folder
+    from ..sources.folder import read_folder, recognised
 
     if options.inductive and options.encoder is None:
         options.error("--inductive is a claim about an encoder: give --encoder.")
@@ -55,7 +55,8 @@ def run(options: argparse.Namespace) -> int | None:
     print(_as_text(table))
     n = int((table["verdict"] == "look here").sum())
     n_recordings = f"{len(recordings)} recording{'s' * (len(recordings) > 1)}"
-    print(f"{n_recordings}, {len(table)} checks: {n} to look at.")
+    kind = recognised(options.recordings.expanduser())[0].name
+    print(f"{n_recordings} ({kind}), {len(table)} checks: {n} to look at.")
     return 1 if n else None
 
 

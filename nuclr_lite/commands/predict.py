@@ -89,12 +89,20 @@ def run(options: argparse.Namespace) -> int | None:
         check_out(out, options.overwrite, (".nwb",))
     reader, encoder, taught = _reader(options)
     pieces, written, far = [], [], []
+    names: set[str] = set()
     embedding = {
         "grid_s": shared.grid_of(encoder),
         "units_per_batch": options.units_per_batch,
     }
     found = read_places(folder, **shared.reader_options(options))
     for place, recordings in progress(found, total=len(places), desc="predict", unit="place"):
+        for recording in recordings:
+            if recording.recording_id in names:
+                raise ValueError(
+                    f"{place}: a second recording called {recording.recording_id!r}; give folders"
+                    " whose files have different names, one after the other."
+                )
+            names.add(recording.recording_id)
         said = reader.read(recordings, shared.network_of(encoder), **embedding)
         if taught is not None:  # whoever was taught with its own label isn't asked
             said = said[~said.index.isin(taught)]
@@ -119,8 +127,7 @@ def run(options: argparse.Namespace) -> int | None:
     print(_summary(table, kind.name, len(places)))
     for path in written:
         print(path)
-    n_recordings = table.index.get_level_values("recording_id").nunique()
-    return 1 if 2 * len(far) > n_recordings or table["label"].eq(DONT_KNOW).all() else None
+    return 1 if 2 * len(far) > len(names) or table["label"].eq(DONT_KNOW).all() else None
 
 
 def _reader(options: argparse.Namespace):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..export import to_nwb, to_parquet, to_phy
-from ..files.storage import atomic_file
+from ..files.storage import atomic_file, check_writable
 from ..sources.folder import NAMELESS, SAVED, Kind
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -16,7 +16,9 @@ NWB = "NWB files"
 
 
 def check_out(out: Path, overwrite: bool, endings: tuple[str, ...] = ()) -> None:
-    """Before hours of work: ValueError for an ending that isn't known, FileExistsError."""
+    """Before hours of work: ValueError for an ending that isn't known, FileExistsError, OSError
+    where nothing can be written.
+    """
     known = (*SEPARATORS, ".parquet", *endings)
     if out.suffix not in known:
         raise ValueError(f"{out}: its name must end in one of {', '.join(known)}.")
@@ -24,6 +26,7 @@ def check_out(out: Path, overwrite: bool, endings: tuple[str, ...] = ()) -> None
         raise FileExistsError(
             f"{out} exists already; choose another name, or pass --overwrite to replace it."
         )
+    check_writable(out.parent)
 
 
 def write_table(table: pd.DataFrame, out: Path, overwrite: bool, digits: int | None = None) -> Path:
@@ -31,7 +34,6 @@ def write_table(table: pd.DataFrame, out: Path, overwrite: bool, digits: int | N
     check_out(out, overwrite)
     if out.suffix == ".parquet":
         return to_parquet(table, out, overwrite=overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as partial:
         table.to_csv(
             partial,

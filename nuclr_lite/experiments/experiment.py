@@ -11,8 +11,8 @@ from ..presets import PRESETS, Preset
 from ..sources.simulated.worlds import WORLDS
 from .methods import CHANCE, FEW, WITHOUT_ENCODER, Method
 
-# Other units of the same recordings are learned from; other recordings, of the same animals among
-# them; other animals; other animals, and the encoder hasn't seen the tested ones either.
+# Learned from are other units of the same recordings; nine tenths of each animal's recordings;
+# other animals; other animals, and the encoder hasn't seen the tested ones either.
 PROTOCOLS = (
     "transductive",
     "across recordings",

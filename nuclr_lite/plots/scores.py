@@ -26,7 +26,8 @@ def history(history: pd.DataFrame) -> Figure:
     ):
         loss.plot(history["step"], history[name], color=colour, label=name, marker=dots)
     loss.set(xlabel="step", ylabel="nats", title="objective")
-    loss.legend(fontsize="small")
+    below = dict(loc="upper center", bbox_to_anchor=(0.5, -0.2))  # curves may be anywhere
+    loss.legend(fontsize="small", ncols=3, columnspacing=1, frameon=False, **below)
     # A row of the history is one batch, and batches differ more than neighbouring steps do.
     found.plot(
         history["step"],
@@ -45,7 +46,7 @@ def history(history: pd.DataFrame) -> Figure:
         marker=dots,
         label="encoder (mean)",
     )
-    found.plot(history["step"], history["retrieval_chance"], color="0.5", ls="--", label="guessing")
+    found.plot(history["step"], history["retrieval_chance"], color="0.5", ls="--", label="chance")
     found.set(
         xlabel="step",
         ylabel="share of units",

@@ -193,7 +193,7 @@ def _insertions(folder: Path) -> list[Path]:
 
 
 def _has(group: str, **attributes) -> Callable[[Path], bool]:
-    """Is it an HDF5 file with this group, and these attributes?"""
+    """Is it an HDF5 file with this group and these attributes, or one that can't be read?"""
 
     def is_one(file: Path) -> bool:
         try:
@@ -206,7 +206,7 @@ def _has(group: str, **attributes) -> Callable[[Path], bool]:
                     for name, value in said.items()
                 )
         except (ImportError, OSError, RuntimeError):
-            return False
+            return True  # the reader says what is wrong with it
 
     return is_one
 

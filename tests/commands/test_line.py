@@ -64,6 +64,7 @@ def test_the_console_script_is_the_module():
         (["embed", ".", "--encoder", "nobody", "--out", "x.csv"], "there is no encoder 'nobody'"),
         (["embed", ".", "--encoder", "simulated", "--out", "x.doc"], "must end in one of .csv"),
         (["check", "absent"], "absent: nothing there"),
+        (["embed", ".", "--encoder", "simulated", "--out", "/dev/null/x.csv"], "can't be written"),
         (["run", "absent.json"], "absent.json can't be read (No such file or directory); give"),
         (["run", "."], "can't be read ("),
         (["experiments", "."], "no .json file there"),

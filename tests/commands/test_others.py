@@ -46,7 +46,7 @@ def test_check(world, tmp_path, capsys):
     assert code_of(*arguments) == 0
     said = capsys.readouterr().out
     assert said.count("not asked") == 9 and said.splitlines()[-1] == (
-        "5 recordings, 11 checks: 0 to look at."
+        "5 recordings (saved recordings), 11 checks: 0 to look at."
     )
     assert code_of(*arguments, "--encoder", world / "encoder", "--label", "speed") == 0
     assert code_of(*arguments, "--encoder", world / "encoder", "--inductive") == 1

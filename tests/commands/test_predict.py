@@ -150,6 +150,20 @@ def test_nwb_files_get_a_copy_each(world, tmp_path, capsys):
     assert "nuclr_label" in read_nwb(out)[0].units
 
 
+def test_two_recordings_of_one_name(world, tmp_path, capsys):
+    pytest.importorskip("pynwb")
+    from nwb_files import new_file, with_spikes, write
+
+    [recording] = labelled(1, seed=4)
+    for name in ("sub-1", "sub-2"):
+        (tmp_path / name).mkdir()
+        trains = [recording.spike_times(i) for i in range(16)]
+        write(with_spikes(new_file(name), trains), tmp_path / name / "day1.nwb")
+    arguments = ["predict", tmp_path, "--labels-from", world / "mine", "--out"]
+    assert code_of(*arguments, tmp_path / "labels.csv") == 2
+    assert "a second recording called 'day1'" in capsys.readouterr().err
+
+
 def test_what_must_be_looked_at_has_its_code(world, tmp_path, capsys):
     """A recording unlike any that was taught; nobody gets a label."""
     out, reader = tmp_path / "labels.csv", nl.ZeroShot.load(world / "mine")

@@ -97,6 +97,12 @@ def test_published_sets(tmp_path):
     assert kind.name == "sessions of Steinmetz et al." and len(kind.read(place)) == 2
 
 
+def test_damaged_files_are_told_by_their_reader(tmp_path):
+    (tmp_path / "day1.hdf5").write_bytes(b"cut off")
+    with pytest.raises(ValueError, match="can't be read as HDF5"):
+        read_folder(tmp_path, animal="m")
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing there; check the path"):
         read_folder(tmp_path / "absent")

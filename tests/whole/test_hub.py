@@ -164,6 +164,21 @@ def test_shared_and_fetched_again(hub, recordings, tmp_path):
     assert not list(tmp_path.rglob("run_me.py")), "only what an encoder consists of is fetched"
 
 
+@pytest.mark.filterwarnings("ignore:.*its units lie")
+def test_what_reads_labels_is_shared_with_its_encoder(hub, recordings, tmp_path):
+    trained = nl.pretrain(recordings, TINY.with_(steps=1))
+    units, embedding = nl.units_table(recordings), nl.embed(trained.encoder, recordings)
+    reader = nl.ZeroShot.fit(embedding, units["area"], units["animal_id"], pretrained=trained)
+    reader.push_to_hub("somebody/labels", endpoint=hub.address)
+    options = {"cache_dir": tmp_path, "endpoint": hub.address}
+    fetched = nl.ZeroShot.from_pretrained("somebody/labels", **options)
+    pd.testing.assert_frame_equal(fetched.read(recordings), reader.read(recordings))
+    alone = nl.Pretrained.from_pretrained("somebody/labels", **options)
+    assert alone.preset == trained.preset
+    card = ModelCard(hub.repositories["somebody/labels"]["README.md"].decode())
+    assert card.data.library_name == "nuclr_lite" and "## Labels" in card.text
+
+
 def test_a_repository_that_is_not_there(hub, tmp_path):
     with pytest.raises(Exception, match="somebody/else"):
         nl.Pretrained.from_pretrained("somebody/else", cache_dir=tmp_path, endpoint=hub.address)
