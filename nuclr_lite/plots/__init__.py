@@ -5,6 +5,7 @@ Lives here: what everybody needs, in `scores` and `maps`; figures of single note
 """
 
 from .lessons.attention import attention_matrices, two_attentions
+from .lessons.can_you_trust_it import abstaining, strangers, trust
 from .lessons.context import (
     across_blocks,
     against_truth,
@@ -39,7 +40,7 @@ from .lessons.sessions import identity, light_response, separation, session_time
 from .lessons.training import good_curve, gradient_norms, resumed, schedule, trouble
 from .lessons.transformer import multiplications, rotary_hands, rows_permuted, what_reaches
 from .lessons.views import packing, spikes_in_bins, two_views
-from .lessons.your_data import abstaining, neighbour_agreement, strangers, trust, used_time
+from .lessons.your_data import neighbour_agreement, used_time
 from .maps import activity, alone_and_together, map
 from .scores import confusion, curves, history, scores
 from .style import PALETTE, STYLE, colours, named, styled_figure
