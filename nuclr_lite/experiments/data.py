@@ -104,6 +104,11 @@ def prepare(experiment, out_dir: Path) -> dict:
             f" of {len(animals)}; too few for {experiment.protocol} with {most}. Change n_held_out,"
             " or give more animals."
         )
+    if experiment.protocol == "across recordings" and len(set(sides)) == len(sides):
+        raise ValueError(
+            f"{experiment.name}: each animal has a single recording; 'across recordings' learns from"
+            " an animal's others. Use another protocol."
+        )
     contents = {
         header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()}
         for header in headers

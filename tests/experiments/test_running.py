@@ -152,11 +152,11 @@ def test_across_recordings_another_recording_of_the_animal_is_learned_from(saved
     # each of the three parts has one recording of either animal
     assert scored["fold"].nunique() == 3 and set(scored["animal_id"]) == {"m0", "m1"}
     assert scored.groupby("fold")["animal_id"].nunique().eq(2).all()
+    with pytest.raises(ValueError, match="each animal has a single recording"):
+        run(replace(across, name="single", source=str(saved)), tmp_path / "runs")
 
 
-@pytest.mark.parametrize(
-    "protocol", ["transductive", "across recordings", "transductive zero-shot"]
-)
+@pytest.mark.parametrize("protocol", ["transductive", "transductive zero-shot"])
 def test_other_protocols_share_the_encoders(experiment, tmp_path, protocol, monkeypatch):
     """They are scored on the animals that the encoder saw, so nothing is trained anew; without
     held-out animals, on all.
