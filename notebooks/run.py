@@ -391,8 +391,8 @@ def record_executed(name: str, notebook: NotebookNode):
 
 
 def _smaller(png: str) -> str:
-    """The same picture (base64) in 256 colours, a third of the size. The octree keeps small coloured
-    marks, which the median cut takes for shades of their surroundings.
+    """The same picture (base64) in 256 colours, a third of the size. The octree keeps small
+    coloured marks, which the median cut takes for shades of their surroundings.
     """
     small = io.BytesIO()
     Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(

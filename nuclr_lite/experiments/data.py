@@ -106,8 +106,8 @@ def prepare(experiment, out_dir: Path) -> dict:
         )
     if experiment.protocol == "across recordings" and len(set(sides)) == len(sides):
         raise ValueError(
-            f"{experiment.name}: each animal has a single recording; 'across recordings' learns from"
-            " an animal's others. Use another protocol."
+            f"{experiment.name}: each animal has a single recording, and 'across recordings' learns"
+            " from an animal's others; use another protocol."
         )
     contents = {
         header["recording_id"]: {name: file["sha256"] for name, file in header["files"].items()}
