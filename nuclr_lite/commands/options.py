@@ -52,6 +52,18 @@ def reader_options(options: argparse.Namespace) -> dict:
     return given
 
 
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """--set NAME VALUE, for `json_values`."""
+    parser.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="change a field of the recipe; VALUE in JSON: --set steps 1000",
+    )
+
+
 def json_values(flag: str, pairs: list[list[str]], error: Callable[[str], None]) -> dict:
     """name -> value; `error` is told of one that is no JSON."""
     values = {}

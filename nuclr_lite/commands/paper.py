@@ -28,14 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--incomplete", action="store_true", help="go on where sessions of the lists are missing"
     )
-    parser.add_argument(
-        "--set",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="change a field of the recipe; VALUE in JSON: --set steps 10000",
-    )
+    shared.add_changes(parser)
     shared.add_device(parser)
 
 

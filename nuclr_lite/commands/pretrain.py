@@ -23,14 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     shared.add_recordings(parser)
     parser.add_argument("--preset", default="quick", choices=sorted(PRESETS))
-    parser.add_argument(
-        "--set",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="change a field of the preset; VALUE in JSON: --set steps 1000",
-    )
+    shared.add_changes(parser)
     parser.add_argument(
         "--hold-out",
         nargs="+",

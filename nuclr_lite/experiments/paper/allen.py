@@ -14,6 +14,8 @@ from .row import (
     everything,
     facts_of,
     left_out_in_turn,
+    pretrained_on,
+    tested,
 )
 from .scoring import Fold, Readout
 
@@ -38,14 +40,6 @@ ALLEN = DataSet(
     "neuropixels.stream_sessions(...), with tag=True",
     "146.5 (streamed: about 17)",
 )
-
-
-def _tested(table: pd.DataFrame) -> pd.Series:
-    return table["role"] == "test"
-
-
-def _pretrained_on(table: pd.DataFrame) -> pd.Series:
-    return table["role"] == "pretraining"
 
 
 def _tiny(table: pd.DataFrame) -> pd.Series:
@@ -74,7 +68,7 @@ def _area_folds(units: pd.DataFrame) -> list[Fold]:
     return left_out_in_turn(units, "name")
 
 
-def _cell_types(name: str, protocol=INDUCTIVE, pretrained_on=_pretrained_on, **options) -> Row:
+def _cell_types(name: str, protocol=INDUCTIVE, pretrained_on=pretrained_on, **options) -> Row:
     return Row(
         name,
         ALLEN,
@@ -82,7 +76,7 @@ def _cell_types(name: str, protocol=INDUCTIVE, pretrained_on=_pretrained_on, **o
         "cell_type",
         protocol,
         pretrained_on,
-        _tested,
+        tested,
         _cell_type_folds,
         Readout(),
         classes=CELL_TYPES,
@@ -111,8 +105,8 @@ ROWS = (
         f"{len(AREAS)} visual areas",
         "ecephys_structure_acronym",
         INDUCTIVE,
-        _pretrained_on,
-        _tested,
+        pretrained_on,
+        tested,
         _area_folds,
         Readout(standardise=False),
         classes=AREAS,

@@ -15,6 +15,8 @@ from .row import (
     everything,
     facts_of,
     left_out_in_turn,
+    pretrained_on,
+    tested,
 )
 from .scoring import Fold, Readout
 
@@ -37,14 +39,6 @@ BUGEON = DataSet(
     "figshare 19448531, unpacked; bugeon.read_bugeon(folder)",
     "see figshare 19448531",
 )
-
-
-def _pretrained_on(table: pd.DataFrame) -> pd.Series:
-    return table["role"] == "pretraining"
-
-
-def _tested(table: pd.DataFrame) -> pd.Series:
-    return table["role"] == "test"
 
 
 def _not_dev(units: pd.DataFrame) -> pd.Series:
@@ -74,7 +68,7 @@ def _mouse_in_turn(units: pd.DataFrame) -> list[Fold]:
 
 
 def _one_mouse(units: pd.DataFrame) -> list[Fold]:
-    rest, test = units[_pretrained_on(units)], units.index[_tested(units)]
+    rest, test = units[pretrained_on(units)], units.index[tested(units)]
     return [Fold(rest.index, test, _mouse_by_mouse(rest))]
 
 
@@ -112,7 +106,7 @@ def _rows(name: str, task: str, label: str, one_mouse, published: tuple, classes
             (
                 ("transductive", TRANSDUCTIVE, everything, _drawn_cells, _ALL),
                 ("zero-shot", ZERO_SHOT, everything, _mouse_in_turn, _LATER),
-                ("inductive", INDUCTIVE, _pretrained_on, one_mouse, _LATER),
+                ("inductive", INDUCTIVE, pretrained_on, one_mouse, _LATER),
             ),
         )
     ]

@@ -91,6 +91,14 @@ def everything(table: pd.DataFrame) -> pd.Series:
     return pd.Series(True, index=table.index)
 
 
+def tested(table: pd.DataFrame) -> pd.Series:
+    return table["role"] == "test"
+
+
+def pretrained_on(table: pd.DataFrame) -> pd.Series:
+    return table["role"] == "pretraining"
+
+
 def left_out_in_turn(
     units: pd.DataFrame, by: str, choose: Callable[[pd.DataFrame], tuple] = lambda rest: ()
 ) -> list[Fold]:

@@ -17,6 +17,8 @@ from .row import (
     everything,
     facts_of,
     left_out_in_turn,
+    pretrained_on,
+    tested,
 )
 from .scoring import Fold, Readout
 
@@ -41,14 +43,6 @@ STEINMETZ = DataSet(
 )
 
 
-def _tested(table: pd.DataFrame) -> pd.Series:
-    return table["role"] == "test"
-
-
-def _pretrained_on(table: pd.DataFrame) -> pd.Series:
-    return table["role"] == "pretraining"
-
-
 def _drawn_units(units: pd.DataFrame) -> list[Fold]:
     """64, 16 and 20 % of the units of each group."""
     rest, test = drawn(units, 0.2)
@@ -62,7 +56,7 @@ def _mouse_in_turn(units: pd.DataFrame) -> list[Fold]:
 
 
 def _three_mice(units: pd.DataFrame) -> list[Fold]:
-    test = _tested(units)
+    test = tested(units)
     rest = units[~test]
     mice = sorted(rest["mouse"].unique())
     parts = [[mice[i] for i in part] for _, part in KFold(min(4, len(mice))).split(mice)]
@@ -98,5 +92,5 @@ ROWS = (
     ),
     _row("steinmetz-zero-shot", ZERO_SHOT, everything, _mouse_in_turn, _OVERSAMPLED),
     # Class weights are the notebook's; the later instructions ask for oversampling.
-    _row("steinmetz-inductive", INDUCTIVE, _pretrained_on, _three_mice, Readout()),
+    _row("steinmetz-inductive", INDUCTIVE, pretrained_on, _three_mice, Readout()),
 )
