@@ -63,6 +63,8 @@ jobs = 0  # processes; 0: one for each core
 encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile's, two at "laptop"
 training_steps = 0  # optimiser steps; 0: the profile's
 scores_csv = ""  # also write the table of all results here; "": nowhere
+# True: the authors' published embeddings, 0.9 GB from the Hugging Face hub and a bucket (section 6)
+published_embeddings = False
 seed = 0  # of the draws in the exercises; the encoders have their own seeds
 
 # %% [markdown]
@@ -314,7 +316,20 @@ of_animal.agg(
 # NEMO (contrastive, on autocorrelation and waveform of single units) 0.419, LOLCAT (a supervised
 # network on intervals between spikes) 0.412; IBL Brain-wide Map, ten regions, inductive zero-shot:
 # 0.530, without spatial attention 0.36, NEMO 0.379. Other animals, regions and labels than ours
-# above: only the order of the rows can be compared.
+# above: only the order of the rows can be compared. `nuclr-lite paper` runs these experiments, row
+# by row, on the paper's own data.
+#
+# One number of the same lab can be made on a laptop: for their later benchmark, IBL BrainWideBench,
+# they published the vector of every unit, of five encoders. With `published_embeddings = True` the
+# next cell fetches them (0.9 GB, once) and reads the ten regions of 3,222 units of 13 mice by the
+# benchmark's rules ([more](../docs/published_embeddings.md); not tried on the real server yet).
+
+# %%
+if published_embeddings:
+    from nuclr_lite.experiments import brainwidebench
+
+    scores = brainwidebench.score(cache_dir=f"{data_dir}/raw/brainwidebench")
+    print(brainwidebench.summary(scores).round(3).to_string(index=False))
 
 # %% [markdown]
 # ## Exercises
