@@ -128,9 +128,10 @@ units.groupby(["animal_id", label_column]).size().unstack(fill_value=0)
 nl.plots.activity(recordings[0], label=label_column, duration_s=20.0)
 
 # %% [markdown]
-# Can you tell the labels apart by eye? The figure below compares: on the left each unit with
-# itself, on the right with everybody else. Bands are one standard deviation over units: they
-# overlap almost everywhere. (In the simulated animals the left panel is the same for all types, and
+# Can you tell the labels apart by eye? The figure below shows correlations in the first recording
+# (of a rat with two of the six regions): on the left of each unit with itself, earlier and later;
+# on the right with all the others. Bands are one standard deviation over units: they overlap almost
+# everywhere. (In the simulated animals the left panel is the same for all types, and
 # the right one is not: there a type is how a unit goes with the others.)
 
 # %%
@@ -203,10 +204,12 @@ print(f"{preset.train.steps} steps on {len(pretrained.trained_on)} recordings ({
 nl.plots.history(pretrained.history)
 
 # %% [markdown]
-# On the right, RankMe: how many dimensions the vectors use; a fall towards 1 is the sign of
-# collapse. The middle panel is the number to watch: how often a unit's nearest neighbour in the
-# other window is itself. It has to find itself among dozens, some of them of its own kind, so it
-# will not come near 100 %, and need not.
+# Left, the number that training makes small, and its two parts (`04_objective`). Middle: how often
+# a unit's nearest neighbour in the other window is itself. It has to find itself among dozens, some
+# of them of its own kind, so it will not come near 100 %, and need not; and it swings from batch to
+# batch. Right, RankMe: how many dimensions the vectors use. A fall towards 1 would be
+# [collapse](../docs/glossary.md#collapse): all units with the same vector. (`05_pretraining` shows
+# how trouble looks.)
 #
 # An encoder remembers whom it was trained on. So which animals are new to it is looked up, not
 # believed:
@@ -236,9 +239,10 @@ nl.plots.map(embedding, units[label_column], title=f"{len(animals)} animals ({so
 # %% [markdown]
 # ## 4 · Reading the label
 #
-# A logistic regression learns the label from some animals and is asked about others. Beside it, in
-# the same table and on the same units: features made by hand (*baselines*), the same encoder before
-# training, and *controls*:
+# A logistic regression learns the label from some animals and is asked about others. The score to
+# look at is [macro F1](../docs/glossary.md#macro-f1): 1 is perfect, and rare labels count as much
+# as common ones. Beside NuCLR, in the same table and on the same units: hand-crafted features
+# (*baselines*), the same encoder before training, and *controls*:
 #
 # - *recording means*: each unit gets the mean of its recording, so that nothing is left of the unit
 #   itself; *within recordings*: the opposite, every vector less that mean, where a recording holds
@@ -511,13 +515,17 @@ nl.plots.confusion(
 # ## What you should have seen
 #
 # In four rats that the encoder never saw, and whose labels the classifier never had, the region of
-# a unit is read with a macro F1 of 0.40: not much, and far more than from anything else here (0.27
+# a unit is read with a macro F1 of 0.40: not much, and far more than from the other features (0.27
 # from the best features of a unit alone, 0.25 from the same encoder untrained, 0.14 by chance).
-# Cortex and striatum are told apart well, neighbours within each badly. Now read the controls. With
-# *shuffled* labels, too, the score is 0.29: as labels are shuffled within each animal, the
-# classifier still learns which regions the *other* rats have together. And *within recordings* only
-# 0.20 is left: most of what can be read here is about whole recordings. `06_decoding` and
-# `07_zero_shot` go after that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that
+# dmFC and mPFC, which lie in other rats than the other four regions, are told from those (85 % of
+# their units). Within each of these two groups regions are mixed up: more than half of the units of
+# dorsal striatum are called cortex (FOF or M1).
+#
+# Now read the controls. Even with *shuffled* labels the score is 0.29: as labels are shuffled
+# within each animal, the classifier still learns which regions the *other* rats have together.
+# *Within recordings* only 0.20 is left, and recording means alone reach 0.22: much of the 0.40 is
+# not about single units, and neither part explains it by itself. `06_decoding` and `07_zero_shot`
+# go after that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that
 # looks at one unit alone stays at 0.25 or below. The cell below checks both.)
 
 # %%
@@ -538,6 +546,7 @@ if expected and usual_label and profile == "laptop" and seed == 0 and as_it_come
 # 2020, arXiv 2002.05709. On units and their population: Okun et al. 2015, Nature 521:511. On
 # RankMe: Garrido et al. 2023, arXiv 2210.02885.
 #
-# **Next:** `06_decoding` asks how much of this is real, with all controls; `07_zero_shot` holds
-# animals out in earnest. For your own recordings: `python notebooks/run.py --only 00 -p data_source
-# nwb -p nwb_folder /path/to/files -p label_column region`.
+# **Next:** `01_recordings` to `05_pretraining` build all of this step by step. In a hurry?
+# `06_decoding` asks how much of it is real, with all controls; `07_zero_shot` compares ways of
+# holding animals out. For your own recordings `11_your_data`, or `python notebooks/run.py --only 00
+# -p data_source nwb -p nwb_folder /path/to/files -p label_column region`.

@@ -134,8 +134,9 @@ pd.DataFrame([overview(path) for path in paths]).round(3)
 # A *unit* is what spike sorting takes for one neuron. Three metrics say how far to believe it. Does
 # it lose spikes below the detection threshold (`amplitude_cutoff`, at most 0.1)? Is it there
 # throughout (`presence_ratio`, at least 0.95)? Does it fire twice within a neuron's refractory
-# period (`isi_violations`, at most 0.5: the rate of spikes within too short inter-spike intervals,
-# ISI, over the whole rate)? The limits are AllenSDK's defaults, and three more of its conditions
+# period (`isi_violations`, at most 0.5)? That is a ratio of two rates, not a share of spikes: the
+# firing rate in the milliseconds just after a spike, where one neuron can't fire again, over the
+# unit's overall rate. The limits are AllenSDK's defaults, and three more of its conditions
 # leave out units inside the limits: a unit must be sorted as "good", lie on a working channel, and
 # inside the brain.
 
@@ -193,8 +194,9 @@ of_session = [
 nl.plots.session_timeline(of_session, epochs, light)
 
 # %% [markdown]
-# The gaps: what the file declares invalid (below; the third tag says for whom), and one silence
-# that nobody declared.
+# The gaps that the file declares invalid are in the table below; the first tag says whether the
+# whole session is meant or one probe. A gap in the figure that isn't in the table is a silence of a
+# probe that nobody declared (in the simulated session: probeA, at 12 minutes).
 
 # %%
 gaps = invalid.assign(

@@ -530,8 +530,9 @@ for name, distance in (("darts", second_s - first_s), ("module", second_m - firs
 
 # %% [markdown]
 # Some pairs **overlap**: less than 10 s lie between their starts. In a long interval distances are
-# uniform over ±30 s, so that is $10/30$, a third of the pairs. An overlapping pair shares half a
-# window on average. So over all pairs, a third of a half is shared: a sixth.
+# uniform over ±30 s, so that is $10/30$, a third of the pairs. (Above it is 44 %: short intervals
+# have more short distances.) An overlapping pair shares half a window on average. So in a long
+# interval a third of a half is shared: a sixth.
 #
 # The recipe sets a greatest distance, no smallest one. So short intervals can be used, too; but a
 # pair that overlaps is an easy one. Section 8 shows how easy.
@@ -862,7 +863,8 @@ print("exercise 1: right; share of epochs with so many pairs:", shares)
 # `high` be below its `low`. A loop is fine.
 #
 # To draw from stretches, lay them end to end and pick one place; that part is given below
-# (`uniform_over`). From [0, 10] and [20, 25] it draws 15 s of places; place 12 is second 22.
+# (`uniform_over`). [0, 10] and [20, 25] are 15 s end to end; the place 12 s from the beginning is
+# at 22 s.
 #
 # The check compares with `is_allowed` on a fine grid. Then, with your function, it redraws whole
 # batches of the module, bit for bit.

@@ -117,8 +117,8 @@ encoder(tokens, sizes).shape  # (U, D)
 #
 # A token $x$ is $P = 50$ spike counts. A linear layer, $x M^\top + b$, makes $D = 32$ numbers of
 # it. Its weights $M$ and bias $b$ are the same for all units and tokens, so nothing in them can
-# belong to "unit 7". Each row of $M$ is a pattern of 1 s; its dot product with the token, plus a
-# bias, is one of the $D$ numbers. From here on, `x` is what comes out.
+# belong to "unit 7". Each row of $M$ is 50 weights, one second; its dot product with the token,
+# plus a bias, is one of the $D$ numbers. From here on, `x` is what comes out.
 
 # %%
 weight, bias = encoder.read_in.weight, encoder.read_in.bias  # (D, P), (D,)
@@ -505,8 +505,8 @@ with torch.no_grad():
 
 # %% [markdown]
 # Each unit is alone with its own past and future, to the last bit. With this attention only, NuCLR
-# would be a network on single units: the [ablation](../docs/glossary.md#ablation) "no population
-# context".
+# would be a network on single units: the [ablation](../docs/glossary.md#ablation) without
+# spatial attention (`07_zero_shot`).
 #
 # ## 6 · Ask the others at each moment
 #

@@ -672,12 +672,12 @@ late[
 #
 # - Attraction only. Attraction goes to 0, as asked, the loss (drawn with its repulsion) sits on the
 #   landmark, and RankMe falls to 2. Change the objective: no rate helps.
-# - A rate 50 times too high. Within 30 steps all units have one vector: RankMe 1.0. The curve looks
+# - A rate 50 times too high. Within 30 steps all units have one vector: RankMe 1.1. The curve looks
 #   calm: a loss that stands still at 4.29 has collapsed, not converged. Divide the rate by 10 and
 #   start anew; this run did not come back, although its rate fell to 0.
 # - Ten times too high, and no warm-up. On the edge: in some runs all units end with one vector, in
-#   others training only lags, with half of the dimensions or fewer; the last digits of a sum
-#   decide. The table has this rate with warm-up, too, which lags less.
+#   others the loss comes down, with half of the dimensions or fewer; the last digits of a sum
+#   decide. The table has this rate with warm-up, too: more dimensions, fewer than the healthy run.
 # - 200 times too low. The loss creeps, RankMe stays where the random weights put it. Too few steps
 #   look just the same. Raise the rate by 3, or train longer, and see whether the loss ends lower.
 # - Both views are the same window. The finest curves of all: everybody finds itself, and the loss
@@ -729,7 +729,7 @@ if profile == "laptop":
 # %% [markdown]
 # ## 12 · The same in a minute: what `quick` does otherwise
 #
-# 3,200 such steps take minutes; with two changes, one minute does.
+# 3,200 such steps take minutes; with another optimiser and other views, one minute does.
 #
 # *Muon* (Jordan et al. 2024) treats a weight matrix as a map. A gradient's singular values are very
 # unequal: a few directions get nearly all of the step, and the rare ones, which may tell the types
@@ -745,9 +745,9 @@ assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 
 # %% [markdown]
 # *Near views*: the second window starts at most 5 s from the first, so that the two share half of
-# their time or more, but not all of it (section 11). Real rats want them far. [Unit
-# dropout](../docs/glossary.md#unit-dropout) costs time here, and helps to carry over between real
-# animals; `quick` leaves it out.
+# their time or more, but not all of it (section 11). On real rats, views up to 30 s apart served
+# better. [Unit dropout](../docs/glossary.md#unit-dropout) costs time here, and helps to carry over
+# between real animals; `quick` leaves it out.
 #
 # Three trainings on 14 other animals, scored at every checkpoint on 6 [held-out
 # animals](../docs/glossary.md#held-out-animal):
@@ -814,9 +814,9 @@ for speed in (20e12, 100e12):
 assert round(flop_a_step * full.train.steps / 1e15) == 295
 
 # %% [markdown]
-# 5.9 TFLOP a step (a TFLOP is $10^{12}$ additions or multiplications), $294 \cdot 10^{15}$ of them
-# a seed: projected from a count of operations (`results/README.md`), since no GPU was at hand to
-# measure on. Once the recordings are converted, it is these lines:
+# 5.9 TFLOP a step (a TFLOP is $10^{12}$ additions or multiplications), about $3 \cdot 10^{17}$
+# operations for one seed: hours are projected from that count (`results/README.md`), since no GPU
+# was at hand to measure on. Once the recordings are converted, it is these lines:
 # ```python
 # recordings = [nl.Recording.load(path) for path in sorted(Path("data/processed/allen").iterdir())]
 # out_dir = "runs/paper-spikes-0"
@@ -827,7 +827,8 @@ assert round(flop_a_step * full.train.steps / 1e15) == 295
 #
 # 1. that it runs at all: the whole recipe, two steps, a small batch (below);
 # 2. that the first loss lies near the landmark, and leaves it within some hundred steps;
-# 3. that retrieval rises above what random weights reach, and that your two views rarely overlap;
+# 3. that retrieval rises above what random weights reach, and that not many more than a third of
+#    your pairs overlap (`02_views`);
 # 4. that a stopped run resumes on your machine;
 # 5. that the held-out animals are not in the list. Print the list.
 
