@@ -142,7 +142,7 @@ def _refuse_padding(trains, unit_ids, recording_id: str, is_pad, what: str):
         unit_id, n, last_s = ends[0]
         raise ValueError(
             f"{recording_id}: the spike times of {len(ends)} of {len(trains)} units are filled up"
-            f" with {what} (unit {unit_id!r}: {n} beside spikes up to {last_s:g} s); cut them off:"
+            f" with {what} (unit {unit_id!r}: {n} beside spikes up to {last_s:g} s); keep the rest:"
             f" {'train[~np.isnan(train)]' if what == 'NaN' else 'train[train != 0]'}."
         )
 
