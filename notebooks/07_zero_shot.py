@@ -76,6 +76,8 @@ import nuclr_lite as nl
 nl.plots.method("decoding")
 
 # %%
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
@@ -114,8 +116,6 @@ encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": Fals
 usual = methods.usual_baselines(modality, label_of_recordings=not source.simulated)
 few, many = methods.FEW, methods.FEW if profile == "smoke" else usual
 baselines = {"transductive": few, "transductive zero-shot": few, "inductive zero-shot": many}
-if not source.simulated:  # of whose animals each has one recording
-    baselines["across recordings"] = few
 ending = f"{source.short}-{profile}-{len(size['seeds'])}" + f"-{training_steps}-steps" * bool(
     training_steps
 )
@@ -134,6 +134,10 @@ todo = {
     for protocol, some in baselines.items()
 }
 recordings, held_out = experiments.recordings(todo["inductive zero-shot"], runs_dir)
+if len({recording.animal_id for recording in recordings}) < len(recordings):
+    across = "across recordings"  # those of the same animal, too: section 4
+    name = todo["transductive"].name.replace("transductive", "across-recordings")
+    todo[across] = replace(todo["transductive"], name=name, protocol=across)
 print(f"{len(recordings)} recordings; held out from everything: {', '.join(held_out)}")
 
 # %%
