@@ -103,9 +103,9 @@ from nuclr_lite.experiments import methods
 #   unit itself. What this row reaches, telling recordings apart can reach;
 # - the untrained encoder has the architecture and random weights: how much comes from looking
 #   at the population at all?
-# - shuffled labels (within each animal): what the probe makes of noise, if all that it can know
-#   is which labels an animal has; chance: a label drawn evenly, once a seed. What learned
-#   nothing can score below it: guesses that prefer one class have a lower macro F1.
+# - shuffled labels (within each animal): what the classifier scores when all that it can learn is
+#   which labels an animal has; chance: a label drawn evenly, once for each seed. A classifier that
+#   learned nothing can score below it: guesses that prefer one class have a lower macro F1.
 
 # %%
 nl.plots.protocols("transductive")
@@ -156,8 +156,9 @@ where = source.caption
 # %% [markdown]
 # How NuCLR was trained. Left: the loss and its two parts; lower is better for each. Attraction:
 # how far apart a unit's two vectors lie; it may rise if repulsion, how close other units come,
-# falls more. Middle: thin, single batches; thick, their running mean. Right: how many dimensions
-# the vectors use (RankMe); near 1 is collapse.
+# falls more. Middle: how often a unit finds itself among the others; thin, single batches; thick,
+# their running mean. Right: how many dimensions the vectors use
+# ([RankMe](../docs/glossary.md#rankme)); near 1 is [collapse](../docs/glossary.md#collapse).
 
 # %%
 nl.plots.history(experiments.trained(todo[label_columns[0]], runs_dir).history)
@@ -165,9 +166,9 @@ nl.plots.history(experiments.trained(todo[label_columns[0]], runs_dir).history)
 # %% [markdown]
 # ## 2 · The probe, and the metric by hand
 #
-# The probe standardises each dimension and fits a logistic regression (L2, C = 1, classes balanced
-# by weight). It is deliberately weak: a strong classifier could dig out of a vector what the
-# encoder merely failed to destroy.
+# The classifier, a [linear probe](../docs/glossary.md#linear-probe), standardises each dimension
+# and fits a logistic regression (L2, C = 1, classes balanced by weight). It is deliberately weak: a
+# strong classifier could dig out of a vector what the encoder merely failed to destroy.
 #
 # **Macro F1**: for each class $F_1 = \dfrac{2\,\mathrm{hits}}{\mathrm{true} + \mathrm{predicted}}$,
 # then the plain mean over classes, so that a rare type weighs as much as a frequent one. Six units,
@@ -182,7 +183,7 @@ assert np.isclose((exc + sst) / 2, f1_score(true, predicted, average="macro"))
 (exc + sst) / 2
 
 # %% [markdown]
-# We compute it **once, over the pooled predictions of all folds**. A rat has two to four of the
+# We compute it **once, over the pooled predictions of all folds**. A rat has two or three of the
 # regions, and an animal of the Allen data often one single labelled type; an F1 per fold and a mean
 # over folds would be a number without meaning. Here are NuCLR's, pooled:
 
@@ -295,7 +296,7 @@ pd.DataFrame(
 comparison.against(within[label], runs_dir).drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# In the run shown here NuCLR falls from 0.50 to 0.31, hand features from 0.43 to 0.34, and which of
+# In the run shown here NuCLR falls from 0.49 to 0.31, hand features from 0.43 to 0.34, and which of
 # the two is better can't be told any more; nor whether spatial attention helps (0.29 without). Both
 # are far above shuffled labels (0.13), so that something of single units is there. But **most of
 # what NuCLR has over hand features, in these rats, is about what the units of a recording have in
@@ -504,7 +505,7 @@ print(
 # %% [markdown]
 # ## What you should have seen
 #
-# The region of a unit is read from NuCLR's vectors with a macro F1 of 0.50, significantly better
+# The region of a unit is read from NuCLR's vectors with a macro F1 of 0.49, significantly better
 # than from everything that looks at a unit alone (0.45 at best, with boosting), than without
 # spatial attention (0.33), and than from the same encoder untrained (0.41: much comes from looking
 # at the population at all). Means over recordings reach 0.46. Shuffled labels are at 0.35, far

@@ -157,8 +157,9 @@ where = source.caption
 #
 # First with, then without. Left: the loss and its two parts; lower is better for each.
 # Attraction: how far apart a unit's two vectors lie; it may rise if repulsion, how close other
-# units come, falls more. Middle: thin, single batches; thick, their running mean. Right: how many
-# dimensions the vectors use (RankMe); near 1 is collapse.
+# units come, falls more. Middle: how often a unit finds itself among the others;
+# thin, single batches; thick, their running mean. Right: how many dimensions the vectors use
+# ([RankMe](../docs/glossary.md#rankme)); near 1 is [collapse](../docs/glossary.md#collapse).
 #
 # Look at the middle panel of each: finding oneself is possible without the neighbours, as far as
 # a unit has a fingerprint of its own (its rate, for instance). Nothing says that such a fingerprint
@@ -218,10 +219,11 @@ pd.DataFrame(in_words).reindex(order).dropna(how="all")
 # much: they don't care which animals an encoder saw.) If the vectors meant something different in
 # each animal, the second and third columns would be at chance.
 #
-# In the run shown here the four held-out rats are easier than the seven: so many of the seven's
-# units are of two rats that have regions which hardly any other rat has (the left panel below).
-# That is why the third column lies above the second; hand features go the other way. Each column
-# can be read from top to bottom, and no row from left to right without such a look.
+# In the run shown here all three encoders score higher in the third column than in the second, even
+# the untrained one; *hand: all* scores lower (0.27, then 0.21). The two groups of rats differ: many
+# of the seven's units are of two rats whose regions hardly any of the others has (the left panel
+# below). That may be why the third column lies above the second; it can't be shown here. Read each
+# column from top to bottom, and no row from left to right.
 #
 # ### What can be known before looking
 #
@@ -255,12 +257,14 @@ nl.plots.known_beforehand(counts, pd.DataFrame(decoded).T, title=f"{label_column
 
 # %% [markdown]
 # Whoever recognises the recording, and knows nothing of cells, reads the region with a macro F1 of
-# 0.46: nearly all of NuCLR's 0.49. In another animal the same knowledge is worth nothing (0.03:
-# less than chance, as a recording that was never seen gets the label that is left). So **a
-# transductive score of a label that goes with the recording says little about cells**; the
-# zero-shot protocols can't be fooled in this way, and within recordings (`06_decoding`, section 6)
-# nothing can. In the simulated animals, of which each has all types, both rows of the right panel
-# are at chance. Exercise 2 does the same with a label that means nothing at all.
+# 0.46: nearly all of NuCLR's 0.49. In another animal that knowledge is worth nothing (0.03, below
+# chance: a recording that the classifier never saw tells it nothing, and all its units get one
+# label). So **a transductive score of a label that goes with the recording says little about
+# cells**. The zero-shot protocols can't be won by recognising a recording. They can still be won by
+# what whole recordings of a region have in common: on all eleven rats, means over recordings of
+# hand-crafted features reach 0.41, as NuCLR does. Only within recordings (`06_decoding`, section 6)
+# is that taken away, too. In the simulated animals, of which each has all types, both rows of the
+# right panel are at chance. Exercise 2 does the same with a label that means nothing at all.
 #
 # ### What each shortcut is worth
 #
@@ -556,4 +560,4 @@ if usual and profile != "smoke":
 # via multimodal contrastive learning*, ICLR (NEMO).
 #
 # **Next:** `08_scaling` and `09_label_efficiency`: how many animals, how many labels? Your own
-# animals: save them with `Recording.save` into one folder, and give it as `data_source`.
+# animals: `11_your_data` reads and saves them; give the saved folder as `data_source`.

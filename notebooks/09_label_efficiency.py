@@ -190,11 +190,12 @@ print(f"NuCLR with {eighth:g} of the labels ({where}) minus each method with all
 differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown]
-# In the run shown here NuCLR with an eighth of the labels (0.34) has a higher score than every
-# other method with all of them (0.30 at best). With four held-out rats the interval leaves 0 out
-# for a part of the rows only: where it doesn't, the claim is not refuted, and not shown. And an
-# eighth is not free: with all labels NuCLR itself is better by 0.10, significantly. Of a region
-# that a rat has few units of, an eighth may be two.
+# In the run shown here NuCLR with an eighth of the labels (0.34) scores higher than every other set
+# of features with all of them (0.30 at best), but no higher than NuCLR itself with all labels
+# shuffled within each rat (0.35): so beating the others proves little about single units. With four
+# held-out rats the interval leaves 0 out in some rows only; where it doesn't, the claim is neither
+# refuted nor shown. And an eighth is not free: with all labels NuCLR is better by 0.10,
+# significantly. Of the rarest region (FOF, 52 units) an eighth is six labels.
 
 # %% [markdown]
 # ## Exercises
@@ -367,4 +368,4 @@ if source.simulated and profile != "smoke" and (modality, label_column) == ("spi
 # techniques*, the chapter on stratified random sampling.
 #
 # **Next:** `12_what_it_learned` asks what in the population it is that the encoder reads. For your
-# own recordings: save them with `Recording.save` into one folder, and give it as `data_source`.
+# own recordings: `11_your_data` reads and saves them; give the saved folder as `data_source`.

@@ -476,4 +476,4 @@ if data_source == "simulated" and profile != "smoke" and not training_steps:
 # section 4.
 #
 # **Next:** `06_decoding` with `modality = "calcium"`, where one recording holds several types;
-# `00_quickstart` for your own imaging in NWB.
+# `11_your_data` for your own imaging.

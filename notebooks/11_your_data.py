@@ -791,4 +791,5 @@ if as_printed and profile == "laptop":
 #
 # **Next:** `13_can_you_trust_it` asks what these labels are worth. For your own files:
 # `.venv/bin/python notebooks/run.py --only 11 -p data_source folder -p data_folder /path/to/files
-# -p label_column region`, then the same with `--only 13`.
+# -p label_column region`, then `.venv/bin/python notebooks/run.py --only 13 -p data_source folder
+# -p label_column region`: 13 finds what 11 kept.

@@ -519,9 +519,10 @@ both_ways(
 # %% [markdown]
 # **A label that goes with the probe.** The same on a smaller scale: each probe, or imaging plane,
 # of an animal lies in one area. Then whatever sets probes apart (noise, depth, how many units)
-# gives the area away. Here we call every second animal the second probe of the one before it. (The
-# means over recordings read nothing here, 0.50, and neither do the vectors: `look here` says that
-# the vectors tell no more than the means do.)
+# gives the area away. Here we call every second animal the second probe of the one before it, and
+# use firing rates in place of vectors, to be quick. (Neither their means over recordings nor the
+# rates themselves read anything here, 0.50: `look here` says that units tell no more than the means
+# do.)
 
 # %%
 two_probes = tagged["animal_id"].map(
