@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...checkpoints import fingerprint
 from ...decoding import scores_of
 from ...embedding import embed
 from ...files.progress import progress
@@ -86,13 +87,13 @@ def run_row(
         for recording in recordings
         if recording.recording_id in set(units.index.get_level_values(0))
     ]
-    steps = row.recipe(**changes).train.steps
-    every = max(1, steps // n_checkpoints)
+    train = row.recipe(**changes).train
+    every = max(1, train.steps // n_checkpoints)
+    log_every = min(train.log_every, every)
+    every -= every % log_every
     rows, tables = [], []
     for seed in seeds:
-        recipe = row.recipe(seed, **changes)
-        every -= every % min(recipe.train.log_every, every)
-        recipe = recipe.with_(checkpoint_every=every, log_every=min(recipe.train.log_every, every))
+        recipe = row.recipe(seed, **changes).with_(checkpoint_every=every, log_every=log_every)
         features = _features(recipe, trained_on, described, out_dir, device)
         common = units.loc[
             [all(unit in table.index for table in features.values()) for unit in units.index]
@@ -211,17 +212,16 @@ def _features(
     recipe, trained_on: list[Recording], described: list[Recording], out_dir: Path, device
 ) -> dict[int, pd.DataFrame]:
     """step -> vectors of the described recordings, for each checkpoint of one training."""
-    content = sorted((recording.recording_id, recording.n_units) for recording in trained_on)
-    encoder = digest(recipe.to_json(), content)
+    encoder = digest(recipe.to_json(), fingerprint(trained_on))
     folder = out_dir / "encoders" / encoder
     last = folder / f"checkpoint-{recipe.train.steps:08d}"
     if not last.exists():
         pretrain(trained_on, recipe, folder, resume=True, keep_all=True, device=device)
-    ids = digest([recording.recording_id for recording in described])
+    what = digest(fingerprint(described))
     features = {}
     for checkpoint in progress(checkpoints_in(folder), desc="embed", unit="checkpoint"):
         step = int(checkpoint.name.rpartition("-")[2])
-        target = out_dir / "features" / f"{encoder}-{step}-{ids}"
+        target = out_dir / "features" / f"{encoder}-{step}-{what}"
         if not target.exists():
             saved = Pretrained.load(checkpoint).encoder
             sampled = [match_sampling(recording, recipe.model.sample_s) for recording in described]
