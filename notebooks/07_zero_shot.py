@@ -298,8 +298,10 @@ nl.plots.scores(pd.concat(worth), title=title, highlight=honest)
 # the labels reads its regions with 0.48, and with 0.29 without. Units of the very same recordings
 # add 0.01, the choice between two encoders as little. On all eleven rats, with three encoders, it
 # is the same: 0.40, 0.54 and 0.56; and there, where every rat is held out once, an encoder that saw
-# the tested rat's activity is worth nothing (0.399, and 0.406 without; `results/README.md`). (In
-# the simulated animals, of which each has one recording, the third row is missing.)
+# the tested rat's activity is worth nothing (0.399, and 0.406 without; `results/README.md`). Nor is
+# it worth anything there to choose the epoch by the tested labels: the last of four checkpoints is
+# the best anyway. (In the simulated animals, of which each has one recording, the third row is
+# missing.)
 #
 # ## 5 · Animal by animal
 #

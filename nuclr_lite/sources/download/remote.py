@@ -30,9 +30,9 @@ from .transfer import (
     validator,
 )
 
-BLOCK_BYTES = 2**15
+BLOCK_BYTES = 2**14
 LONGEST_GAP = 1  # blocks between two parts that are fetched with them, rather than asked for apart
-LONGEST_REQUEST = 256  # blocks: what a broken connection may cost
+LONGEST_REQUEST = 512  # blocks: what a broken connection may cost
 
 
 class RemoteFile(io.RawIOBase):

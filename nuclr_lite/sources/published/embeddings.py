@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from torch.torch_version import TorchVersion
 
 from ...official import published_file
 from ..reading import first_line
@@ -60,11 +61,16 @@ def read_embeddings(path: str | Path) -> Embeddings:
     Raises
     ------
     FileNotFoundError : no such file. ValueError : truncated, or something else; names and vectors
-        that don't fit together.
+        that don't fit together. ImportError : torch is older than 2.6.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download it with download_embeddings.")
+    if TorchVersion(torch.__version__) < (2, 6):
+        raise ImportError(
+            f"to open such a file without executing what is in it takes torch 2.6 or later; this is"
+            f" {torch.__version__}: pip install --upgrade torch"
+        )
     rebuild = np.zeros(0, dtype="U1").__reduce__()[0]
     allowed: list = [
         (rebuild, "numpy._core.multiarray._reconstruct"),

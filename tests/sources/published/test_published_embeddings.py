@@ -93,6 +93,13 @@ def test_what_is_let_in_is_let_in_for_this_file_alone(tmp_path):
         read_embeddings(path)
 
 
+def test_a_torch_that_cannot_open_it_safely_is_named(tmp_path, monkeypatch):
+    path = write_embeddings(tmp_path / "e.pt")
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    with pytest.raises(ImportError, match=r"torch 2.6 or later; this is 2.5.1\+cpu: pip install"):
+        read_embeddings(path)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_truncated(tmp_path, share):
     path = write_embeddings(tmp_path / "e.pt")
