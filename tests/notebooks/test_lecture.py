@@ -108,6 +108,26 @@ def test_a_cell_shows_what_it_gave_or_its_code():
     assert code.outputs == outputs[:1] and "transient" not in code.metadata
 
 
+def test_the_plans_of_teaching_add_up():
+    text = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    plans = [
+        sum(int(minutes) for minutes in re.findall(r"^\| (\d+) \|", part, re.M))
+        for part in text.split("\n## ")
+    ]
+    assert [minutes for minutes in plans if minutes] == [210, 210, 210, 60]
+
+
+def test_marking_counts_the_exercises_that_are_right():
+    text = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    pattern = re.search(r"grep -c '(.+)'", text)[1]
+    for source in NOTEBOOKS:
+        solved = read(source)
+        tasks = course.exercises(solved)
+        for notebook, right in ((solved, len(tasks)), (course.student(solved), 0)):
+            lines = nbformat.writes(notebook).splitlines()
+            assert sum(bool(re.search(pattern, line)) for line in lines) == right, source.stem
+
+
 @pytest.fixture(scope="module")
 def decks():
     """What `make slides` writes."""
