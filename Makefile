@@ -4,6 +4,7 @@
 #   make test         the tests, every notebook among them
 # and:
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
+#   make slides       a lecture from each notebook, into slides/
 #   make rehearsal    without a network: the Allen path, from listing to decoding, and the paper's rows
 #   make gpu          on a machine with a GPU: is it right there, how fast, and the rats at full size
 #   make drawings     the drawings of the method and the protocols, into results/figures
@@ -30,7 +31,7 @@ WANTS_CPU  = [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
 
 export PYTHONHASHSEED = 0
 
-.PHONY: setup reproduce test test-slow notebooks student instructor site repository rehearsal bench drawings gpu lab lint format lock clean
+.PHONY: setup reproduce test test-slow notebooks student instructor site slides repository rehearsal bench drawings gpu lab lint format lock clean
 
 setup: $(READY)
 
@@ -60,6 +61,14 @@ notebooks: $(READY)
 
 student instructor site: $(READY)
 	$(BIN)/python notebooks/course.py $@
+
+# reveal.js and MathJax come along as files, out of packages that carry them, so that a lecture needs
+# no network.
+slides/files: | $(READY)
+	$(INSTALL) --no-deps --target $@ sphinx-revealjs==3.2.1 jupyter-server-mathjax==0.2.6
+
+slides: $(READY) slides/files
+	$(BIN)/python notebooks/lecture.py
 
 # make repository NAME=owner/name: write it into badges, set-up cells and CITATION.cff.
 repository: $(READY)
@@ -99,4 +108,4 @@ lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 clean:
-	rm -rf .venv notebooks/executed runs student instructor site
+	rm -rf .venv notebooks/executed runs student instructor site slides

@@ -67,11 +67,11 @@ training_steps = 0  # optimiser steps, to train here; 0: the profile's
 seed = 0  # of the simulation, the weights, the views and the controls
 scores_csv = ""  # also write the score table here; "": nowhere
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In eight steps, all of it; the notebooks that follow build them one by one. ([Glossary of the
 # terms](../docs/glossary.md).)
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method()
@@ -81,7 +81,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · Recordings
 #
 # A `Recording` is the activity of one population of neurons ("units") seen together, a table with a
@@ -124,20 +124,20 @@ if label_column not in units:
     raise ValueError(f"no unit has a column {label_column!r}; there are {sorted(units.columns)}.")
 units.groupby(["animal_id", label_column]).size().unstack(fill_value=0)
 
-# %%
+# %% tags=["slide"]
 nl.plots.activity(recordings[0], label=label_column, duration_s=20.0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Can you tell the labels apart by eye? The figure below shows correlations in the first recording
 # (of a rat with two of the six regions): on the left of each unit with itself, earlier and later;
 # on the right with all the others. Bands are one standard deviation over units: they overlap almost
 # everywhere. (In the simulated animals the left panel is the same for all types, and
 # the right one is not: there a type is how a unit goes with the others.)
 
-# %%
+# %% tags=["slide"]
 nl.plots.alone_and_together(recordings[0], label=label_column)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · Pretraining, without labels
 #
 # The recipe is a *preset*: encoder, views, optimiser, all printable. `nl.pretrain(recordings,
@@ -200,7 +200,7 @@ pretrained = saved or nl.pretrain(training, preset)
 took = "loaded" if saved else f"{pretrained.seconds:.0f} s"
 print(f"{preset.train.steps} steps on {len(pretrained.trained_on)} recordings ({took})")
 
-# %%
+# %% tags=["slide"]
 nl.plots.history(pretrained.history)
 
 # %% [markdown]
@@ -224,19 +224,19 @@ if set(held_out_animals) - set(held_out):
     )
 print(f"never seen by the encoder: {', '.join(held_out) or 'none'}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · One vector per unit
 #
 # Windows lie end to end over the whole recording; a unit's vector is its mean over all of them.
 
-# %%
+# %% tags=["slide"]
 embedding = nl.embed(pretrained.encoder, recordings, grid_s=grid_s or None)
 source = {"simulated": "simulated", "rats": "rats, Luo, Kim et al. 2025"}.get(
     data_source, f"{len(recordings)} NWB files"
 )
 nl.plots.map(embedding, units[label_column], title=f"{len(animals)} animals ({source})")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · Reading the label
 #
 # A logistic regression learns the label from some animals and is asked about others. The score to
@@ -282,18 +282,18 @@ table.pivot(index="method", columns="metric", values="estimate").loc[
     table["method"].unique()
 ].round(3)
 
-# %%
+# %% tags=["slide"]
 protocol = "inductive zero-shot" if held_out else "transductive zero-shot"
 protocol += "" if asked else ", one animal left out in turn"
 nl.plots.scores(table, title=f"{label_column}, {protocol} ({source})")
 
-# %%
+# %% tags=["slide"]
 nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column} ({source})")
 
 # %% [markdown]
 # The last two steps of the drawing again, with what came out here in place of the symbols:
 
-# %%
+# %% tags=["slide"]
 shown = ["NuCLR", "untrained encoder", "hand: all", "chance"]
 filled = {
     "recording": recordings[0],
@@ -511,7 +511,7 @@ nl.plots.confusion(
     title=f"{label_column} of a unit (row) and of the\nmost alike elsewhere (column; {source})",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # In four rats that the encoder never saw, and whose labels the classifier never had, the region of

@@ -50,10 +50,10 @@ cache_dir = "../data/raw/allen_neuropixels"
 session_id = 0
 seed = 0  # of the simulated sessions
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook is about: everything else begins with a recording.
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method("recording")
@@ -70,7 +70,7 @@ from nuclr_lite.sources.allen import neuropixels
 from nuclr_lite.sources.allen.session_file import QUALITY_LIMITS, open_session
 from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · List, choose, get
 #
 # `list_sessions` asks the Allen Institute's server, through AllenSDK, and says how large each file
@@ -79,7 +79,7 @@ from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
 # `stream_sessions` reads a tenth of each where it lies; the end of this notebook.) The simulated
 # branch writes three sessions, one of each Cre line, of the same schema.
 
-# %%
+# %% tags=["slide"]
 nl.plots.session_journey()
 
 # %%
@@ -128,7 +128,7 @@ def overview(path):
 where = {"simulated": "simulated", "allen": "Allen Institute"}[data_source]
 pd.DataFrame([overview(path) for path in paths]).round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · Units, and which of them to trust
 #
 # A *unit* is what spike sorting takes for one neuron. Three metrics say how far to believe it. Does
@@ -140,7 +140,7 @@ pd.DataFrame([overview(path) for path in paths]).round(3)
 # leave out units inside the limits: a unit must be sorted as "good", lie on a working channel, and
 # inside the brain.
 
-# %%
+# %% tags=["slide"]
 path = paths[min(1, len(paths) - 1)]
 with open_session(path) as session:
     everything, trusted = session.units(quality=None), session.units()
@@ -156,7 +156,7 @@ nl.plots.unit_quality(
 # %%
 trusted.groupby(["probe_description", "ecephys_structure_acronym"]).size().unstack(fill_value=0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · From a session to recordings
 #
 # NuCLR's population is *one probe*: its units were recorded on one clock, by one device, side by
@@ -168,10 +168,10 @@ trusted.groupby(["probe_description", "ecephys_structure_acronym"]).size().unsta
 recordings = [recording for path in paths for recording in neuropixels.read_session(path)]
 recordings
 
-# %%
+# %% tags=["slide"]
 nl.plots.activity(recordings[0], label="ecephys_structure_acronym", duration_s=10.0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · Which time is valid?
 #
 # A window that the model sees must hold nothing but neurons at work. Out goes what the file itself
@@ -179,7 +179,7 @@ nl.plots.activity(recordings[0], label="ecephys_structure_acronym", duration_s=1
 # than a second, with a second on either side; and all from **300 s before the first light pulse**
 # on. What is left are the valid intervals, grey below; each window lies wholly inside one.
 
-# %%
+# %% tags=["slide"]
 with open_session(path) as session:
     epochs, invalid, light = (
         session.stimulus_epochs(),
@@ -204,7 +204,7 @@ gaps = invalid.assign(
 )
 gaps[["minute", "seconds", "tags"]].round(1)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 5 · Cell types by light
 #
 # In a `Sst-IRES-Cre; Ai32` mouse the Sst cells, and only they, make channelrhodopsin: blue light
@@ -245,7 +245,7 @@ def extra_spikes(train, onsets):
     )
 
 
-# %%
+# %% tags=["slide"]
 others = decisions[~is_tagged].copy()
 others["first_ms"] = [spikes_between(trains[unit], onsets, 0, 1) for unit in others.index]
 silenced = (others["evoked_hz"] - others["baseline_hz"]).idxmin()
@@ -278,7 +278,7 @@ if data_source == "simulated":
     truth = simulated_truth(path).reindex(decisions.index)
     display(pd.crosstab(truth["light_response"], decisions["cell_type"].fillna("not tagged")))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 6 · The leak, shown and closed
 #
 # Now suppose the light stayed in. Then the label, which was *made* from the light response, can be
@@ -304,7 +304,7 @@ extra = pd.DataFrame(
 )
 is_tagged = is_tagged.reindex(extra.index)
 
-# %%
+# %% tags=["slide"]
 if 0 < is_tagged.sum() < len(is_tagged):
     display(
         nl.plots.separation(extra, is_tagged, title=f"tagged or not, from one number ({where})")
@@ -312,14 +312,14 @@ if 0 < is_tagged.sum() < len(is_tagged):
 else:
     print("no unit of this session was tagged; try another session_id")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 7 · The same for two-photon imaging
 #
 # The Visual Coding two-photon set images calcium, one plane at a time, in mice of a dozen Cre
 # lines. A `Recording` then holds dF/F (how much brighter a cell is than at rest), averaged from 30
 # to about 4.3 Hz; the Cre line is the label. `10_calcium` goes on from here.
 
-# %%
+# %% tags=["slide"]
 if data_source == "simulated":
     from nuclr_lite.sources.allen import two_photon
     from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment
@@ -485,7 +485,7 @@ if 0 < is_tagged.sum() < len(is_tagged):
     reach = [auc_when_moved(trains, onsets, is_tagged, ms / 1000) for ms in moved_ms]
     display(nl.plots.leak(-moved_ms, reach, title=f"tagged or not, around the light ({where})"))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # Valid time that ends 300 s before the light. In the simulation: most units of the Cre line tagged,

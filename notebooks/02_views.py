@@ -47,10 +47,10 @@ seed = 0  # of the simulation and of all draws
 # %%
 import nuclr_lite as nl
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # This notebook builds the two parts in colour, from the spikes of a recording to whole batches.
 
-# %%
+# %% tags=["slide"]
 nl.plots.method(["views", "tokens"])
 
 # %%
@@ -87,7 +87,7 @@ assert (model.sample_s, model.samples_per_token, model.tokens_per_window) == (0.
 assert model.window_s == 10.0
 recordings
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · Counting
 #
 # A [spike train](../docs/glossary.md#spike-train) is a list of times, and a transformer wants
@@ -133,7 +133,7 @@ count_in_bins(times, unit_rows, n_units=3, start_s=1.1, bin_s=0.02, n_bins=6)
 # %%
 print((1.16 - 1.1) / 0.02, (1.20 - 1.1) / 0.02, (1.22 - 1.1) / 0.02)  # rather than 3, 5, 6
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Spike times often come rounded, to the sampling clock or to a millisecond. Then many lie on edges,
 # and rounding errors send them left or right. The remedy is a little **slack**: a millionth of a
 # bin is added before rounding down.
@@ -144,7 +144,7 @@ counts = count_in_bins(times, unit_rows, n_units=3, start_s=1.1, bin_s=0.02, n_b
 assert counts.tolist() == [[2, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 2]]
 counts
 
-# %%
+# %% tags=["slide"]
 nl.plots.spikes_in_bins(
     trains,
     1.1 + 0.02 * np.arange(7),
@@ -190,7 +190,7 @@ whole = [
 assert sum(whole) == len(one.times)
 print(f"{len(whole)} windows, {sum(whole):,} spikes, none lost, none twice")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · Tokens
 #
 # The encoder's [attention](../docs/glossary.md#attention) (`03_transformer`) compares every element
@@ -198,7 +198,7 @@ print(f"{len(whole)} windows, {sum(whole):,} spikes, none lost, none twice")
 # become one token, and a unit a row of 10 tokens. From here on, a window has $L$ tokens of $P$
 # samples. Cutting tokens is a `reshape`. By hand, with the tiny window ($L = 2$, $P = 3$):
 
-# %%
+# %% tags=["slide-code"]
 present = counts.any(axis=1)
 rows = np.flatnonzero(present)
 tokens = counts[present].reshape(2, 2, 3)  # (present, L * P) -> (present, L, P)
@@ -380,7 +380,7 @@ for interval in long_enough(valid, model.window_s):
     assert_close(first_starts(interval, model.window_s, offset), theirs)
     print(f"{interval}: offset {offset:.2f} s, {len(theirs)} first views")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # **Second views** may start anywhere that is (1) at most 30 s before or after the first one's
 # start, and (2) such that the window lies wholly inside one of the intervals in use. This may be
 # another interval than the first view's. All such starts are equally likely.
@@ -447,7 +447,7 @@ second_s = np.array(
 # over first starts.
 
 
-# %%
+# %% tags=["slide"]
 def expected_density(intervals, window_s, reach_s, step_s=0.25):
     """Density of (second start - first start), on a grid -> distances (n,), s; density (n,),
     1/s.
@@ -528,7 +528,7 @@ for name, distance in (("darts", second_s - first_s), ("module", second_m - firs
     )
     assert furthest < 2 / np.sqrt(len(distance))  # what chance allows
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Some pairs **overlap**: less than 10 s lie between their starts. In a long interval distances are
 # uniform over ±30 s, so that is $10/30$, a third of the pairs. (Above it is 44 %: short intervals
 # have more short distances.) An overlapping pair shares half a window on average. So in a long
@@ -580,7 +580,7 @@ assert kept.sum(axis=2).min() == 20 and kept.sum(axis=2).max() == 40
 # `rows`). Ids are how the loss knows who is who; the encoder never gets them. Here is a whole pair,
 # one training sample:
 
-# %%
+# %% tags=["slide"]
 rng = np.random.default_rng(seed + 4)
 starts_s = (100.0, 117.3)  # any two within reach
 pair = [
@@ -600,7 +600,7 @@ nl.plots.two_views(
     title=f"one training sample: two views of {one.recording_id}",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The lower panels are the first rows of both tensors. A line joins a unit with itself: same id,
 # often another row. These lines are the only supervision.
 #
@@ -614,7 +614,7 @@ nl.plots.two_views(
 # [pack](../docs/glossary.md#packing) them instead: the $U$ rows of all populations one after the
 # other, `(U, L, P)`, and beside them how many belong to each.
 
-# %%
+# %% tags=["slide"]
 nl.plots.packed_populations(["recorded", "packed"])
 
 # %% [markdown]
@@ -658,10 +658,10 @@ for ours, theirs in zip(by_hand, (batch.tokens_1, batch.ids_1, batch.sizes_1)):
 assert_close(batch.tokens_1, batch.tokens_2)
 print("recordings", which, " sizes", batch.sizes_1.tolist(), " tokens", tuple(batch.tokens_1.shape))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # And with unit dropout, what would padding waste?
 
-# %%
+# %% tags=["slide"]
 pairs = nl.PairedViews(recordings, model, views, batch_size=6, seed=seed)
 # (batches, pairs in a batch)
 sizes = np.stack([pairs[index].sizes_1 for index in range(len(pairs))])
@@ -747,7 +747,7 @@ assert_same(alone, backwards)
 assert_same(alone, two_workers)
 print("the same six batches, three ways")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 8 · What can leak?
 #
 # A [label](../docs/glossary.md#label) that gets into training would be fatal. A shortcut, by which
@@ -792,7 +792,7 @@ def found_by_copying(view_1, view_2):
     return (guess == view_1[1])[np.isin(view_1[1], view_2[1])].mean()
 
 
-# %%
+# %% tags=["slide"]
 n_tries = {"smoke": 20, "laptop": 80, "full": 200}[profile]
 rng = np.random.default_rng(seed)
 table = []
@@ -1006,12 +1006,12 @@ for smallest in (0.0, 5.0, 10.0):
     drawn[f"at least {smallest:g} s"] = second - first
 nl.plots.distances(drawn, window_s=10.0, title="one interval of 600 s, second view within 30 s")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # The drawing at the top, filled with the pair of section 5:
 
-# %%
+# %% tags=["slide"]
 nl.plots.method(
     ["views", "tokens"],
     {"views": pair, "tokens": pair[0][0]},

@@ -56,11 +56,11 @@ seed = 0  # of the simulation, the weights and the random trials
 # %%
 import nuclr_lite as nl
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # This notebook builds the encoder, the three parts in colour, and proves that it keeps the four
 # promises.
 
-# %%
+# %% tags=["slide"]
 nl.plots.method(["time", "population", "vectors"])
 
 # %%
@@ -127,7 +127,7 @@ assert_close(x, encoder.read_in(tokens))
 x = x.detach()  # kept for the sections below
 tuple(x.shape)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · Attention, from nothing
 #
 # Each member of a group has a **query**, what it looks for; a **key**, what it can be found by; a
@@ -199,7 +199,7 @@ q, k, v = torch.randn(3, 5, 7, 16, generator=generator)  # three of (5 groups, 7
 assert_close(softmax(q), torch.softmax(q, dim=-1))
 assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v))  # the same as torch's own
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ### One transposition
 #
 # In a tensor (units, tokens, C), `attend` works along the tokens: each unit asks itself, over time
@@ -208,7 +208,7 @@ assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v))  # the sa
 # attention](../docs/glossary.md#spatial-attention)). NuCLR uses both, in turn. This is the central
 # idea of its encoder.
 
-# %%
+# %% tags=["slide"]
 over_time = attention_weights(TINY, TINY)  # (3 units, 2 tokens, 2 tokens)
 swapped = TINY.transpose(0, 1)  # (2 tokens, 3 units, 4)
 over_units = attention_weights(swapped, swapped)  # (2 tokens, 3 units, 3 units)
@@ -313,7 +313,7 @@ order = torch.randperm(10, generator=generator)
 q, k, v = torch.randn(3, 10, 16, generator=generator)  # one unit, one head: each (L, C)
 assert_close(attend(q[order], k[order], v[order]), attend(q, k, v)[order])
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # That suits units (section 6), but not time: rising and falling activity would be the same. So each
 # token gets a clock ([rotary position](../docs/glossary.md#rotary-position)). Take a pair of
 # dimensions $(a, b)$ of its query (or key) as a hand on a clock face, and turn it by the angle
@@ -368,7 +368,7 @@ angle = rotary_angles(config.tokens_per_window, periods)
 assert_close(turned(x[..., :16], angle), encoder.temporal[0].attention.rotary(x[..., :16]))
 print("periods, tokens:", [round(period, 1) for period in periods.tolist()])
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # (A period of 1 token is a full turn from token to token: the first hand does nothing. The official
 # code has it too.)
 #
@@ -380,7 +380,7 @@ print("periods, tokens:", [round(period, 1) for period in periods.tolist()])
 # 10$ pairs of tokens, and those of a hand fall onto one curve. The cell after it puts the clock
 # forward by 1, 17 and 1000 tokens: no weight changes.
 
-# %%
+# %% tags=["slide"]
 hand = torch.tensor([1.0, 0.0]).expand(10, 3, 2)  # (L, pairs, 2): three hands at 3 o'clock
 hands = turned(hand.flatten(1), rotary_angles(10, periods[1:4]))  # (L, pairs * 2)
 hands = hands.unflatten(-1, (3, 2)).transpose(0, 1)  # (pairs, L, 2)
@@ -539,7 +539,7 @@ with torch.no_grad():
         y = torch.randn(int(some.sum()), 10, config.dim, generator=generator)  # (U, L, D)
         assert_close(mine(y, some), spatial(y, Populations.of(some)))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ### The order of units: a proof
 #
 # At one moment, let $x$ hold a row for each unit, and let the matrix $\Pi$ shuffle rows. Queries,
@@ -549,7 +549,7 @@ with torch.no_grad():
 # = \Pi f(x)$: [permutation equivariance](../docs/glossary.md#permutation-equivariance). Seven
 # units, shuffled:
 
-# %%
+# %% tags=["slide"]
 seven = torch.tensor([7])
 shuffle = torch.tensor([4, 0, 6, 2, 1, 5, 3])
 with torch.no_grad():
@@ -565,7 +565,7 @@ nl.plots.rows_permuted(
     x[:7, 0], x[:7, 0][shuffle], away[:, 0], shuffled_away[:, 0], shuffle, title=title
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Left, what goes in, in order and shuffled; right, what comes out of each. A line on the right has
 # the same row at both ends, although each unit has asked all the others.
 #
@@ -574,7 +574,7 @@ nl.plots.rows_permuted(
 # The loop is slow with many populations. The module does them all at once: side by side in a tensor
 # as wide as the widest population, zeros where a population has no further unit, and a mask.
 
-# %%
+# %% tags=["slide"]
 nl.plots.packed_populations(["padded", "asked"])
 
 # %% [markdown]
@@ -673,7 +673,7 @@ assert_close(mine(x), feed_forward(x))
 assert_close(gelu(gates), F.gelu(gates))
 
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 8 · A block, and the whole encoder
 #
 # A block is an attention and a feed-forward layer. The encoder: read-in; temporal blocks, so that a
@@ -682,7 +682,7 @@ assert_close(gelu(gates), F.gelu(gates))
 # out; it has no parameters.)
 
 
-# %%
+# %% tags=["slide-code"]
 class Block(nn.Module):
     """Ask (yourself or the others), then think it over. (U, L, D) -> (U, L, D)."""
 
@@ -746,7 +746,7 @@ print(
 )
 
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ### What reaches a unit
 #
 # How can B at token 0 hear of C at token 1? In two steps. Which squares of a layer's input (a unit
@@ -764,7 +764,7 @@ def reaches(layer, x, unit, token):
     return (gradient != 0).any(dim=-1)  # (U, L)
 
 
-# %%
+# %% tags=["slide"]
 # (9, L, D): two small populations
 few, few_sizes = torch.cat([x[:5], x[-4:]]), torch.tensor([5, 4])
 alone, pair = mine.temporal[0], mine.spatiotemporal[0]  # a temporal block; a spatiotemporal one
@@ -831,16 +831,16 @@ nl.plots.two_attentions(
     title=f"a simulated window, untrained encoder, one head; {shown} of {len(first)} units",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The drawing at the top, filled with this window:
 
-# %%
+# %% tags=["slide"]
 filled = {"time": real_over_time, "population": real_over_units, "vectors": vectors.detach()}
 nl.plots.method(
     ["time", "population", "vectors"], filled, title="a simulated window, untrained encoder"
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 9 · What does it weigh, what does it cost?
 #
 # The published size has $D = HC = 256$, two temporal and two spatiotemporal blocks.
@@ -906,7 +906,7 @@ assert counter.get_total_flops() == 2 * sum(counted.values())
 counted
 
 
-# %%
+# %% tags=["slide"]
 def joint_multiplications(config, units, tokens):
     """Scores and reading, if every attention asked all units at all times at once."""
     attentions = config.temporal_layers + 2 * config.spatiotemporal_layers
@@ -1160,7 +1160,7 @@ nl.plots.attention_matrices(
 by_type = interpretation.between_kinds(given.mean(dim=(0, 1)), kinds)  # 1: as much as to anybody
 by_type.round(2)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Every type gets nearly the same share. Stripes belong to single units, not to types. A preference
 # in a trained encoder should be compared with this figure.
 #

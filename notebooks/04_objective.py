@@ -47,11 +47,11 @@ seed = 0  # of all random draws
 # %%
 import nuclr_lite as nl
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # This notebook builds the part in colour: the loss that draws a unit's two vectors together, and
 # drives those of different units apart.
 
-# %%
+# %% tags=["slide"]
 nl.plots.method("contrast")
 
 # %%
@@ -67,7 +67,7 @@ from torch.testing import assert_close
 from nuclr_lite import loss as module
 from nuclr_lite.sources import simulated
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · Who is matched, who is a stranger
 #
 # The two [views](../docs/glossary.md#view) of a population may show different units, and the same
@@ -76,7 +76,7 @@ from nuclr_lite.sources import simulated
 # and 7. Unit 9 is a stranger.
 
 
-# %%
+# %% tags=["slide-code"]
 def matched_rows(ids_1, ids_2):
     """Rows of the units that both views show. ids_1 (n1,), ids_2 (n2,) -> [(row in 1, row in 2),
     ...].
@@ -163,7 +163,7 @@ print("by hand: (4*1 + 3*0) / (5 * 1) =", cosine(a, b).item())
 assert_close(cosine(10 * a, b), cosine(a, b))  # length doesn't count
 assert_close(F.normalize(a, dim=0) @ F.normalize(b, dim=0), cosine(a, b))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · Temperature is contrast
 #
 # A unit must be told apart from its [negatives](../docs/glossary.md#negatives). Let $\cos_j$ be its
@@ -189,7 +189,7 @@ for tau in (0.05, 0.2, 1.0):
 rounded = pd.Index(cosines.detach().numpy().round(1), name="cosine")
 pd.DataFrame(weights, index=rounded).rename_axis(columns="temperature").round(3)
 
-# %%
+# %% tags=["slide"]
 nl.plots.temperature_weights(
     cosines.detach(), weights, title="Who pushes: the share of each of six negatives"
 )
@@ -201,10 +201,10 @@ nl.plots.temperature_weights(
 #
 # ## 4 · Attraction and repulsion, by hand
 
-# %%
+# %% tags=["slide"]
 nl.plots.pull_and_push(temperature)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A population has $n_1$ units in view 1, $n_2$ in view 2, and $M$ matched units. $z^1_i$ and
 # $z^2_i$ are the two vectors of unit $i$:
 #
@@ -264,7 +264,7 @@ def bare_loss(temperature, **options):
 parts = bare_loss(TAU)(view_1, view_2, ids_1, ids_2, torch.tensor([3]), torch.tensor([2]))
 assert_close(torch.stack(parts), torch.tensor([attraction + repulsion, attraction, repulsion]))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 5 · Ten lines of loop
 #
 # First the repulsion of one unit in one direction; then a loop over populations and matched units.
@@ -287,7 +287,7 @@ def repulsion_of_one(own, other, i, match, temperature, within_temperature=1.0):
     return similarity.logsumexp(0) - math.log(len(own) + len(other))
 
 
-# %%
+# %% tags=["slide-code"]
 def loss_by_loop(z1, z2, ids_1, ids_2, sizes_1, sizes_2, temperature, within_temperature=1.0):
     """(attraction, repulsion). z1 (U1, D), z2 (U2, D): unit vectors, packed; ids (U1,), (U2,);
     sizes (N,) each.
@@ -375,7 +375,7 @@ def pull_on_match(cosines, n_strangers, temperature, decoupled):
     return torch.stack(pulls)
 
 
-# %%
+# %% tags=["slide"]
 grid = torch.linspace(-0.99, 0.99, 23)
 pulls = {"decoupled, any number of negatives": pull_on_match(grid, 10, temperature, decoupled=True)}
 for n in (300, 50, 10):
@@ -485,7 +485,7 @@ print(
     "matched units:", [matched for _, matched in apart], "of", sum(matched for _, matched in apart)
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 9 · Where the gradient pulls
 #
 # Training moves vectors against the gradient. Each view has three matched units and one stranger
@@ -493,7 +493,7 @@ print(
 # will go. Then run it, and look at each part of the loss by itself:
 
 
-# %%
+# %% tags=["slide"]
 def downhill(angles_1, angles_2, ids_1, ids_2, temperature):
     """Points (n1, 2), (n2, 2) at these angles (degrees), and minus the gradient of each part of the
     loss on them.
@@ -564,7 +564,7 @@ def descend(z1, z2, steps, temperature, step_size=0.1):
     return torch.tensor(losses), path
 
 
-# %%
+# %% tags=["slide"]
 generator = torch.Generator().manual_seed(seed)
 anywhere = torch.randn(2, 6, 2, generator=generator)  # (view, unit, 2)
 collapsed = torch.tensor([0.0, 1.0]) + 0.01 * torch.randn(2, 6, 2, generator=generator)
@@ -587,7 +587,7 @@ nl.plots.on_circle(
 # and $-1/(n-1)$, the lowest cosine that all pairs of $n$ directions can have at once.
 
 
-# %%
+# %% tags=["slide"]
 def landmarks(n, temperature):
     """Total loss (nats) of n units, all matched, official form, in three arrangements with known
     cosines.
@@ -648,7 +648,7 @@ assert at_random.attraction > 0.8 * at_random.total
 totals = landmarks(24, temperature) | {"random vectors, nobody found": at_random.total.item()}
 pd.Series(totals, name="loss, 24 units (nats)").round(2).to_frame()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # These are landmarks for a training curve, for 24 units and this temperature. Random directions
 # cost about $1/\tau = 5$, nearly all of it attraction; collapse about 4.3, all of it repulsion;
 # perfection about 0 (here a little below: 0 is no floor). Other mixtures of the two parts also give
@@ -704,7 +704,7 @@ def train_toy(with_projector, steps, temperature, seed):
     return encoder, objective.projector, mixing
 
 
-# %%
+# %% tags=["slide"]
 toy_steps, toy_seeds = {"smoke": (20, 1), "laptop": (400, 3), "full": (1000, 5)}[profile]
 rows = []
 for toy_seed in range(seed, seed + toy_seeds):
@@ -779,7 +779,7 @@ print(
     f"attraction {ours[0]:.2f}, repulsion {ours[1]:.2f}, total {sum(ours):.2f}"
 )
 
-# %%
+# %% tags=["slide"]
 n = batch.sizes_1[0], batch.sizes_2[0]
 nl.plots.method(
     "contrast",

@@ -46,10 +46,10 @@ seed = 0  # of animals, weights, views and dropout
 # %%
 import nuclr_lite as nl
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # This notebook puts the parts in colour, all built before, together, and trains them.
 
-# %%
+# %% tags=["slide"]
 nl.plots.method(["views", "tokens", "time", "population", "vectors", "contrast"])
 
 # %%
@@ -111,7 +111,7 @@ for name, value in batch._asdict().items():
         f" {value.tolist() if value.ndim == 1 and len(value) < 9 else ''}"
     )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In `tokens_1`, `(units of view 1, tokens, samples)`, the four
 # [populations](../docs/glossary.md#population) lie one after the other; `sizes_1` says where each
 # ends.
@@ -122,7 +122,7 @@ for name, value in batch._asdict().items():
 # were eight populations.
 
 
-# %%
+# %% tags=["slide-code"]
 def both_views(encoder, batch):
     """A vector for each unit of each view, on the CPU: (U1, D), (U2, D)."""
     tokens = torch.cat([batch.tokens_1, batch.tokens_2])  # (U1 + U2, L, P)
@@ -138,7 +138,7 @@ first = loss(*both_views(encoder, batch), *batch[2:])
 assert_close(both_views(encoder, batch)[0], encoder(batch.tokens_1, batch.sizes_1))
 print({name: round(value.item(), 3) for name, value in first._asdict().items()})
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Is that good? A landmark from `04_objective` is the loss of a
 # [collapsed](../docs/glossary.md#collapse) encoder, which gives all $n$ units the same vector.
 # Attraction is then 0. Repulsion is at its worst: each unit has $n-1$ perfect look-alikes in the
@@ -177,7 +177,7 @@ start = first.total.item()
 print(f"at random weights {start:.2f}, collapsed {collapsed:.2f}")
 assert abs(start - collapsed) < 0.25
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · AdamW: a step of its own size for each weight
 #
 # Plain gradient descent moves each weight $w$ against its gradient $g$, by $g$ times a learning
@@ -243,7 +243,7 @@ for group in adamw([encoder, loss], preset.train).param_groups:
 # By hand, with $\eta_\text{max} = 1$, $W = 2$, $T = 6$: ½, 1, then $\frac{1 + \cos 0}{2} = 1$,
 # $\frac{1 + \cos 45°}{2} = 0.854$, 0.5, 0.146.
 
-# %%
+# %% tags=["slide"]
 six = preset.with_(steps=6, warmup_steps=2, learning_rate=1.0).train
 by_hand = [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
 assert_close([learning_rate(step, six, 2) for step in range(6)], by_hand, atol=1e-3, rtol=0)
@@ -420,7 +420,7 @@ print(
 )
 assert (together >= table["encoder"]).all()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown the encoder is clipped in 62 % of the steps, mostly by little; the largest norm
 # is about four times the median.
 #
@@ -428,7 +428,7 @@ assert (together >= table["encoder"]).all()
 #
 # Now `nl.pretrain` itself, which gets no labels.
 
-# %%
+# %% tags=["slide"]
 log_every = 5 if profile == "smoke" else 10
 pretrained = nl.pretrain(
     recordings, preset.with_(steps=steps, log_every=log_every, checkpoint_every=log_every)
@@ -466,12 +466,12 @@ if profile != "smoke" and not training_steps:
     )
     assert late["attraction"] > learned["attraction"].iloc[0] - 0.1 and late["rank_me"] > 3
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Matched units of one population, in one order: the diagonal is each unit with itself. No longer
 # all red, as in `04_objective`: units are more like themselves (mean cosine 0.77) than like others
 # (0.48).
 
-# %%
+# %% tags=["slide"]
 with torch.no_grad():
     one, two = (
         pretrained.loss.cpu().projector(x) for x in both_views(pretrained.encoder.cpu(), batch)
@@ -487,7 +487,7 @@ nl.plots.method(
     title="matched units of one population, trained (simulated)",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 8 · Stop, and go on
 #
 # Long trainings get stopped. With `out_dir`, `pretrain` writes a *checkpoint* every
@@ -540,7 +540,7 @@ except KeyboardInterrupt:
 half = nl.Pretrained.load(out_dir)  # the newest checkpoint: it can be used as it is
 resumed = nl.pretrain(recordings[:2], two, out_dir, resume=True, device="cpu")
 
-# %%
+# %% tags=["slide"]
 pd.testing.assert_frame_equal(resumed.history, whole.history, check_exact=True)
 for part in ("encoder", "loss"):
     for name, value in getattr(whole, part).state_dict().items():
@@ -610,7 +610,7 @@ print(
 )
 assert 0 < apart.max() < 0.2
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 11 · A gallery of trouble
 #
 # Each of these is really run, on the same animals; only what the title says is changed. Grey, in
@@ -640,7 +640,7 @@ healthy, warmed = (
 # be the same". Our own loop takes it:
 
 
-# %%
+# %% tags=["slide"]
 def every(table, log_every):
     """Rows of `train_by_hand` put together as in a history: means over `log_every` steps."""
     return (
@@ -667,7 +667,7 @@ late[
     ["loss", "attraction", "repulsion", "retrieval_accuracy", "retrieval_chance", "rank_me"]
 ].round(2)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Column by column, and what to do:
 #
 # - Attraction only. Attraction goes to 0, as asked, the loss (drawn with its repulsion) sits on the
@@ -743,7 +743,7 @@ lopsided = torch.tensor([[3.0, 0.0], [0.0, 0.01]])
 print(even.round(decimals=2).tolist(), "singular values", torch.linalg.svdvals(even).tolist())
 assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # *Near views*: the second window starts at most 5 s from the first, so that the two share half of
 # their time or more, but not all of it (section 11). On real rats, views up to 30 s apart served
 # better. [Unit dropout](../docs/glossary.md#unit-dropout) costs time here, and helps to carry over
@@ -765,7 +765,7 @@ race = {
     "Muon, near views (quick)": quick,
 }
 
-# %%
+# %% tags=["slide"]
 curves = []
 for name, recipe in race.items():
     with tempfile.TemporaryDirectory() as kept:
@@ -845,7 +845,7 @@ print(
 )
 dry.history[["step", "loss", "attraction", "repulsion"]].round(2)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 14 · Which step to keep? The last
 #
 # One could score each checkpoint on the held-out animals and keep the best; then they are held out
@@ -854,7 +854,7 @@ dry.history[["step", "loss", "attraction", "repulsion"]].round(2)
 # [interval](../docs/glossary.md#interval) some 0.08 wide):
 
 
-# %%
+# %% tags=["slide"]
 def luck_of_choosing(n_checkpoints, sd, n_repeats, rng):
     """How far the best of equally good checkpoints seems above its true score, on average."""
     return rng.normal(0, sd, (n_repeats, n_checkpoints)).max(axis=1).mean()

@@ -60,11 +60,11 @@ training_steps = 0  # optimiser steps; 0: the profile's
 scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the resampling below; the encoders have their own seeds
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook is about: a classifier reads a label from the vectors. Here the
 # animals aren't new: it is asked about other units of animals whose labels it knows.
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method("decoding")
@@ -79,7 +79,7 @@ from sklearn.metrics import f1_score
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · The experiment, as data
 #
 # In the *transductive* protocol all animals that are decoded took part in pretraining; no label
@@ -107,7 +107,7 @@ from nuclr_lite.experiments import methods
 #   which labels an animal has; chance: a label drawn evenly, once for each seed. A classifier that
 #   learned nothing can score below it: guesses that prefer one class have a lower macro F1.
 
-# %%
+# %% tags=["slide"]
 nl.plots.protocols("transductive")
 
 # %%
@@ -153,17 +153,17 @@ if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
 where = source.caption
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # How NuCLR was trained. Left: the loss and its two parts; lower is better for each. Attraction:
 # how far apart a unit's two vectors lie; it may rise if repulsion, how close other units come,
 # falls more. Middle: how often a unit finds itself among the others; thin, single batches; thick,
 # their running mean. Right: how many dimensions the vectors use
 # ([RankMe](../docs/glossary.md#rankme)); near 1 is [collapse](../docs/glossary.md#collapse).
 
-# %%
+# %% tags=["slide"]
 nl.plots.history(experiments.trained(todo[label_columns[0]], runs_dir).history)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · The probe, and the metric by hand
 #
 # The classifier, a [linear probe](../docs/glossary.md#linear-probe), standardises each dimension
@@ -174,7 +174,7 @@ nl.plots.history(experiments.trained(todo[label_columns[0]], runs_dir).history)
 # then the plain mean over classes, so that a rare type weighs as much as a frequent one. Six units,
 # two types:
 
-# %%
+# %% tags=["slide-code"]
 true = np.array(["Exc", "Exc", "Exc", "Exc", "Sst", "Sst"])
 predicted = np.array(["Exc", "Exc", "Exc", "Sst", "Sst", "Exc"])
 exc = 2 * 3 / (4 + 4)  # 3 hits, 4 true, 4 predicted
@@ -182,12 +182,12 @@ sst = 2 * 1 / (2 + 2)  # 1 hit, 2 true, 2 predicted
 assert np.isclose((exc + sst) / 2, f1_score(true, predicted, average="macro"))
 (exc + sst) / 2
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # We compute it **once, over the pooled predictions of all folds**. A rat has two or three of the
 # regions, and an animal of the Allen data often one single labelled type; an F1 per fold and a mean
 # over folds would be a number without meaning. Here are NuCLR's, pooled:
 
-# %%
+# %% tags=["slide"]
 first = tables[label_columns[0]].iloc[0]
 predictions = experiments.predictions(todo[label_columns[0]], runs_dir, first)
 assert np.isclose(
@@ -195,7 +195,7 @@ assert np.isclose(
 )
 nl.plots.confusion(predictions, title=f"NuCLR on {label_columns[0]}, transductive ({where})")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · How sure?
 #
 # The units of an animal share its state, its electrode and its surgeon. Resampling units pretends
@@ -212,7 +212,7 @@ def interval_over_units(rows, n_resamples=300, seed=0):
     return np.quantile(scores, [0.025, 0.975])
 
 
-# %%
+# %% tags=["slide"]
 summaries = {label: comparison.summary(experiment, runs_dir) for label, experiment in todo.items()}
 intervals = {
     "over units": interval_over_units(predictions, seed=seed),
@@ -220,7 +220,7 @@ intervals = {
 }
 pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown here the interval over animals is six times as wide as that over units: rats
 # differ, and have different regions. (Simulated animals are so alike that drawing whole animals
 # changes little.)
@@ -234,14 +234,14 @@ pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 # Dots: scores (means over seeds, where there are several). Bars: 95 % intervals over animals, and
 # seeds. Dashed: the row chance.
 
-# %%
+# %% tags=["slide"]
 nl.plots.scores(summaries[label_columns[0]], title=f"{label_columns[0]}, transductive ({where})")
 
 # %%
 for label in label_columns[1:]:
     display(nl.plots.scores(summaries[label], title=f"{label}, transductive ({where})"))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 5 · Is the difference real?
 #
 # Two intervals that overlap can still belong to methods that differ on every animal. So the
@@ -249,14 +249,14 @@ for label in label_columns[1:]:
 # again and again. We call a difference significant if its 95 % interval leaves 0 out. (Each row by
 # itself: if no method differed, about one row in twenty would still say so.)
 
-# %%
+# %% tags=["slide"]
 differences = {
     label: comparison.against(experiment, runs_dir) for label, experiment in todo.items()
 }
 differences = pd.concat(differences, names=["label"])
 differences.drop(columns=["significant"]).round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A row in which NuCLR is worse stays in the table like any other. In the run shown here NuCLR is
 # better than every other method, but for the means over recordings, from which it can't be told.
 # They know nothing of the unit: whoever recognises the recording gets that far. (In the simulated
@@ -295,7 +295,7 @@ pd.DataFrame(
 # %%
 comparison.against(within[label], runs_dir).drop(columns=["significant"]).round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown here NuCLR falls from 0.49 to 0.31, hand features from 0.43 to 0.34, and which of
 # the two is better can't be told any more; nor whether spatial attention helps (0.29 without). Both
 # are far above shuffled labels (0.13), so that something of single units is there. But **most of
@@ -502,7 +502,7 @@ print(
     " animals."
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # The region of a unit is read from NuCLR's vectors with a macro F1 of 0.49, significantly better

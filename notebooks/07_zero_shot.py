@@ -67,10 +67,10 @@ scores_csv = ""  # also write the table of all results here; "": nowhere
 published_embeddings = False
 seed = 0  # of the draws in the exercises; the encoders have their own seeds
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook is about: a classifier, and an animal that it doesn't know.
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method("decoding")
@@ -85,7 +85,7 @@ from sklearn.metrics import f1_score
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · Holding animals out
 #
 # The split is made once, by animal, before anything is computed: the last animals of the list.
@@ -97,7 +97,7 @@ from nuclr_lite.experiments import methods
 # One pair of encoders, with and without spatial attention, serves all three protocols. The first
 # two are scored on the animals that the encoders saw, the third on those that they didn't.
 
-# %%
+# %% tags=["slide"]
 nl.plots.protocols()
 
 # %%
@@ -152,7 +152,7 @@ if scores_csv:
     pd.concat(tables.values()).round(4).to_csv(scores_csv, index=False)
 where = source.caption
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · With and without the population
 #
 # First with, then without. Left: the loss and its two parts; lower is better for each.
@@ -165,17 +165,17 @@ where = source.caption
 # a unit has a fingerprint of its own (its rate, for instance). Nothing says that such a fingerprint
 # tells its type.
 
-# %%
+# %% tags=["slide"]
 nl.plots.history(experiments.trained(todo["inductive zero-shot"], runs_dir).history)
 
 # %%
 alone = experiments.trained(todo["inductive zero-shot"], runs_dir, "without spatial attention")
 nl.plots.history(alone.history)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · Inductive zero-shot
 
-# %%
+# %% tags=["slide"]
 nl.plots.scores(
     summaries["inductive zero-shot"], title=f"{label_column}, inductive zero-shot ({where})"
 )
@@ -192,18 +192,18 @@ differences["inductive zero-shot"].drop(columns=["significant"]).round(3)
 # are rough. `results/README.md` has all eleven rats, held out in three groups.) *In words* says
 # better or worse only where the interval leaves 0 out.
 
-# %%
+# %% tags=["slide"]
 first = tables["inductive zero-shot"].iloc[0]
 predictions = experiments.predictions(todo["inductive zero-shot"], runs_dir, first)
 nl.plots.confusion(predictions, title=f"NuCLR, {label_column} of held-out animals ({where})")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · From protocol to protocol
 #
 # What does it cost that the labels come from other animals, and that the encoder has never seen the
 # animal either?
 
-# %%
+# %% tags=["slide"]
 order = ["NuCLR", "without spatial attention", *map(str, few)]
 table = pd.concat(summaries, names=["protocol"]).reset_index(level=0)
 columns = ["transductive", "transductive zero-shot", "inductive zero-shot"]
@@ -213,7 +213,7 @@ table.pivot(index="method", columns="protocol", values="estimate").loc[order, co
 in_words = {protocol: differences[protocol]["in words"] for protocol in columns}
 pd.DataFrame(in_words).reindex(order).dropna(how="all")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The first two columns are of the same units; the third is of other animals, so that a part of the
 # step to it may be that those are easier or harder. (Rows by hand, which need no encoder, show how
 # much: they don't care which animals an encoder saw.) If the vectors meant something different in
@@ -231,7 +231,7 @@ pd.DataFrame(in_words).reindex(order).dropna(how="all")
 # the same classifier when all that it is told about a unit is *which recording* or *which animal*
 # it is from, and nothing of its activity.
 
-# %%
+# %% tags=["slide"]
 scored = experiments.predictions(
     todo["transductive"], runs_dir, tables["transductive"].iloc[0]
 )  # the units of the first two columns
@@ -255,7 +255,7 @@ decoded["NuCLR's vector"] = {
 counts = scored.groupby(["animal_id", "true"]).size().unstack(fill_value=0)
 nl.plots.known_beforehand(counts, pd.DataFrame(decoded).T, title=f"{label_column} ({where})")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Whoever recognises the recording, and knows nothing of cells, reads the region with a macro F1 of
 # 0.46: nearly all of NuCLR's 0.49. In another animal that knowledge is worth nothing (0.03, below
 # chance: a recording that the classifier never saw tells it nothing, and all its units get one
@@ -275,7 +275,7 @@ nl.plots.known_beforehand(counts, pd.DataFrame(decoded).T, title=f"{label_column
 # paper: 57 of the 64 mice tested there have other sessions in training); labels come from other
 # units of the same recordings.
 
-# %%
+# %% tags=["slide"]
 honest = "labels of other animals"
 of_seeds = tables["transductive zero-shot"].query("method == 'NuCLR'")["macro_f1"]
 best = {"method": ["NuCLR"], "metric": "macro_f1", "estimate": of_seeds.max(), "low": np.nan}
@@ -293,7 +293,7 @@ worth = [
 title = f"NuCLR, {label_column} ({where})"
 nl.plots.scores(pd.concat(worth), title=title, highlight=honest)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown here the split by session is worth 0.19: who has other sessions of a rat among
 # the labels reads its regions with 0.48, and with 0.29 without. Units of the very same recordings
 # add 0.01, the choice between two encoders as little. On all eleven rats, with three encoders, it
@@ -308,7 +308,7 @@ nl.plots.scores(pd.concat(worth), title=title, highlight=honest)
 # An average can hide an animal in which nothing works. (An F1 of its own makes sense only where an
 # animal has all the labels; so here it is the share of units that are right.)
 
-# %%
+# %% tags=["slide"]
 of_animal = predictions.assign(right=predictions["true"] == predictions["predicted"]).groupby(
     "animal_id"
 )
@@ -528,7 +528,7 @@ print(
     f" {row['macro_f1']:.3f}"
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # In four rats that neither encoder nor classifier has seen NuCLR reads the region with a macro F1

@@ -56,10 +56,10 @@ jobs = 0  # processes; 0: one for each core
 training_steps = 0
 scores_csv = ""  # also write the table of all results here; "": nowhere
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook changes: who is recorded, and whose labels are known.
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method(["recording", "decoding"])
@@ -71,7 +71,7 @@ import pandas as pd
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · The experiment, as data
 #
 # Some animals are held out: neither encoder nor classifier sees them. Of the others, encoders get
@@ -162,7 +162,7 @@ results.pivot(index="n", columns="series", values="estimate")[["encoder", "label
     3
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · The curves
 #
 # Dots: single seeds (of the weights, and of which animals are taken). Squares: their means, with 95
@@ -172,7 +172,7 @@ results.pivot(index="n", columns="series", values="estimate")[["encoder", "label
 # levels off was assumed. Its own uncertainty, the fit repeated with animals and seeds drawn anew,
 # is in the table below.) *Untrained encoder*: random weights, labels of n animals.
 
-# %%
+# %% tags=["slide"]
 chance = rows.loc[rows["method"] == "chance", "estimate"].mean()
 fits = {
     name: comparison.saturating_curve(
@@ -201,12 +201,12 @@ nl.plots.curves(
     title=f"{label_column}, held-out animals ({where})",
 )
 
-# %%
+# %% tags=["slide"]
 pd.DataFrame({name: fit.iloc[[-1]].squeeze() for name, fit in fits.items()}).T.round(3).rename_axis(
     "the curve at its end"
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · From fewest to all
 #
 # For each series the score with all animals minus that with the fewest, with its interval; and, as
@@ -216,7 +216,7 @@ pd.DataFrame({name: fit.iloc[[-1]].squeeze() for name, fit in fits.items()}).T.r
 # regions.
 
 
-# %%
+# %% tags=["slide"]
 def gain(part, draws):
     """Score with all animals minus score with the fewest: estimate, low, high."""
     first, last = part.loc[part["n"].idxmin()], part.loc[part["n"].idxmax()]
@@ -238,21 +238,21 @@ gains = pd.DataFrame(
 ).T
 gains.round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # And NuCLR against each other method, with the labels and the animals of all (difference with its
 # interval):
 
-# %%
+# %% tags=["slide"]
 comparison.against(experiment, runs_dir).drop(columns=["significant"]).round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · Encoder or labels: which half would you rather lose?
 #
 # The claim as a number. With half the animals to *pretrain* on and all labels, or with all animals
 # to pretrain on and half the *labelled* ones: the second score minus the first. Above 0: animals to
 # pretrain on are worth more, as the paper found in real data.
 
-# %%
+# %% tags=["slide"]
 half = {
     name: part[part["n"] < n_learn].nlargest(1, "n").iloc[0]
     for name, part in results.groupby("series", sort=False)
@@ -423,7 +423,7 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # Single steps jump: with few seeds and animals, the differences of sections 3 and 4, with their
 # intervals, are the safer reading.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # At `laptop`, the more rats an encoder has seen, the better it is, at the same number of steps:

@@ -55,10 +55,10 @@ encoder_seeds = 0  # encoders of each kind, with seeds 0, 1, ...; 0: the profile
 scores_csv = ""  # also write the table of all results here; "": nowhere
 seed = 0  # of the draws in the exercises; the encoders have their own seeds
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook is about: how many labels does the classifier need?
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method("decoding")
@@ -70,7 +70,7 @@ import pandas as pd
 from nuclr_lite import comparison, experiments
 from nuclr_lite.experiments import methods
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · The experiment, as data
 #
 # An `Experiment` is a small table of choices: which recordings, which label, which methods, which
@@ -78,7 +78,7 @@ from nuclr_lite.experiments import methods
 # because one is luck. The encoder is trained once, without labels, on the animals to learn from;
 # the animals that are scored were seen by neither encoder nor classifier (*inductive zero-shot*).
 
-# %%
+# %% tags=["slide"]
 nl.plots.protocols("inductive zero-shot")
 
 # %%
@@ -142,14 +142,14 @@ print(
     f"1/8 is about {labelled / 8:.0f}, 1/16 about {labelled / 16:.0f}"
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · The curve
 #
 # Means over draws of the labels and seeds of the encoder; bands: 95 %, animals and seeds resampled.
 # Shown are NuCLR, its controls, the coupling made by hand, and the best of the rest, which look at
 # a unit alone; the table below has everything.
 
-# %%
+# %% tags=["slide"]
 chance = rows.loc[rows["method"] == "chance", "estimate"].mean()
 learned = rows[rows["method"] != "chance"]
 wide = learned.pivot(index="method", columns="share", values="estimate").loc[
@@ -171,10 +171,10 @@ nl.plots.curves(
     title=f"{label_column}, held-out animals ({where})",
 )
 
-# %%
+# %% tags=["slide"]
 wide.round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · One eighth against all
 #
 # The claim is about a *difference*, so we put an interval on the difference: the same animals are
@@ -183,13 +183,13 @@ wide.round(3)
 # lies outside the 95 % interval; a handful of animals are few, and two encoders say little about
 # the next; the interval is as wide as it is for a reason.
 
-# %%
+# %% tags=["slide"]
 eighth = min(rows["share"], key=lambda share: abs(share - 1 / 8))
 differences = comparison.against(experiment, runs_dir, label_share=eighth)
 print(f"NuCLR with {eighth:g} of the labels ({where}) minus each method with all, macro F1:")
 differences.drop(columns=["significant"]).round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown here NuCLR with an eighth of the labels (0.34) scores higher than every other set
 # of features with all of them (0.30 at best), but no higher than NuCLR itself with all labels
 # shuffled within each rat (0.35): so beating the others proves little about single units. With four
@@ -329,7 +329,7 @@ nl.plots.labels_needed(
 # smaller one. The squares are read off means. Whether a method is *passed*, given these few
 # animals, only the interval of the difference says: section 3.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # A curve for NuCLR that rises with the labels, from 0.32 with 1/16 to 0.44 with all, and lies above

@@ -44,10 +44,10 @@ training_steps = 0  # optimiser steps; 0: the profile's
 seed = 0  # of the simulation, the weights, the views and the controls
 scores_csv = ""  # also write the score table here; "": nowhere
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what is different in calcium imaging: the recording, and what a token is.
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method(["recording", "tokens"])
@@ -64,7 +64,7 @@ from nuclr_lite import baselines, retrieval
 from nuclr_lite.sources.allen import two_photon
 from nuclr_lite.sources.simulated.allen_two_photon import simulate_allen_experiment
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · Planes, sessions, containers
 #
 # A microscope images one plane of cortex in a mouse whose Cre line decides which cells carry the
@@ -131,7 +131,7 @@ units.groupby("cell_type").agg(
     cells=("roi_id", "size"),
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · From fluorescence to tokens
 #
 # **Slower.** The indicator's light fades over several tenths of a second (0.6 s in the simulation).
@@ -146,7 +146,7 @@ units.groupby("cell_type").agg(
 # **One scale.** Views divide the dF/F of a recording by a single number, the 99th percentile over
 # all its cells and frames: a cell with large transients keeps them larger than the others'.
 
-# %%
+# %% tags=["slide"]
 one = next(recording for recording in recordings if recording.units["cell_type"].iloc[0] == "Pvalb")
 print(
     f"a Pvalb plane: {one.sampling_rate_hz:.3f} Hz, 99th percentile of dF/F {one.trace_scale:.2f}, "
@@ -154,7 +154,7 @@ print(
 )
 nl.plots.activity(one, duration_s=150.0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 · Pretraining, some animals held out
 #
 # The last animal of each line is held out: in the identity test of section 4 nobody has seen it.
@@ -162,7 +162,7 @@ nl.plots.activity(one, duration_s=150.0)
 # of `quick-calcium` by that recipe, with second views up to four minutes away: what is asked below
 # is what *lasts*. `results/speedrun.md` says what `quick-calcium` itself does here.)
 
-# %%
+# %% tags=["slide"]
 steps = training_steps or {"smoke": 20, "laptop": 2400, "full": 10_000}[profile]
 published = nl.PRESETS["allen-two-photon"]
 preset = nl.PRESETS["quick-calcium"].with_(
@@ -192,7 +192,7 @@ features = {
 features |= {f"hand: {name}": table for name, table in baselines.hand_features(recordings).items()}
 features["hand: coupling to the population"] = baselines.population_coupling(recordings)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · The same cell, another day
 #
 # Here is a test that needs no label. A cell of session A has a vector; which cell of session B, on
@@ -200,7 +200,7 @@ features["hand: coupling to the population"] = baselines.population_coupling(rec
 # cell, it is the same cell. Three cells, by hand: A's vectors below are nearest to B's first, third
 # and third. Two of three are right, and guessing finds one in three.
 
-# %%
+# %% tags=["slide"]
 a = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.2]])
 b = np.array([[0.9, 0.1], [0.6, 0.4], [-0.7, 0.7]])
 cosine = (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (
@@ -223,10 +223,10 @@ identity = identity.merge(units.drop_duplicates("container_id")[["container_id",
 by_line = identity.pivot_table(index="method", columns="cell_type", values="top1", sort=False)
 by_line.assign(mean=by_line.mean(axis=1)).round(2)
 
-# %%
+# %% tags=["slide"]
 nl.plots.identity(identity, title=f"the same cell on another day, held-out animals ({where})")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A dot is a pair of sessions, and at `laptop` rests on one animal with 21 shared cells: one cell
 # more or less moves it by 0.05. Look at the whole row. The hand-made correlation with the
 # population is the best of what was not learned.
@@ -241,7 +241,7 @@ nl.plots.identity(identity, title=f"the same cell on another day, held-out anima
 # *mean* vector of its recording. Where that does as well, the score says how populations differ,
 # not how cells do.
 
-# %%
+# %% tags=["slide"]
 features["NuCLR, mean of the recording"] = baselines.recording_means(features["NuCLR"])
 table, results = nl.score_table(features, units["cell_type"], units["animal_id"], seed=seed)
 if scores_csv:
@@ -252,7 +252,7 @@ if scores_csv:
     )
 nl.plots.scores(table, title=f"Cre line, one animal left out in turn ({where})")
 
-# %%
+# %% tags=["slide"]
 nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line ({where})")
 
 # %% [markdown]
@@ -268,10 +268,10 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 # label. What training improves most directly is what it trains, telling the cells of one population
 # apart: section 4.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The drawing again, with a plane and the scores of this notebook in place of the symbols:
 
-# %%
+# %% tags=["slide"]
 shown = ["NuCLR", "NuCLR, mean of the recording", "hand: all", "chance"]
 filled = {"recording": one, "decoding": {name: results[name].score() for name in shown}}
 nl.plots.method(["recording", "decoding"], filled, title=f"Cre line ({where})")
@@ -450,7 +450,7 @@ nl.plots.found_among_nearest(
     title=f"the same cell on another day, held-out animals ({where})",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # Cells of held-out animals found again on another day several times as often as by guessing, and

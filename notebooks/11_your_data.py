@@ -55,11 +55,11 @@ seed = 0  # of the simulation and the training
 # %%
 import nuclr_lite as nl
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook does with your recordings: they come in at the top left, and vectors
 # and labels come out.
 
-# %%
+# %% tags=["slide"]
 nl.plots.method(["recording", "vectors", "decoding"])
 
 # %%
@@ -144,7 +144,7 @@ label_column = label_column or ("region" if data_source == "rats" else "cell_typ
 keep_in = Path(out_folder or (scratch.name if data_source == "simulated" else "../runs/your_data"))
 print(f"{len(list(folder.iterdir()))} files or folders in {folder.name}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # From a folder to labels it is one line in a terminal:
 #
 # ```bash
@@ -203,7 +203,7 @@ if data_source == "simulated":
     np.testing.assert_array_equal(recordings[0].intervals, animals_made[0].intervals)
     assert list(recordings[0].units["cell_type"]) == list(animals_made[0].units["cell_type"])
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # If you would rather call a reader yourself, all live in `nuclr_lite.sources` (`help(...)` says
 # what each wants):
 #
@@ -261,11 +261,11 @@ np.testing.assert_array_equal(tokens, [[[1, 1], [0, 0]], [[0, 0], [2, 0]]])
 np.testing.assert_array_equal(rows, [0, 1])
 np.testing.assert_array_equal(windows.tile(), [0, 2, 6, 7])
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A larger one: the amplifier of a simulated animal is taken to have been off for 14 s, and the
 # session ends with light pulses. The intervals keep both out.
 
-# %%
+# %% tags=["slide"]
 small = replace(SPIKES, duration_s=120.0, n_units=(20, 20), stimulus_block_s=30.0, movie_s=15.0)
 # to try things on, whatever the data
 [demo] = nl.simulate_recordings(1, seed=100 + seed, config=small)
@@ -290,13 +290,13 @@ report = checks.leaks(recordings)
 for row in report[report["verdict"] != "not asked"].itertuples():
     print(row.verdict, row.check, row.found, row.where, row.to_do, sep="  ")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · From arrays, traces, tables and a spike sorter
 #
 # **Plain arrays**: one array of spike times a unit, and a table with a row a unit, in the same
 # order. Any columns will do; a missing label is `None`.
 
-# %%
+# %% tags=["slide-code"]
 rng = np.random.default_rng(seed)
 units_of_mine = pd.DataFrame(
     {"cell_type": ["Exc", "Pvalb", None], "depth_um": [120.0, 340.0, 260.0]}, index=[11, 12, 17]
@@ -432,7 +432,7 @@ assert "resampled" in answers_to["another sampling rate"]
 assert "transpose" in answers_to["(units, frames), no table"]
 assert "are these seconds?" in answers_to["milliseconds, no valid time given"]
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Milliseconds without valid time are a question, no error: 60 s become 17 hours of a very quiet
 # brain. And (units, frames) without a table is only a notice: there might be 1,800 cells in five
 # frames.
@@ -478,7 +478,7 @@ nl.plots.history(pretrained.history)
 # What must not happen: a loss that doesn't fall, or a right panel that ends near 1
 # (`05_pretraining` explains all three).
 
-# %%
+# %% tags=["slide"]
 embedding = nl.embed(pretrained.encoder, recordings, grid_s=preset.views.grid_s)  # (units, dim)
 labels = units.reindex(columns=[label_column]).loc[embedding.index, label_column]
 animals, known = units.loc[embedding.index, "animal_id"], labels.notna()
@@ -549,11 +549,11 @@ by_hand = neighbours_agree(
 )
 np.testing.assert_allclose(by_hand, (2 / 3, 1 / 3))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # We ask the vectors, and [hand-crafted features](../docs/glossary.md#hand-crafted-features) of each
 # unit alone.
 
-# %%
+# %% tags=["slide"]
 hand = baselines.hand_features(recordings)["all"].loc[embedding.index]
 rows_of_figure = []
 for name, features in {"NuCLR": embedding, "hand-crafted, a unit alone": hand}.items():
@@ -563,7 +563,7 @@ for name, features in {"NuCLR": embedding, "hand-crafted, a unit alone": hand}.i
 agreement = pd.DataFrame(rows_of_figure)
 nl.plots.neighbour_agreement(agreement, title=f"is my neighbour of my kind? ({source})")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown, 90 % of the nearest neighbours in other recordings are of a unit's kind; by
 # hand-crafted features 29 %, at random 28 %. (Recordings of the same animal count as other ones: a
 # cell that was seen on two days may find itself there. Then keep one recording an animal.)
@@ -574,7 +574,7 @@ nl.plots.neighbour_agreement(agreement, title=f"is my neighbour of my kind? ({so
 # don't know"](../docs/glossary.md#abstaining), with the reason. `13_can_you_trust_it` takes it
 # apart, and asks how far to believe it. The command of section 1 did no more than this:
 
-# %%
+# %% tags=["slide-code"]
 reader = nl.ZeroShot.fit(embedding, labels, animals, pretrained=pretrained)
 answers = reader.predict(embedding[~known])
 print(answers["label"].fillna("I don't know: " + answers["reason"]).value_counts().to_string())
@@ -586,7 +586,7 @@ if data_source == "simulated" and saved is not None and not encoder_from:
     assert (commanded["likeliest"] == answers["likeliest"]).all()
     np.testing.assert_allclose(commanded["distance"], answers["distance"], rtol=1e-3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Everything goes where you work:
 #
 # | to | call | or in a terminal |
@@ -761,7 +761,7 @@ covered = nl.Windows(cut, quick.model).tile()
 assert set(np.floor(covered / 5)) == set(range(11)), "every trial should hold a window"
 print("exercise 3: right")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # On the simulated animals at the `laptop` profile, with the encoder that comes with the repository:

@@ -49,10 +49,10 @@ ablation_steps = 0  # optimiser steps of each recipe of section 6; 0: the profil
 seed = 0  # of who is with whom in section 2, and of the pairs in exercise 3
 scores_csv = ""  # also write the table of section 6 here; "": nowhere
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what this notebook questions: attention over units, and the vectors that come out.
 
-# %%
+# %% tags=["slide"]
 import nuclr_lite as nl
 
 nl.plots.method(["population", "vectors"])
@@ -137,7 +137,7 @@ chance = np.mean(
 )
 pd.concat({name: macro_f1(result) for name, result in scores.items()}, axis=1).T.round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · With and without its population
 #
 # **Question.** Does the vector of a neuron depend on who is around it? **Experiment.** Take a
@@ -166,7 +166,7 @@ strangers = {
 # turn): it finds what is in them, if anything is. At `laptop` it learns from five animals, the
 # first from fourteen: with many neighbours it is the weaker one.
 
-# %%
+# %% tags=["slide"]
 rows = []
 for who, tables in (("its own population", among), ("another animal's units", strangers)):
     rows += [(who, others, decoded(full, table, *test)) for others, table in tables.items()]
@@ -192,7 +192,7 @@ nl.plots.neighbours(company, chance, title=title)
 wide = company.pivot(index="who", columns="others", values="estimate")
 wide.reindex(index=company["who"].unique(), columns=[*own, "all"]).round(2)
 
-# %%
+# %% tags=["slide"]
 most = max(foreign)
 shown = {
     "alone": among[0],
@@ -207,7 +207,7 @@ nl.plots.same_units(
     title="the same spikes, four times (simulated, held-out animals)",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In each panel the same units, with the same spikes; the axes (linear discriminants: the directions
 # that set the types apart most) were chosen on other animals. What pulls them apart on the right
 # can't be in a unit's own spike train: it is in how that train goes with its neighbours.
@@ -246,7 +246,7 @@ def mean_between_types(matrices, recordings):
     return pd.concat(tables).groupby(level=0).mean()
 
 
-# %%
+# %% tags=["slide"]
 attended, itself = {}, {}
 for layer, head in np.ndindex(attention[0].shape[:2]):
     matrices, name = [one[layer, head] for one in attention], f"layer {layer + 1}, head {head + 1}"
@@ -269,7 +269,7 @@ nl.plots.between(
 title = "last layer, head 1, mean over windows (simulated, held-out animal)"
 nl.plots.method("population", {"population": attention[0][-1, 0]}, title=title)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody
 # alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`,
 # which goes against the state that all others follow.
@@ -287,7 +287,7 @@ nl.plots.method("population", {"population": attention[0][-1, 0]}, title=title)
 # **Experiment.** All pairs of each held-out population. A distance of 1 is about as far as units
 # lie apart from each other.
 
-# %%
+# %% tags=["slide"]
 n_windows = {"smoke": 2, "laptop": 6, "full": 30}[profile]
 moved = [interpretation.influence(encoder, recording, n_windows) for recording in tested]
 print(
@@ -306,7 +306,7 @@ nl.plots.between(
 # Read it by columns. In the run shown here, without an `Exc` unit the others move less than on
 # average; `Vip` units move each other most.
 
-# %%
+# %% tags=["slide"]
 truth = units[animals.isin(held_out)][
     ["state_coupling", "drive_coupling", "base_rate_hz", "cell_type"]
 ]
@@ -321,7 +321,7 @@ nl.plots.against_truth(
     title="who matters, and what is true of it (simulated, held-out animals)",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # `state_coupling` is the simulation's own number for how closely a unit follows the state that all
 # share, from which its type is to be read. (It is always positive; that `Vip` goes against the
 # state is another column.) Most of its rank correlation lies between `Exc` and the other types:
@@ -404,7 +404,7 @@ def sought(tables, stimuli, animals, held_out):
     )
 
 
-# %%
+# %% tags=["slide"]
 tables = {"NuCLR": embedded, "hand: all, of a unit alone": by_hand, "hand: coupling": coupling}
 found = {name: sought(blocks, stimuli, animals, held_out) for name, blocks in tables.items()}
 by_guessing = np.mean(
@@ -418,7 +418,7 @@ nl.plots.across_blocks(
 )
 
 
-# %%
+# %% tags=["slide"]
 def across(tables, stimuli, kinds, animals, held_out):
     """Rows: the stimulus in which the classifier is fit; columns: in which it is tested.
 
@@ -508,7 +508,7 @@ pd.DataFrame(
     ]
 ).round(3)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 6 · Ablations: what in the recipe matters?
 #
 # **Question.** Of all the choices in the recipe, which does the result hang on? **Experiment.** One
@@ -554,7 +554,7 @@ ablation = experiments.Experiment(
 )
 single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
 
-# %%
+# %% tags=["slide"]
 table = comparison.summary(ablation, runs_dir)
 if scores_csv:
     table.assign(steps=steps).round(4).to_csv(scores_csv, index=False)
@@ -570,7 +570,7 @@ nl.plots.scores(table, title=title, dots=single)
 # and seeds drawn, the same for both methods). Look at the untrained encoder before any other row:
 # a recipe that is not clearly above it has only begun to learn, or can't.
 
-# %%
+# %% tags=["slide"]
 differences = comparison.against(ablation, runs_dir)
 differences.drop(columns="significant").round(3)
 
@@ -760,7 +760,7 @@ taken["pair"] = ["of one type"] * len(alike) + ["of two types"] * len(unlike)
 print(taken.groupby("pair").mean().round(4))
 nl.plots.two_less(taken, title="two neurons less (simulated, one held-out animal)")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # The type of the same unit at or below chance alone and among strangers, and read well in its own

@@ -51,18 +51,18 @@ seed = 0  # of the simulation and the controls
 # %%
 import nuclr_lite as nl
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In colour, what is on trial here: the last step, at which a classifier reads a label from the
 # vectors of a new animal.
 
-# %%
+# %% tags=["slide"]
 nl.plots.method("decoding")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # "New" can mean three things. A score on the left says little about the one on the right; never
 # report one without its name.
 
-# %%
+# %% tags=["slide"]
 nl.plots.protocols()
 
 # %%
@@ -84,7 +84,7 @@ from nuclr_lite.sources.folder import read_folder
 from nuclr_lite.sources.published import rat_decisions
 from nuclr_lite.sources.simulated import SPIKES
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 1 · A score, and what it must be compared with
 #
 # Twelve animals that the repository's encoder has never seen, with cell types; of the last two we
@@ -148,7 +148,7 @@ print(checks.seen(pretrained.trained_on, recordings).sentence)
 # - [shuffled labels](../docs/glossary.md#shuffled-labels), the commonest label for everybody, and
 #   [chance](../docs/glossary.md#chance).
 
-# %%
+# %% tags=["slide"]
 # of one animal, units are left out
 protocol = "zero-shot" if animals[known].nunique() > 1 else "transductive"
 how = "one animal left out in turn" if protocol == "zero-shot" else "transductive"
@@ -162,7 +162,7 @@ features = {
 table, results = nl.score_table(features, labels, animals, protocol, seed=seed)
 nl.plots.scores(table, title=f"{label_column}, {how} ({source})")
 
-# %%
+# %% tags=["slide"]
 nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on {label_column} ({source})")
 
 # %% [markdown]
@@ -191,7 +191,7 @@ if official_weights:
         )
     print(pd.DataFrame(read).T[["estimate", "low", "high"]].astype(float).round(3).to_string())
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 2 · Are the probabilities true?
 #
 # A probability is worth something if, of all units whose label got 0.8, some 80 % are right: it is
@@ -258,14 +258,14 @@ lines = {
 }
 pd.DataFrame(lines).T.round(3)
 
-# %%
+# %% tags=["slide"]
 shown = ["probe, calibrated", "naive Bayes", "naive Bayes, calibrated"]
 curves = {name: zero_shot.reliability(*sure[name]) for name in shown}
 nl.plots.trust(
     curves, {name: coverage[name] for name in shown}, title=f"{label_column}, {how} ({source})"
 )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In the run shown here the probe's probabilities are nearly true as they are: an error of 0.03
 # before and after calibration. Calibrated, it says the common label a little more often, and macro
 # F1 goes from 0.92 to 0.90. Where naive Bayes is as good as certain, it is wrong too often;
@@ -318,7 +318,7 @@ if protocol == "zero-shot":
     rehearsed = zero_shot.rehearsal(embedding, labels, animals, least=least)
     print(rehearsed["reason"].replace("", "answered").value_counts().to_string())
 
-# %%
+# %% tags=["slide"]
 distances = {} if rehearsed is None else {"units with a label": rehearsed["distance"]}
 answers = reader.predict(embedding[~known])
 if len(answers):
@@ -382,7 +382,7 @@ if truth:
         f"of these, right: {right[speaks].mean():.0%}" if speaks.any() else "nobody got an answer"
     )
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 4 · The leak checklist
 #
 # A score can be high for reasons that have nothing to do with cells: a
@@ -565,7 +565,7 @@ both_ways(checks.label_and_stimulus(halves, "line"), checks.label_and_stimulus(m
 # shown, with how many do. `inductive` says what you claim: that the encoder has never seen these
 # animals.
 
-# %%
+# %% tags=["slide"]
 inductive = not checks.seen(pretrained.trained_on, recordings).found
 report = checks.leaks(
     recordings,
@@ -584,7 +584,7 @@ for row in report.itertuples():
 if data_source == "simulated" and profile != "smoke":
     assert "look here" not in set(report["verdict"])
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # What no check can know: whether two clocks agree (exercise 1 of `11_your_data`).
 #
 # ## 5 · What to write in the paper
@@ -603,7 +603,7 @@ if data_source == "simulated" and profile != "smoke":
 #
 # Two sentences to start with (the last bracket names the best hand-crafted features):
 
-# %%
+# %% tags=["slide"]
 print(in_words(table, labels[known], animals[known], protocol, inductive))
 
 # %% [markdown]
@@ -794,7 +794,7 @@ assert (coarse.verdict, fine.verdict) == (
 ), "10 of 120 s: present in 1 of 2 parts, or in 1 of 12"
 print("exercise 3: right")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
 # On the simulated animals at the `laptop` profile:
