@@ -408,8 +408,8 @@ for start, low, high in ((40.0, 10.0, 70.0), (5.0, 0.0, 35.0), (80.0, 50.0, 85.0
 
 # %% [markdown]
 # Now in the recording with gaps: a first view at 125 s, and a second up to 30 s before or after.
-# Where may it not lie? And the farther away, will units' counts be less and less like those of the
-# first view? Answer; then, with a kernel running, move it.
+# Where may it not lie? And do units' counts grow less alike with distance? Answer; then, with a
+# kernel running, move it.
 
 # %%
 usable = long_enough(valid, model.window_s)
