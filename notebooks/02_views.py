@@ -407,6 +407,44 @@ for start, low, high in ((40.0, 10.0, 70.0), (5.0, 0.0, 35.0), (80.0, 50.0, 85.0
     assert is_in == [False, True, True, False]
 
 # %% [markdown]
+# Now in the recording with gaps: a first view at 125 s, and a second up to 30 s before or after.
+# Where may it not lie? And do units' counts grow less alike with distance? Answer; then, with a
+# kernel running, move it.
+
+# %%
+usable = long_enough(valid, model.window_s)
+distances = np.arange(-30, 31)  # s
+allowed = np.array(
+    [is_allowed(125.0 + d, 125.0, usable, model.window_s, views.max_distance_s) for d in distances]
+)
+# spikes of each unit in each window: (distances, units)
+in_window = np.stack(
+    [
+        count_fast(one.times, one.unit_rows, one.n_units, 125.0 + d, model.window_s, 1)[:, 0]
+        for d in distances
+    ]
+)
+nl.plots.slider(
+    lambda distance_s: nl.plots.one_pair(
+        125.0,
+        distances,
+        allowed,
+        in_window,
+        distance_s,
+        valid,
+        one.epochs,
+        model.window_s,
+        title="each unit (simulated)",
+    ),
+    "view 2 starts later by (s)",
+    distances.tolist(),
+    at=27,
+)
+
+# %% [markdown]
+# Counts are most alike while the windows share spikes, up to 10 s. Beyond, distance tells little:
+# a unit keeps to its rate, more or less.
+#
 # The most literal way to draw one: throw darts at the ±30 s until one is allowed. (Exercise 2 does
 # it without darts, as the module does.)
 
@@ -424,7 +462,6 @@ def throw_darts(start_s, intervals, window_s, reach_s, rng):
 
 
 rng = np.random.default_rng(seed)
-usable = long_enough(valid, model.window_s)
 first_s = np.concatenate(
     [
         first_starts(interval, model.window_s, rng.uniform(0, model.window_s))

@@ -181,17 +181,30 @@ assert_close(F.normalize(a, dim=0) @ F.normalize(b, dim=0), cosine(a, b))
 
 # %%
 cosines = torch.tensor([-0.6, -0.3, 0.0, 0.3, 0.6, 0.9], requires_grad=True)
-weights = {}
-for tau in (0.05, 0.2, 1.0):
-    (push,) = torch.autograd.grad((cosines / tau).logsumexp(0), cosines)  # (6,)
+taus = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
+weights, soft_maximum = {}, {}
+for tau in taus:
+    together = (cosines / tau).logsumexp(0)
+    (push,) = torch.autograd.grad(together, cosines)  # (6,)
     weights[tau] = (cosines / tau).softmax(0).detach()
     assert_close(push, weights[tau] / tau)
+    soft_maximum[tau] = tau * (together.item() - math.log(len(cosines)))
 rounded = pd.Index(cosines.detach().numpy().round(1), name="cosine")
-pd.DataFrame(weights, index=rounded).rename_axis(columns="temperature").round(3)
+table = pd.DataFrame(weights, index=rounded).rename_axis(columns="temperature")
+table[[0.05, 0.2, 1.0]].round(3)
+
+# %% [markdown]
+# `soft_maximum` is the log-sum-exp on the scale of the cosines, times $\tau$ and less what the
+# number of negatives adds. Where between mean and maximum do you expect it at a temperature of 0.2?
+# And from which temperature on does the nearest negative give less than half of the push? Answer;
+# then, with a kernel running, move it.
 
 # %% tags=["slide"]
-nl.plots.temperature_weights(
-    cosines.detach(), weights, title="Who pushes: the share of each of six negatives"
+nl.plots.slider(
+    lambda tau: nl.plots.temperature_weights(cosines.detach(), weights, soft_maximum, tau),
+    "temperature",
+    taus,
+    at=0.2,
 )
 
 # %% [markdown]

@@ -10,6 +10,7 @@ from .lessons.context import (
     across_blocks,
     against_truth,
     between,
+    in_company,
     known_beforehand,
     neighbours,
     same_units,
@@ -34,9 +35,10 @@ from .lessons.objective import (
     sorting,
     temperature_weights,
 )
-from .lessons.pairs import distances, found_by_copying, second_views
+from .lessons.pairs import distances, found_by_copying, one_pair, second_views
 from .lessons.protocols import protocols, session_journey
 from .lessons.sessions import identity, light_response, separation, session_timeline, unit_quality
+from .lessons.slider import slider
 from .lessons.training import good_curve, gradient_norms, resumed, schedule, trouble
 from .lessons.transformer import multiplications, rotary_hands, rows_permuted, what_reaches
 from .lessons.views import packing, spikes_in_bins, two_views
@@ -69,6 +71,7 @@ __all__ = [
     "gradient_norms",
     "history",
     "identity",
+    "in_company",
     "known_beforehand",
     "labels_needed",
     "leak",
@@ -81,6 +84,7 @@ __all__ = [
     "neighbour_agreement",
     "neighbours",
     "on_circle",
+    "one_pair",
     "packed_populations",
     "packing",
     "protocols",
@@ -98,6 +102,7 @@ __all__ = [
     "separation",
     "session_journey",
     "session_timeline",
+    "slider",
     "sorting",
     "spikes_in_bins",
     "strangers",

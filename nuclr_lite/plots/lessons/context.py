@@ -99,6 +99,58 @@ def same_units(
 
 
 @styled_figure
+def in_company(
+    places: dict,
+    probabilities: dict,
+    company: str,
+    learned: np.ndarray,
+    types: pd.Series,
+    title: str = "units",
+) -> Figure:
+    """A few units in one company: where their vectors lie among the types (shaded: two standard
+    deviations; small dots: in the companies before), and what the classifier makes of them.
+
+    places : company -> (n, 2) the units in the plane. probabilities : company -> DataFrame (n,
+        types), indexed by the type that each unit is. learned (units, 2), types : the units that
+    plane and classifier were fit on.
+    """
+    figure, (plane, bars) = plt.subplots(1, 2, figsize=(9.5, 3.6), width_ratios=(1.1, 1))
+    table, palette = probabilities[company], colours(types)
+    angle = np.linspace(0, 2 * np.pi, 60)
+    for kind, colour in palette.items():
+        mine = learned[(types == kind).to_numpy()]
+        spread = np.linalg.cholesky(np.cov(mine.T))
+        ring = mine.mean(axis=0) + 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1) @ spread.T
+        plane.fill(*ring.T, color=colour, alpha=0.18, lw=0)
+        plane.text(*mine.mean(axis=0), kind, color=colour, ha="center", va="center", weight="bold")
+    every = np.array(list(places.values()))  # (companies, n, 2)
+    plane.plot(*every.reshape(-1, 2).T, alpha=0)  # the same frame for all of them
+    trail = every[: list(places).index(company) + 1]
+    for row, kind in enumerate(table.index):
+        plane.plot(*trail[:, row].T, ".-", color=palette[kind], lw=1, ms=5)
+        plane.plot(*trail[-1, row], "o", color=palette[kind], ms=10, mec="black", mew=1.2)
+    plane.set(
+        xlabel="discriminant 1",
+        ylabel="discriminant 2",
+        title=f"{title}\nothers beside each: {company}",
+    )
+    ends = table.to_numpy().cumsum(axis=1)
+    for kind, end in zip(table, ends.T):
+        bars.barh(
+            range(len(table)), table[kind], left=end - table[kind], color=palette[kind], label=kind
+        )
+    bars.set(
+        yticks=range(len(table)),
+        yticklabels=[f"one that is {kind}" for kind in table.index],
+        xlim=(0, 1),
+        xlabel="probability given to each type",
+    )
+    bars.invert_yaxis()
+    bars.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize="small")
+    return figure
+
+
+@styled_figure
 def between(tables: dict[str, pd.DataFrame], rows: str, columns: str, title: str = "") -> Figure:
     """Heatmaps of kinds against kinds, from `interpretation.between_kinds`; white: an even share.
 

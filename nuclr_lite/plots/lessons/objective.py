@@ -12,42 +12,49 @@ from ..style import PALETTE, styled_figure
 
 
 @styled_figure
-def temperature_weights(cosines, weights: dict[float, object], title: str = "") -> Figure:
-    """Which negatives a unit is pushed from: a panel a temperature, a bar a negative.
+def temperature_weights(
+    cosines,
+    weights: dict[float, object],
+    soft_maximum: dict[float, float],
+    temperature: float,
+) -> Figure:
+    """Which negatives a unit is pushed from at one temperature, a bar a negative; and what becomes
+    of their cosines at all of them.
 
-    cosines : (n,) cosine of the unit with each negative. weights : temperature -> (n,) shares of
-        the push, which sum to 1.
+    cosines : (n,) of the unit with each negative. weights : temperature -> (n,) shares of the push,
+        which sum to 1. soft_maximum : temperature -> the one number made of the cosines.
     """
-    figure, panels = plt.subplots(
-        1, len(weights), figsize=(0.8 + 2.5 * len(weights), 3.2), sharey=True, squeeze=False
+    cosines, shares = np.asarray(cosines), np.asarray(weights[temperature])
+    nearest, at = np.argmax(cosines), np.arange(len(cosines))
+    figure, (bars, line) = plt.subplots(1, 2, figsize=(9, 3.3))
+    bars.bar(at, shares, width=0.75, color=[PALETTE[3] if k == nearest else PALETTE[7] for k in at])
+    for k in at:
+        bars.text(k, shares[k] + 0.02, f"{shares[k]:.0%}", ha="center", size="small")
+    bars.set(
+        xticks=at,
+        xticklabels=[f"{value:g}" for value in cosines.round(2)],
+        ylim=(0, 1.1),
+        yticks=(0, 0.5, 1),
+        xlabel="cosine with the negative",
+        ylabel="share of the push",
+        title=f"temperature {temperature:g}: a push of {1 / temperature:.3g} in all",
     )
-    at = np.arange(len(cosines))
-    for axes, (temperature, shares) in zip(panels[0], weights.items()):
-        axes.bar(
-            at,
-            np.asarray(shares),
-            width=0.75,
-            color=[PALETTE[3] if k == np.argmax(cosines) else PALETTE[7] for k in at],
-        )
-        axes.set(
-            xticks=at,
-            xticklabels=[f"{value:g}" for value in np.asarray(cosines).round(2)],
-            ylim=(0, 1.15),
-            yticks=(0, 0.5, 1),
-            title=f"temperature {temperature:g}",
-            xlabel="cosine with the negative",
-        )
-        axes.tick_params(axis="x", labelsize="small")
-        axes.text(
-            np.argmax(cosines),
-            np.max(np.asarray(shares)) + 0.02,
-            f"{np.max(np.asarray(shares)):.0%}",
-            ha="center",
-            color=PALETTE[3],
-            weight="bold",
-        )
-    panels[0, 0].set_ylabel("share of the push")
-    figure.suptitle(title, weight="bold", size="medium")
+    for level, name in ((cosines.max(), "maximum"), (cosines.mean(), "mean")):
+        line.axhline(level, color="0.5", lw=1, ls=":")
+        line.text(max(soft_maximum), level + 0.02, name, ha="right", size="small", color="0.35")
+    line.plot(list(soft_maximum), list(soft_maximum.values()), color=PALETTE[0], lw=2.2)
+    line.plot(temperature, soft_maximum[temperature], "o", ms=11, color=PALETTE[3])
+    ticks = (0.02, 0.05, 0.1, 0.2, 0.5, 1)
+    line.set(
+        xscale="log",
+        xticks=ticks,
+        xticklabels=[f"{tick:g}" for tick in ticks],
+        ylim=(0, 1),
+        xlabel="temperature",
+        ylabel="soft maximum of the cosines",
+        title=f"all {len(cosines)} cosines as one number: {soft_maximum[temperature]:.2f}",
+    )
+    line.minorticks_off()
     return figure
 
 

@@ -69,6 +69,78 @@ def second_views(
 
 
 @styled_figure
+def one_pair(
+    start_s: float,
+    distances_s: np.ndarray,
+    allowed: np.ndarray,
+    counts: np.ndarray,
+    distance_s: float,
+    valid: np.ndarray,
+    epochs: pd.DataFrame,
+    window_s: float,
+    title: str = "each unit",
+) -> Figure:
+    """A first view and a second one at `distance_s` from it: where both lie in the recording, and
+    how alike they are.
+
+    start_s : of the first view. distances_s (n,) : all that the second may be moved to, 0 among
+        them. allowed (n,) : whether it may start there. counts (n, units) : spikes of each unit in
+    the window there. valid : (K, 2), s. epochs : start_s, stop_s and name of each stimulus.
+    """
+    logs = np.log10(1 + counts)
+    alike = np.array([np.corrcoef(logs[distances_s == 0][0], one)[0, 1] for one in logs])
+    [at] = np.flatnonzero(distances_s == distance_s)
+    second_s, colour = start_s + distance_s, PALETTE[2] if allowed[at] else PALETTE[3]
+    figure, panels = plt.subplot_mosaic(
+        [["time", "counts"], ["alike", "counts"]],
+        figsize=(10, 3.8),
+        width_ratios=(1.7, 1),
+        height_ratios=(1.5, 1),
+    )
+    time, line, plane = panels["time"], panels["alike"], panels["counts"]
+    left, right = start_s + distances_s.min() - 5, start_s + distances_s.max() + window_s + 5
+    for name, spans in epochs.groupby("name", sort=False)[["start_s", "stop_s"]]:
+        for begin, end in np.clip(spans.to_numpy(), left, right):
+            if end > begin:
+                time.text((begin + end) / 2, 3.4, name, ha="center", va="center", size="small")
+                time.plot([begin, begin], [3, 3.8], color="0.6", lw=1)
+    for begin, end in valid:
+        time.barh(2.4, end - begin, left=begin, height=0.7, color="0.82")
+    for begin, height, shade in ((start_s, 1.4, PALETTE[0]), (second_s, 0.4, colour)):
+        time.barh(height, window_s, left=begin, height=0.8, color=shade)
+    time.set(
+        xlim=(left, right),
+        ylim=(-0.2, 3.9),
+        yticks=(3.4, 2.4, 1.4, 0.4),
+        yticklabels=("stimulus", "valid time", "view 1", "view 2"),
+        title=f"view 2 starts at {second_s:g} s: {'allowed' if allowed[at] else 'not allowed'}",
+    )
+    time.tick_params(axis="both", length=0, labelbottom=False)
+    time.get_yticklabels()[-1].set_color(colour)
+    line.plot(start_s + distances_s, np.where(allowed, alike, np.nan), color=PALETTE[2], lw=2)
+    line.plot(start_s + distances_s, alike, color="0.6", lw=1, ls=":")
+    line.plot(second_s, alike[at], "o", ms=9, color=colour)
+    line.set(
+        xlim=(left, right),
+        ylim=(0, 1.08),
+        xlabel="time (s); below, where view 2 starts (dotted: not allowed)",
+        ylabel="correlation\nof counts",
+    )
+    plane.plot(logs[distances_s == 0][0], logs[at], "o", ms=4, color=colour, alpha=0.7)
+    plane.plot([0, 3], [0, 3], color="0.6", lw=1)
+    plane.set(
+        xticks=range(4),
+        yticks=range(4),
+        xticklabels=(1, 10, 100, 1000),
+        yticklabels=(1, 10, 100, 1000),
+        xlabel="spikes in view 1, plus one",
+        ylabel="spikes in view 2, plus one",
+        title=f"{title}\ncorrelation {alike[at]:.2f}",
+    )
+    return figure
+
+
+@styled_figure
 def distances(drawn: dict[str, np.ndarray], window_s: float, title: str = "") -> Figure:
     """How far apart the two views of a pair start, for several ways of drawing them: a panel each.
     drawn : name -> (pairs,) s, signed.

@@ -54,3 +54,25 @@ def test_figures():
         "rank correlation +1.00",
         "rank correlation -1.00",
     ]
+
+
+def test_units_in_company():
+    """The units where they are in this company, with those before; probabilities side by side."""
+    rng = np.random.default_rng(0)
+    types = pd.Series(list("xy") * 20)
+    places = {"0": np.array([[0.0, 0.0], [9.0, 9.0]]), "all": np.array([[3.0, 1.0], [2.0, 5.0]])}
+    share = pd.DataFrame([[0.75, 0.25], [0.5, 0.5]], index=["x", "y"], columns=["x", "y"])
+    learned, frames = rng.standard_normal((40, 2)), []
+    for company, trail in (("0", 1), ("all", 2)):
+        plane, bars = nl.plots.in_company(
+            places, {company: share}, company, learned, types, title="two units"
+        ).axes
+        assert plane.get_title() == f"two units\nothers beside each: {company}"
+        dots = [line.get_xydata() for line in plane.lines if line.get_marker() == "o"]
+        assert np.array_equal(np.concatenate(dots), places[company])
+        trails = [line for line in plane.lines if line.get_marker() == "."]
+        assert [len(line.get_xdata()) for line in trails] == [trail] * 2
+        assert [bar.get_width() for bar in bars.patches] == [0.75, 0.5, 0.25, 0.5]
+        assert [bar.get_x() for bar in bars.patches] == [0, 0, 0.75, 0.5]
+        frames.append((plane.get_xlim(), plane.get_ylim()))
+    assert frames[0] == frames[1] and frames[0][0][1] > 9, "the same frame in all companies"
