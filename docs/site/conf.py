@@ -54,7 +54,7 @@ default_role = "py:obj"  # in docstrings, `name` leads to what is called so
 smartquotes = False  # 'spikes' is a value, "--out" an option
 # Of every scikit-learn classifier, for metadata routing, which nothing here uses.
 _REQUESTS = [f"set_{what}_request" for what in ("fit", "predict", "predict_proba", "score")]
-autodoc_default_options = {"exclude-members": ", ".join(_REQUESTS), "no-value": True}
+autodoc_default_options = {"exclude-members": ", ".join(_REQUESTS)}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 maximum_signature_line_length = 80
@@ -75,6 +75,7 @@ html_theme_options = {
 }
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_show_copyright = False
+html_static_path, html_css_files = ["static"], ["narrow.css"]
 # The API's lists of modules are tables of contents beside toc.yml, made by autosummary.
 suppress_warnings = ["etoc.toctree"]
 
