@@ -71,6 +71,7 @@ $(SITE): $(READY)
 site: $(SITE)
 	rm -rf docs/api
 	$(BIN)/python -m sphinx -M html . site -c docs/site -q -W --keep-going
+	@echo 'site/html/index.html'
 
 # make repository NAME=owner/name: write it into badges, set-up cells and CITATION.cff.
 repository: $(READY)
