@@ -94,7 +94,7 @@ class AsOnGitHub(SphinxTransform):
                 self.document.note_explicit_target(target)
         for link in list(self.document.findall(addnodes.pending_xref)):
             if link["refdomain"] == "doc" and link["reftarget"] not in self.env.found_docs:
-                self.lead_to_github(link, ROOT / self.env.doc2path(link["reftarget"]))
+                self.lead_to_github(link, ROOT / f"{link['reftarget']}.md")
             elif link["refdomain"] is None:
                 self.lead_to_github(link, self.path(link["reftarget"]))
         for link in list(self.document.findall(addnodes.download_reference)):
