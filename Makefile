@@ -5,6 +5,7 @@
 # and:
 #   make student      the notebooks for a class, solutions taken out (make instructor: with notes)
 #   make slides       a lecture from each notebook, into slides/
+#   make site         the notebooks, documents, results and an API reference as a book, into site/html
 #   make rehearsal    without a network: the Allen path, from listing to decoding, and the paper's rows
 #   make gpu          on a machine with a GPU: is it right there, how fast, and the rats at full size
 #   make drawings     the drawings of the method and the protocols, into results/figures
@@ -19,6 +20,7 @@ DATA    ?= simulated
 JOBS    ?= 2
 BIN     := .venv/bin
 READY   := .venv/.ready
+SITE    := .venv/.ready-for-site
 RATS    ?= data/processed/rat_decisions
 GPU_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
 UV      := $(shell command -v uv)
@@ -52,14 +54,14 @@ reproduce: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist loadgroup
 
-test-slow: $(READY)
+test-slow: $(SITE)
 	$(BIN)/python -m pytest -q -m slow
 
 # Run the notebooks and put what they printed and drew into the committed pairs.
 notebooks: $(READY)
 	$(BIN)/python notebooks/run.py --profile laptop --publish
 
-student instructor site: $(READY)
+student instructor: $(READY)
 	$(BIN)/python notebooks/course.py $@
 
 # reveal.js and MathJax come along as files, out of packages that carry them, so that a lecture needs
@@ -69,6 +71,16 @@ slides/files: | $(READY)
 
 slides: $(READY) slides/files
 	$(BIN)/python notebooks/lecture.py
+
+$(SITE): $(READY)
+	$(INSTALL) -c constraints.txt -e '.[site]'
+	@touch $@
+
+# docs/api is made anew by it, from the docstrings.
+site: $(SITE)
+	rm -rf docs/api
+	$(BIN)/python -m sphinx -M html . site -c docs/site -q -W --keep-going
+	@echo 'site/html/index.html'
 
 # make repository NAME=owner/name: write it into badges, set-up cells and CITATION.cff.
 repository: $(READY)
@@ -101,11 +113,11 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 lock:
-	uv pip compile -q --upgrade --universal --python-version 3.11 --extra all --no-annotate \
+	uv pip compile -q --upgrade --universal --python-version 3.11 --extra all --extra site --no-annotate \
 		--custom-compile-command "make lock" -o constraints.txt pyproject.toml
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 clean:
-	rm -rf .venv notebooks/executed runs student instructor site slides
+	rm -rf .venv notebooks/executed runs student instructor site slides docs/api

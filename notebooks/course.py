@@ -3,7 +3,6 @@
     python notebooks/course.py student       into student/: solutions taken out, target figures kept
     python notebooks/course.py instructor    into instructor/: everything, with notes on time and
                                              common mistakes
-    python notebooks/course.py site          into site/: web pages of the committed notebooks
     python notebooks/course.py check 03      run one at smoke: every solution passes its check,
                                              every stub fails it; the rules
     python notebooks/course.py repository owner/name
@@ -22,7 +21,6 @@ from __future__ import annotations
 import argparse
 import ast
 import builtins
-import html
 import re
 import symtable
 import sys
@@ -400,61 +398,6 @@ def write_copies(kind: str, out: Path) -> list[Path]:
     return written
 
 
-def write_site(out: Path) -> list[Path]:
-    """The committed notebooks as web pages, and one that lists them with their questions and a
-    figure each.
-    """
-    from nbconvert import HTMLExporter
-
-    exporter, written, rows = HTMLExporter(), [], []
-    out.mkdir(parents=True, exist_ok=True)
-    for source in sources():
-        notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-        for cell in notebook.cells:
-            cell.source = re.sub(
-                r"(\[`?\d\d_\w+`?\]\()(\d\d_\w+)\.ipynb", r"\1\2.html", cell.source
-            )
-        page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": source.stem}})
-        title, learn = (
-            notebook.cells[0].source.splitlines()[0].lstrip("# "),
-            re.search(r"\*\*You will learn\*\*(.+?)\n\n", notebook.cells[0].source, re.S),
-        )
-        figure = next(
-            (
-                output.data["image/png"]
-                for cell in notebook.cells
-                for output in cell.get("outputs", [])
-                if "image/png" in output.get("data", {})
-            ),
-            "",
-        )
-        rows.append(
-            f'<h2><a href="{source.stem}.html">{html.escape(title)}</a></h2><p>You will'
-            f" learn{html.escape(learn[1] if learn else '')}</p>"
-            + (
-                f'<img alt="" loading="lazy" src="data:image/png;base64,{figure}">'
-                if figure
-                else ""
-            )
-        )
-        with atomic_file(out / f"{source.stem}.html") as partial:
-            partial.write_text(page, encoding="utf-8")
-        written.append(out / f"{source.stem}.html")
-    style = (
-        "body{font-family:sans-serif;max-width:50em;margin:2em auto;padding:0"
-        " 1em;line-height:1.5}img{max-width:100%}"
-    )
-    with atomic_file(out / "index.html") as partial:
-        partial.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>NuCLR, step by'
-            f" step</title><style>{style}</style><h1>NuCLR, step by step</h1><p><a"
-            f' href="https://github.com/{repository()}">The repository</a>: the notebooks to run,'
-            f" the module, all results.</p>{''.join(rows)}</html>",
-            encoding="utf-8",
-        )
-    return written
-
-
 def try_out(source: Path, out: Path, runs_dir: Path) -> Path:
     """Run a notebook at smoke, its stubs tried on the way; returns the executed .ipynb.
 
@@ -475,20 +418,16 @@ def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("student", "instructor", "site", "check", "repository"))
+    parser.add_argument("what", choices=("student", "instructor", "check", "repository"))
     parser.add_argument("which", nargs="*", help="check: notebooks, as 03; repository: owner/name")
     parser.add_argument(
         "--out",
         type=Path,
-        help=(
-            "folder for the copies or pages; default: student/, instructor/ or site/ beside"
-            " notebooks/"
-        ),
+        help="folder for the copies; default: student/ or instructor/ beside notebooks/",
     )
     options = parser.parse_args(arguments)
-    if options.what in ("student", "instructor", "site"):
-        out = options.out or ROOT / options.what
-        written = write_site(out) if options.what == "site" else write_copies(options.what, out)
+    if options.what in ("student", "instructor"):
+        written = write_copies(options.what, options.out or ROOT / options.what)
         print(f"{len(written)} notebooks in {written[0].parent}")
         return 0
     if options.what == "repository":

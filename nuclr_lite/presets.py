@@ -127,6 +127,9 @@ _SHORT: dict[str, Any] = dict(
     checkpoint_every=200,
 )
 
+#: Every preset by its name, which `pretrain` takes too.
+#:
+#: :meta hide-value:
 PRESETS = {
     # A laptop, the simulated animals of the world `one network`, a minute. Chosen on data seeds 101
     # and 102; what was tried is in results/speedrun.md.
