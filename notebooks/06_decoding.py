@@ -93,8 +93,8 @@ from nuclr_lite.experiments import methods
 # make of it, and never looks at a neighbour. And what needs no pretraining:
 #
 # - hand-crafted features look at each unit alone: its rate, its inter-spike intervals, its
-#   autocorrelogram, all of them; tuned and boosting: with a classifier that is chosen inside
-#   the training folds;
+#   autocorrelogram, all of them; tuned: with a classifier whose strength is chosen inside the
+#   training folds; boosting: with boosted trees;
 # - interval network: a supervised network on histograms of intervals, window by window, in the
 #   spirit of LOLCAT, an earlier method;
 # - coupling to the population: the correlation of a unit with the sum of the others, lag by

@@ -11,7 +11,15 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 import nuclr_lite as nl
-from nuclr_lite.decoding import TunedClassifier, inner_folds, metrics_of, scores_of, shuffled, tuned
+from nuclr_lite.decoding import (
+    TunedClassifier,
+    boosting,
+    inner_folds,
+    metrics_of,
+    scores_of,
+    shuffled,
+    tuned,
+)
 
 
 def units(n_animals=6, per_animal=30, strength=2.0, seed=0, classes=("Exc", "Pvalb", "Sst")):
@@ -289,12 +297,12 @@ def test_tuning_leaves_animals_out_and_never_sees_the_test_animal():
         assert not trained & predicted and trained | predicted == {0, 1, 3, 5}
 
 
-@pytest.mark.parametrize("kind", ["logistic", "boosting"])
-def test_tuned_reads_what_is_there_and_weighs_classes(kind):
+@pytest.mark.parametrize("classifier", [tuned(), boosting()], ids=["tuned", "boosting"])
+def test_classifiers_read_what_is_there_and_weigh_classes(classifier):
     features, labels, groups = units(n_animals=3, per_animal=80, strength=3.0)
     rare = (labels != "Sst") | (np.arange(len(labels)) % 4 == 0)
     result = nl.decode(
-        features[rare], labels[rare], groups[rare], classifier=tuned(kind), test_groups=["r0"]
+        features[rare], labels[rare], groups[rare], classifier=classifier, test_groups=["r0"]
     )
     assert result.score() > 0.75 and result.per_class.loc["Sst", "recall"] > 0.5
     np.testing.assert_allclose(result.predictions.filter(like="p_").sum(axis=1), 1)
@@ -334,7 +342,7 @@ def test_tuned_repeats_and_prefers_the_simplest_where_nothing_helps():
     features, labels, groups = units(n_animals=4, strength=0.0)
     x, y, animal = np.zeros((len(features), 3)), labels.to_numpy(), groups.to_numpy()
     assert tuned().fit(x, y, animal).best_params_ == {"logisticregression__C": 0.001}
-    a, b = (tuned("boosting").fit(features, y, animal).predict_proba(features) for _ in range(2))
+    a, b = (boosting().fit(features, y).predict_proba(features) for _ in range(2))
     np.testing.assert_array_equal(a, b)
 
 
@@ -378,7 +386,5 @@ def test_a_grid_search_gets_groups_where_its_folds_need_them():
 
 
 def test_what_cannot_be_tuned_says_what_to_do():
-    with pytest.raises(ValueError, match="'logistic' or 'boosting'"):
-        tuned("forest")
     with pytest.raises(ValueError, match="chooses nothing"):
         tuned().fit(np.zeros((2, 1)), np.array(["a", "b"]))

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from sklearn.dummy import DummyClassifier
 
-from ..decoding import shuffled, tuned
+from ..decoding import boosting, shuffled, tuned
 from ..embedding import embed
 from ..model import NuCLR
 from ..presets import Preset
@@ -40,10 +40,10 @@ class Method:
     features : the name of an encoder of the experiment; or one of `WITHOUT_ENCODER`: 'untrained
         encoder'; 'hand: <set>' of `baselines.hand_features`; 'hand: coupling to the population';
         'hand: waveform'; 'interval network' (supervised); 'chance'.
-    readout : '', logistic regression; 'tuned' or 'boosting', a classifier tuned inside the training
-        animals (`decoding.tuned`); 'recording means', each unit gets the mean of its recording:
-        what telling recordings apart can reach; 'shuffled labels', which must be at chance, or
-        something leaks.
+    readout : '', logistic regression; 'tuned', its strength chosen inside the training animals;
+        'boosting', boosted trees (all three of `decoding`); 'recording means', each unit gets the
+        mean of its recording: what telling recordings apart can reach; 'shuffled labels', which
+        must be at chance, or something leaks.
     """
 
     features: str
@@ -157,7 +157,7 @@ def as_decoded(
     if method.readout == SHUFFLED:
         known = labels.dropna().astype(str)
         labels = shuffled(known, animals[known.index], rng).reindex(labels.index)
-    classifier = {TUNED: tuned("logistic"), BOOSTING: tuned("boosting")}.get(method.readout)
+    classifier = {TUNED: tuned(), BOOSTING: boosting()}.get(method.readout)
     if method.features == CHANCE:
         classifier = DummyClassifier(strategy="uniform", random_state=seed)
     elif method.features == NETWORK:

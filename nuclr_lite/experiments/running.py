@@ -66,8 +66,6 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
         for row in cells.to_dict("records")
         if not cell_folder(experiment, out_dir, row).exists()
     ]
-    # what takes longest is begun first
-    todo.sort(key=lambda row: experiment.methods[row["method"]].readout != "boosting")
     threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
     # Encoders and features that need none, each once; then the encoders' features; then everything
     # that is read off them. Encoders come first, as they take longest.
