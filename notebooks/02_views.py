@@ -837,7 +837,7 @@ for distance in np.linspace(0.1, 20.0, n_tries):
     start = rng.uniform(0, duration_s - 30.0)
     view_1, view_2 = (spike_tokens(one, at, model) for at in (start, start + distance))
     found = found_by_copying(view_1, view_2)
-    table.append({"distance_s": distance, "found": found, "guessing": 1 / len(view_2[1])})
+    table.append({"distance_s": distance, "found": found, "chance": 1 / len(view_2[1])})
 table = pd.DataFrame(table)
 stretches = pd.cut(table["distance_s"], [0, 2, 4, 6, 8, 10, 20])
 print(table.groupby(stretches, observed=True)["found"].mean().round(2))

@@ -460,7 +460,7 @@ nl.plots.found_among_nearest(
 top1 = identity.groupby("method")["top1"].mean()
 print(
     f"found again: NuCLR {top1['NuCLR']:.3f}, untrained {top1['untrained encoder']:.3f}, "
-    f"guessing {identity['chance'].mean():.3f}"
+    f"chance {identity['chance'].mean():.3f}"
 )
 if data_source == "simulated" and profile != "smoke" and not training_steps:
     assert (

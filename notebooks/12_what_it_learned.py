@@ -186,7 +186,7 @@ title = (
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
-# (The classifier that stays can fall below guessing: where vectors lie far from those that it
+# (The classifier that stays can fall below chance: where vectors lie far from those that it
 # learned on, it may call nearly all of them the same.)
 
 # %%
@@ -439,14 +439,14 @@ def sought(tables, stimuli, animals, held_out):
 # %% tags=["slide"]
 tables = {"NuCLR": embedded, "hand: all, of a unit alone": by_hand, "hand: coupling": coupling}
 found = {name: sought(blocks, stimuli, animals, held_out) for name, blocks in tables.items()}
-by_guessing = np.mean(
+by_chance = np.mean(
     [1 / recording.n_units for recording in shown if recording.animal_id in held_out]
 )
 nl.plots.across_blocks(
     found,
     "first block",
     "second block",
-    title=f"share of units found again (simulated, held-out animals; guessing {by_guessing:.2f})",
+    title=f"share of units found again (simulated, held-out animals; chance {by_chance:.2f})",
 )
 
 
@@ -477,7 +477,7 @@ nl.plots.across_blocks(
     carried,
     "fit in",
     "tested in",
-    title=f"macro F1, cell type of held-out animals (simulated; guessing {chance:.2f})",
+    title=f"macro F1, cell type of held-out animals (simulated; chance {chance:.2f})",
 )
 
 # %% [markdown]
@@ -815,7 +815,7 @@ if profile == "laptop" and not training_steps:
         f" {alone:.2f}; movie, fit on spontaneous {carries_over:.2f}"
     )
     assert own_population > max(strange, alone) + 0.2, "expected the own population to matter"
-    assert carries_over > alone + 0.15 and found["NuCLR"].to_numpy().min() > 2 * by_guessing
+    assert carries_over > alone + 0.15 and found["NuCLR"].to_numpy().min() > 2 * by_chance
     assert truth["state_coupling"].corr(truth["influence"], method="spearman") > 0.1
 
 # %% [markdown]

@@ -361,7 +361,7 @@ Which animals, recording by recording, is in `trained_on.csv`: scores on any of 
 {train.steps:,} steps of {train.batch_size} pairs of windows, seed {train.seed};
 a window is {model.window_s:g} s long, a sample {model.sample_s:g} s. All of it is in `preset.json`,
 how training went in `history.csv`: at the end a unit's nearest neighbour in the other view was
-itself in {last["retrieval_accuracy"]:.0%} of the cases (guessing: {last["retrieval_chance"]:.1%}),
+itself in {last["retrieval_accuracy"]:.0%} of the cases (chance: {last["retrieval_chance"]:.1%}),
 and the vectors used {last["rank_me"]:.1f} dimensions of {model.dim} (RankMe).
 
 ## Scores

@@ -19,7 +19,7 @@ def neighbours(table: pd.DataFrame, chance: float, title: str = "") -> Figure:
     95 % interval over animals.
 
     table : columns who, others (a number, or 'all', which comes last), estimate, low, high. chance
-        : macro F1 of guessing.
+        : the macro F1 of chance.
     """
     order = sorted(set(table["others"]) - {"all"}) + ["all"] * ("all" in set(table["others"]))
     figure, axes = plt.subplots(figsize=(8.5, 3.8))
@@ -38,7 +38,7 @@ def neighbours(table: pd.DataFrame, chance: float, title: str = "") -> Figure:
             ms=5,
             elinewidth=1.2,
         )
-    axes.axhline(chance, color="0.5", ls="--", lw=1, label="guessing")
+    axes.axhline(chance, color="0.5", ls="--", lw=1, label="chance")
     axes.set(
         xticks=range(len(order)),
         xticklabels=order,

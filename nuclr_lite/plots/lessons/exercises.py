@@ -195,7 +195,7 @@ def found_among_nearest(curves: dict[str, np.ndarray], chance: float, title: str
     for at, (name, curve) in enumerate(curves.items()):
         axes.plot(np.arange(1, len(curve) + 1), curve, "o-", ms=4, color=PALETTE[at], label=name)
     k = np.arange(1, longest + 1)
-    axes.plot(k, np.minimum(k * chance, 1), color="0.5", ls="--", label="guessing")
+    axes.plot(k, np.minimum(k * chance, 1), color="0.5", ls="--", label="chance")
     step = -(-longest // 10)
     axes.set(
         xlabel="k, how many of the most alike are looked at",

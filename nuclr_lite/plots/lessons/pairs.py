@@ -177,7 +177,7 @@ def distances(drawn: dict[str, np.ndarray], window_s: float, title: str = "") ->
 @styled_figure
 def found_by_copying(table: pd.DataFrame, window_s: float, title: str = "") -> Figure:
     """How many units are found again from their raw counts alone, against the distance of the two
-    views. table : columns distance_s, found, guessing (shares); a row a pair.
+    views. table : columns distance_s, found, chance (shares); a row a pair.
     """
     figure, axes = plt.subplots(figsize=(6.6, 3.6))
     axes.axvspan(0, window_s, color=PALETTE[1], alpha=0.12, lw=0)
@@ -210,7 +210,7 @@ def found_by_copying(table: pd.DataFrame, window_s: float, title: str = "") -> F
         alpha=0.7,
         label="a pair of views",
     )
-    axes.axhline(table["guessing"].mean(), color="0.4", ls="--", lw=1, label="guessing")
+    axes.axhline(table["chance"].mean(), color="0.4", ls="--", lw=1, label="chance")
     axes.set(
         xlabel="distance of the starts (s)",
         ylabel="share of units found",

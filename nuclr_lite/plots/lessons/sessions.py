@@ -243,7 +243,7 @@ def identity(scores: pd.DataFrame, title: str = "") -> Figure:
         # side by side, not on each other
         row = mine["method"].map(order.index) + 0.4 * (at / max(len(kinds) - 1, 1) - 0.5)
         axes.plot(mine["top1"], row, "o", color=colour, label=kind, ms=5)
-    axes.axvline(scores["chance"].mean(), color="0.5", ls="--", label="guessing")
+    axes.axvline(scores["chance"].mean(), color="0.5", ls="--", label="chance")
     axes.set(
         yticks=range(len(order)),
         yticklabels=order,

@@ -221,7 +221,7 @@ def trouble(
     ]
     figure.legend(
         lines,
-        ["as it should be", "in trouble", "all vectors the same", "guessing"],
+        ["as it should be", "in trouble", "all vectors the same", "chance"],
         loc="outside lower center",
         ncols=4,
         fontsize="small",
@@ -276,7 +276,7 @@ def good_curve(history: pd.DataFrame, collapsed: float, title: str = "") -> Figu
     both(found, "retrieval_accuracy", PALETTE[0])
     found.plot(history["step"], history["retrieval_chance"], color="black", ls="--", lw=1)
     found.annotate(
-        "guessing",
+        "chance",
         (history["step"].iloc[-1], history["retrieval_chance"].mean()),
         xytext=(0, -11),
         textcoords="offset points",
