@@ -308,7 +308,8 @@ nl.plots.method(["vectors", "decoding"], filled, title=source)
 # ## Exercises
 #
 # All three use what this notebook holds; none trains anything. Where a cell says "your answer" or
-# "your code here", write it; the cell after it says whether it is right.
+# "your code here", write it; the cell after it says whether it is right. (In a copy without
+# solutions *Run All* stops at the first exercise that has no answer: go on from there.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): what a vector depends on
@@ -528,8 +529,8 @@ nl.plots.confusion(
 # within each animal, the classifier still learns which regions the *other* rats have together.
 # *Within recordings* only 0.20 is left, and recording means alone reach 0.22: much of the 0.40 is
 # not about single units, and neither part explains it by itself. `06_decoding` and `07_zero_shot`
-# go after that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that
-# looks at one unit alone stays at 0.25 or below. The cell below checks both.)
+# look into that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that looks at one
+# unit alone stays at 0.25 or below. The cell below checks both.)
 
 # %%
 macro_f1 = table[table["metric"] == "macro_f1"].set_index("method")["estimate"]

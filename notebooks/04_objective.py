@@ -413,7 +413,7 @@ nl.plots.attraction_fades(
 # 0.2$, a negative at cosine 0.9 counts $e^{4.5} = 90$ in the other view, and $e^{0.9} = 2.5$ in its
 # own view. The published numbers come from that code, so it is the default;
 # `scale_within_view=True` is the textbook form, which the authors' later code uses. How much of the
-# push comes from the own view, if both views have as many negatives at the same cosine?
+# push comes from the unit's own view, if both views have as many negatives at the same cosine?
 
 
 # %%
@@ -438,8 +438,8 @@ assert all(abs(share - 0.5) < 1e-6 for share in shares["textbook: all divided by
 nl.plots.pushes_of_views(grid, shares, title="Own view against other view")
 
 # %% [markdown]
-# With the official form, the own view has the larger share only for negatives that are far anyway
-# (cosine below about -0.4), and those push little. Our loop and the module have both forms:
+# With the official form, its own view has the larger share only for negatives that are far away
+# anyway (cosine below about -0.4), and those push little. Our loop and the module have both forms:
 
 # %%
 with torch.no_grad():
@@ -981,7 +981,7 @@ print(
 # unit of its own view; similarities across views divided by the temperature, those within not;
 # minus infinity where the column is the unit's own match or the unit itself ($e^{-\infty} = 0$).
 # One log-sum-exp over the columns, less $\log(n_1 + n_2)$, then gives the repulsion. The picture
-# below shows the matrix for seven units in the own view and five in the other.
+# below shows the matrix for seven units in the unit's own view and five in the other.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]

@@ -165,12 +165,12 @@ collapsed = collapsed_loss(torch.cat([batch.sizes_1, batch.sizes_2]).float().mea
 print(f"3 units {collapsed_loss(3):.3f}; as many as here on average {collapsed:.3f}")
 
 # %% [markdown]
-# The first loss lies close to it, and so do its parts. Repulsion is 4.07. Attraction,
-# $(1 - \cos)/\tau$, is 0.20: a unit's two vectors have a [cosine](../docs/glossary.md#cosine) of
-# 0.96 on average. With random weights all units have nearly the same vector behind the
+# The first loss lies close to it, and so do its parts. Repulsion is 4.07. Attraction, $(1 -
+# \cos)/\tau$, is 0.20: a unit's two vectors have a [cosine](../docs/glossary.md#cosine) of 0.96 on
+# average. With random weights all units have nearly the same vector behind the
 # [projector](../docs/glossary.md#projector). **So training starts next to collapse and must find
-# its way out.** The other end, every unit found and all others at right angles, would be 0; nobody
-# gets there: units of one kind look alike.
+# its way out.** The other end, every unit found and all others at right angles, would be 0; no
+# encoder gets there: units of one kind look alike.
 
 # %%
 start = first.total.item()
@@ -679,7 +679,8 @@ late[
 #   others the loss comes down, with half of the dimensions or fewer; the last digits of a sum
 #   decide. The table has this rate with warm-up, too: more dimensions, fewer than the healthy run.
 # - 200 times too low. The loss creeps, RankMe stays where the random weights put it. Too few steps
-#   look just the same. Raise the rate by 3, or train longer, and see whether the loss ends lower.
+#   look just the same. Multiply the rate by 3, or train longer, and see whether the loss ends
+#   lower.
 # - Both views are the same window. The best-looking curves of all: every unit finds itself, and the
 #   loss is a seventh of the healthy one, because a unit is recognised by the very same spikes. Look
 #   at how views are drawn, and for recordings so short that windows overlap.

@@ -261,8 +261,8 @@ differences.drop(columns=["significant"]).round(3)
 # A row in which NuCLR is worse stays in the table like any other. In the run shown here NuCLR is
 # better than every other method except the means over recordings, from which it can't be told
 # apart. They know nothing about the unit: recognising the recording is enough to get that far. (In
-# the simulated animals it is the coupling to the population, made by hand, that can't be told from
-# NuCLR: there identity is such a correlation.)
+# the simulated animals it is the hand-crafted coupling to the population that can't be told apart
+# from NuCLR: there identity is such a correlation.)
 #
 # ## 6 · Is it the label, or something that comes with it?
 #

@@ -241,8 +241,8 @@ nl.plots.slider(
 
 # %% [markdown]
 # In the run shown here all four, alone, are called `Pvalb`, with probabilities of 0.86 and more: a
-# classifier can be sure of vectors unlike any that it learned from. With others they part, though
-# not straight away; the `Vip` unit needs all of them. Among strangers all four are called `Exc`.
+# classifier can be sure of vectors unlike any that it learned from. With others they separate,
+# though not at once; the `Vip` unit needs all of them. Among strangers all four are called `Exc`.
 #
 # **What follows:** the type is read from the relation to the population, and not just any
 # population will do. What doesn't: that it is so in the brain. The simulation was built so that a
@@ -484,14 +484,14 @@ nl.plots.across_blocks(
 # On the diagonal the stimulus is the same; that is what the other entries have to be compared with,
 # not 1. The upper left four are the stimuli of training.
 #
-# In the lower figure, read each column from its diagonal. Where the other entries of the column are
-# as high, the classifier carries over. Where the whole column is low, its diagonal too, it isn't
-# the classifier that fails: the type is harder to read from vectors of that stimulus, wherever one
-# learned to. Where only the diagonal is high, the classifier doesn't carry over. In the run shown
-# here the encoder's gratings column is low throughout: the type is harder to read there. In the
-# gratings column of the hand-made coupling only the diagonal is high: that classifier doesn't carry
-# over to gratings, though between the other two stimuli it does. And mind that the features of the
-# right panel were made by somebody who knew the rule of this simulation.
+# In the lower figure, compare the entries of each column with the one on the diagonal. If they are
+# as high, the classifier carries over. If only the diagonal is high, it doesn't. If the whole
+# column is low, its diagonal too, it isn't the classifier that fails: the type is harder to read
+# from vectors of that stimulus, wherever the classifier was fit. In the run shown here the
+# encoder's gratings column is low throughout: the type is harder to read there. In the gratings
+# column of the hand-made coupling only the diagonal is high: that classifier doesn't carry over to
+# gratings, though between the other two stimuli it does. And mind that the features of the right
+# panel were made by somebody who knew the rule of this simulation.
 #
 # **What follows:** as far as entries off the diagonal are like those on it, vectors hold across
 # these stimuli. What doesn't: that they hold across all. Finding a unit again and reading its
