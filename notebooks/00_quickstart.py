@@ -24,11 +24,11 @@
 # **Takes** about three minutes on a laptop (2 cores), four more with `encoder_from = "training"`;
 # on a GPU: not timed yet (one is used if there is one).
 #
-# The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows of some seconds out of a
-# recording, not far apart. A transformer looks at all neurons of a window together and gives
-# each a vector. Training asks one thing of the vectors: that a neuron in one window can be found
-# again among all neurons of the other. No label is involved. The bet is that what makes a neuron
-# recognisable at any moment also says what kind it is.
+# The idea of NuCLR (Arora et al. 2025, arXiv 2512.01199): cut two windows, a few seconds long and
+# not far apart, out of a recording. A transformer looks at all neurons of a window together and
+# gives each a vector. Training asks one thing of the vectors: that a neuron in one window can be
+# found again among all neurons of the other. No label is involved. The bet is that what makes a
+# neuron recognisable at any moment also says what kind it is.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -211,8 +211,8 @@ nl.plots.history(pretrained.history)
 # [collapse](../docs/glossary.md#collapse): all units with the same vector. (`05_pretraining` shows
 # how trouble looks.)
 #
-# An encoder remembers whom it was trained on. So which animals are new to it is looked up, not
-# believed:
+# A saved encoder lists the animals that it was trained on. So which animals are new to it can be
+# looked up, and need not be taken on trust:
 
 # %%
 seen = set(pretrained.trained_on["animal_id"])
@@ -247,11 +247,13 @@ nl.plots.map(embedding, units[label_column], title=f"{len(animals)} animals ({so
 # - *recording means*: each unit gets the mean of its recording, so that nothing is left of the unit
 #   itself; *within recordings*: the opposite, every vector less that mean, where a recording holds
 #   two labels or more. Between them they say what is about cells, and what about recordings.
-# - *shuffled labels* (within each animal), *majority*, *chance*: what noise scores.
+# - *shuffled labels* (within each animal): what is known from the animal alone; *majority* (always
+#   the most frequent label) and *chance*: what a classifier scores that knows nothing.
 #
-# All hand features but one look at a unit alone. The exception, *coupling to the population*, is
-# the correlation of a unit with the sum of the others, lag by lag. (In the simulated animals it is
-# just what distinguishes the types, and hard to beat.) Intervals: 95 %, animals resampled.
+# All hand-crafted features but one look at a unit alone (*intervals*: those between its spikes).
+# The exception, *coupling to the population*, is the correlation of a unit with the sum of the
+# others, lag by lag. (In the simulated animals it is just what distinguishes the types, and hard to
+# beat.) Intervals: 95 %, animals resampled.
 
 # %%
 from nuclr_lite import baselines
@@ -306,7 +308,8 @@ nl.plots.method(["vectors", "decoding"], filled, title=source)
 # ## Exercises
 #
 # All three use what this notebook holds; none trains anything. Where a cell says "your answer" or
-# "your code here", write it; the cell after it says whether it is right.
+# "your code here", write it; the cell after it says whether it is right. (In a copy without
+# solutions *Run All* stops at the first exercise that has no answer: go on from there.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): what a vector depends on
@@ -442,8 +445,9 @@ print("exercise 2: right")
 # the same kind. No classifier, nothing to fit. Standardise the dimensions over all units (mean 0,
 # standard deviation 1), compare by the cosine, and let no unit choose one of its own animal: units
 # of an animal share its peculiarities, and that likeness isn't the question. The figure below is
-# what you should get. Compare its share with guessing, which is right more often than one time in
-# as many as there are kinds, since kinds are not equally frequent.
+# what you should get. Compare its share with chance: with these rats, a unit drawn at random from
+# the other animals is of the same region in 13 % of the cases. (Not in 1 of 6: regions are not
+# equally frequent, nor evenly spread over the rats.)
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -515,18 +519,18 @@ nl.plots.confusion(
 # ## What you should have seen
 #
 # In four rats that the encoder never saw, and whose labels the classifier never had, the region of
-# a unit is read with a macro F1 of 0.40: not much, and far more than from the other features (0.27
+# a unit is read with a macro F1 of 0.40: not much, but far more than from the other features (0.27
 # from the best features of a unit alone, 0.25 from the same encoder untrained, 0.14 by chance).
-# dmFC and mPFC, which lie in other rats than the other four regions, are told from those (85 % of
-# their units). Within each of these two groups regions are mixed up: more than half of the units of
-# dorsal striatum are called cortex (FOF or M1).
+# dmFC and mPFC, which were recorded in other rats than the four other regions, are told apart from
+# these four (85 % of their units). Within each of these two groups regions are mixed up: more than
+# half of the units of dorsal striatum are called cortex (FOF or M1).
 #
 # Now read the controls. Even with *shuffled* labels the score is 0.29: as labels are shuffled
 # within each animal, the classifier still learns which regions the *other* rats have together.
 # *Within recordings* only 0.20 is left, and recording means alone reach 0.22: much of the 0.40 is
 # not about single units, and neither part explains it by itself. `06_decoding` and `07_zero_shot`
-# go after that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that
-# looks at one unit alone stays at 0.25 or below. The cell below checks both.)
+# look into that. (Simulated animals, `laptop`, seed 0: 0.92, where everything that looks at one
+# unit alone stays at 0.25 or below. The cell below checks both.)
 
 # %%
 macro_f1 = table[table["metric"] == "macro_f1"].set_index("method")["estimate"]

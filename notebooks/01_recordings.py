@@ -51,7 +51,8 @@ session_id = 0
 seed = 0  # of the simulated sessions
 
 # %% [markdown] tags=["slide"]
-# In colour, what this notebook is about: everything else begins with a recording.
+# The method again; in full colour, the part that this notebook is about. Everything else begins
+# with a recording.
 
 # %% tags=["slide"]
 import nuclr_lite as nl
@@ -75,9 +76,10 @@ from nuclr_lite.sources.allen.optotagging import optotag_units, select_pulses
 #
 # `list_sessions` asks the Allen Institute's server, through AllenSDK, and says how large each file
 # is *before* anything is downloaded. `download_session` resumes where a broken download stopped,
-# and opens the file before it calls it done. (For recordings alone no file is needed:
-# `stream_sessions` reads a tenth of each where it lies; the end of this notebook.) The simulated
-# branch writes three sessions, one of each Cre line, of the same schema.
+# and opens the file before it calls it done. (If you only want recordings, you need not download
+# whole files: `stream_sessions` reads the needed tenth of each from the server; see the end of this
+# notebook.) With simulated data, the cell below writes three sessions in the same format, one of
+# each Cre line.
 
 # %% tags=["slide"]
 nl.plots.session_journey()
@@ -207,7 +209,7 @@ gaps[["minute", "seconds", "tags"]].round(1)
 # %% [markdown] tags=["slide"]
 # ## 5 · Cell types by light
 #
-# In a `Sst-IRES-Cre; Ai32` mouse the Sst cells, and only they, make channelrhodopsin: blue light
+# In an `Sst-IRES-Cre; Ai32` mouse the Sst cells, and only they, make channelrhodopsin: blue light
 # opens it, and they fire within milliseconds. At the end of the session the cortex gets light
 # pulses, and a unit that answers *fast* and *reliably*, *without being inhibited first*, is
 # labelled Sst. One that doesn't answer is not labelled "not Sst": the light may not have reached
@@ -285,8 +287,8 @@ if data_source == "simulated":
 # read back from the same spikes by anything: below, one number for each unit, how many more spikes
 # it fires in the 10 ms of a pulse than in the 10 ms before. It has nothing to do with how a neuron
 # lives in its population, and tells tagged units from the others almost perfectly. A recording ends
-# 300 s before the first pulse: this number can't be made from it. The nearest one can do, the same
-# pulses moved back into valid time, is at chance.
+# 300 s before the first pulse: this number can't be made from it. The nearest that one can get is
+# to move the same pulses back into valid time, and that number is at chance.
 #
 # (AUC, area under the ROC curve: how often a tagged unit has a higher number than one that wasn't
 # tagged. 0.5 is chance. It need not be 1 with the light: units that pick up the artefact have high
@@ -430,10 +432,10 @@ print("exercise 2: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): how far does the light reach?
 #
-# A recording ends 300 s before the first pulse. How fast does the leak itself fade? Take the pulses
-# `moved_s` earlier than they were and compute the AUC of the extra spikes again: at 0 it is that of
-# the left panel of section 6. Draw it from 30 ms earlier to 20 ms later; the figure below is what
-# you should get.
+# A recording ends 300 s before the first pulse. How fast does the leak itself fade? Write the
+# function that pretends that the pulses came `moved_s` earlier than they did, and computes the AUC
+# of the extra spikes again: at 0 it is that of the left panel of section 6. The cell below the
+# check draws it from 30 ms earlier to 20 ms later; its figure is what you should get.
 #
 # Before you look at it: what will come out where the times are taken 10 ms *later* than the light,
 # so that the answer to the light falls into what should be "before"? And if the light is out of
@@ -491,7 +493,7 @@ if 0 < is_tagged.sum() < len(is_tagged):
 # Valid time that ends 300 s before the light. In the simulation: most units of the Cre line tagged,
 # each with spikes at a fixed few milliseconds; an AUC near 1 with the light, and near 0.5 without
 # it. In the last figure, an answer out of sight within milliseconds. It shows one number only: what
-# changes more slowly around the light, such as a stirred animal, isn't in it; the 300 s are a
+# changes more slowly around the light, such as the animal's arousal, isn't in it; the 300 s are a
 # margin against that.
 
 # %%

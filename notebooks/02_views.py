@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 02 · Views: what is one sample?
+# # 02 · Views: what is one training sample?
 #
 # [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
 #
@@ -20,11 +20,10 @@
 # draw the pairs of windows that training compares; to pack several populations into one batch; and
 # to look for what could leak.
 #
-# **Needs** nothing but this repository. The animals are simulated, so that no download is needed
-# and gaps can be put where we want them. **Takes** about 20 seconds on a laptop (2 cores); no GPU
-# needed.
+# **Needs** nothing but this repository. The animals are simulated, and gaps can be put where we
+# want them. **Takes** about 20 seconds on a laptop (2 cores); no GPU needed.
 #
-# In most of machine learning a sample is a picture or a sentence. Here it is a pair of
+# In most of machine learning a training sample is a picture or a sentence. Here it is a pair of
 # [views](../docs/glossary.md#view): two windows of the same recording, some seconds apart, of the
 # same [units](../docs/glossary.md#unit). All that the [encoder](../docs/glossary.md#encoder) can
 # learn is in that pair, and so is any way to cheat. So we build one by hand, and compare each piece
@@ -67,10 +66,11 @@ from torch.utils.data import DataLoader
 from nuclr_lite.sources.simulated import CALCIUM, SPIKES
 
 # %% [markdown]
-# The paper's recipe for spikes: [samples](../docs/glossary.md#sample) of 20 ms,
-# [tokens](../docs/glossary.md#token) of 50 samples (1 s), [windows](../docs/glossary.md#window) of
-# 10 tokens (10 s), a second view that starts at most 30 s from the first, half of the units or more
-# in each. In the code below, `model` holds the encoder's settings and `views` those of the pairs.
+# The paper's recipe for spikes: [samples](../docs/glossary.md#sample) of 20 ms (from here on, one
+# such count), [tokens](../docs/glossary.md#token) of 50 samples (1 s),
+# [windows](../docs/glossary.md#window) of 10 tokens (10 s), a second view that starts at most 30 s
+# from the first, half of the units or more in each. In the code below, `model` holds the encoder's
+# settings and `views` those of the pairs.
 
 # %%
 duration_s, n_animals, n_epochs = {
@@ -408,8 +408,8 @@ for start, low, high in ((40.0, 10.0, 70.0), (5.0, 0.0, 35.0), (80.0, 50.0, 85.0
 
 # %% [markdown]
 # Now in the recording with gaps: a first view at 125 s, and a second up to 30 s before or after.
-# Where may it not lie? And do units' counts grow less alike with distance? Answer; then, with a
-# kernel running, move it.
+# Where may it not lie? And do units' counts grow less alike with distance? Answer first; then run
+# the cell and move its slider.
 
 # %%
 usable = long_enough(valid, model.window_s)
@@ -445,8 +445,8 @@ nl.plots.slider(
 # Counts are most alike while the windows share spikes, up to 10 s. Beyond, distance tells little:
 # a unit keeps to its rate, more or less.
 #
-# The most literal way to draw one: throw darts at the ±30 s until one is allowed. (Exercise 2 does
-# it without darts, as the module does.)
+# The most literal way to draw a second start: throw darts at the ±30 s until one is allowed.
+# (Exercise 2 does it without darts, as the module does.)
 
 
 # %%
@@ -474,8 +474,8 @@ second_s = np.array(
 )
 
 # %% [markdown]
-# How far apart do the two start? Let $d$ be the second start minus the first. What to expect is an
-# average over all first starts $s$, each allowed second start having the same weight:
+# How far apart do the two views start? Let $d$ be the second start minus the first. What to expect
+# is an average over all first starts $s$, each allowed second start having the same weight:
 #
 # $$p(d) = \Big\langle \frac{\mathbb{1}[\,s + d \in A(s)\,]}{|A(s)|} \Big\rangle_{s}$$
 #
@@ -762,9 +762,8 @@ for epoch in (0, 1, 7):
 print("epochs 0, 1 and 7: all first views are where they should be")
 
 # %% [markdown]
-# Now we know the offsets without being told, and a recording's pairs don't depend on which other
-# recordings there are. The proof for whole batches: two workers against none, and forwards against
-# backwards.
+# Now we know the offsets, and a recording's pairs don't depend on the other recordings. The proof
+# for whole batches: two workers against none, and forwards against backwards.
 
 
 # %%
@@ -903,8 +902,8 @@ print("exercise 1: right; share of epochs with so many pairs:", shares)
 # (`uniform_over`). [0, 10] and [20, 25] are 15 s end to end; the place 12 s from the beginning is
 # at 22 s.
 #
-# The check compares with `is_allowed` on a fine grid. Then, with your function, it redraws whole
-# batches of the module, bit for bit.
+# The check compares with `is_allowed` on a fine grid. Then it redraws batches of the module with
+# your function, bit for bit.
 
 
 # %%

@@ -225,7 +225,7 @@ nl.plots.attention_groups(over_time, over_units, UNITS, words)
 #
 # A score is a sum of $C$ products; the spread of a sum of independent random numbers with mean 0
 # grows as $\sqrt C$. Without the division, long vectors have huge scores, and the softmax gives
-# nearly everything to one: a poor start for learning. Random queries and keys:
+# nearly everything to one member: a poor start for learning. With random queries and keys:
 
 # %%
 rows = []
@@ -677,9 +677,9 @@ assert_close(gelu(gates), F.gelu(gates))
 # ## 8 · A block, and the whole encoder
 #
 # A block is an attention and a feed-forward layer. The encoder: read-in; temporal blocks, so that a
-# unit knows its own course before it asks anybody; spatiotemporal blocks, each first asking the
-# others and then looking back over time; the mean over tokens. (Dropout, used in training, is left
-# out; it has no parameters.)
+# unit knows its own activity over time before it asks anybody; spatiotemporal blocks, each first
+# asking the others and then looking back over time; the mean over tokens. (Dropout, used in
+# training, is left out; it has no parameters.)
 
 
 # %% tags=["slide-code"]
@@ -841,7 +841,7 @@ nl.plots.method(
 )
 
 # %% [markdown] tags=["slide"]
-# ## 9 · What does it weigh, what does it cost?
+# ## 9 · How many parameters, and what does it cost?
 #
 # The published size has $D = HC = 256$, two temporal and two spatiotemporal blocks.
 
@@ -999,10 +999,10 @@ print("exercise 1: right;", {name: f"{value:.1e}" for name, value in change.item
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 (fill in): a softmax with a mask
 #
-# Open the box that `padded_read` left to torch: write the softmax in which only those who are there
-# take part (`there` is true for them). Each row sums to 1, the absent have exactly 0, and what
-# their scores are must not matter, be it 1000 or `nan`. (At least one member of each row is there.)
-# You may use `softmax` from section 2.
+# Write what `padded_read` left to torch: a softmax in which only those who are there take part
+# (`there` is true for them). Each row sums to 1, the absent have exactly 0, and what their scores
+# are must not matter, be it 1000 or `nan`. (At least one member of each row is there.) You may use
+# `softmax` from section 2.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1101,8 +1101,8 @@ print("exercise 3: right")
 # `interpretation.attention_weights`.
 #
 # Then look: does an encoder that has learned nothing prefer some cell types? Write down what you
-# expect before you see the figure. In its colours, and in the table after it, 1 means as much as if
-# all were asked alike.
+# expect before you see the figure. In its colours, and in the table after it, 1 means an even
+# share: the weight that each would get if all were asked alike.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1173,7 +1173,7 @@ by_type.round(2)
 # - One square, then 10, 5 and 50 squares reached; none of the other population.
 # - 86,272 parameters here, 6,330,624 in the published size; at 48 units, attention over units is
 #   0.8 % (± 0.1) of its multiplications.
-# - In the untrained encoder every type gets an even share, within 0.1 (here 0.97 to 1.04).
+# - In the untrained encoder every type gets an even share (1), within 0.1 (here 0.97 to 1.04).
 
 # %%
 by_hand = attention_weights(TINY[:, 0], TINY[:, 0])[0]

@@ -49,7 +49,7 @@ import nuclr_lite as nl
 
 # %% [markdown] tags=["slide"]
 # This notebook builds the part in colour: the loss that draws a unit's two vectors together, and
-# drives those of different units apart.
+# pushes those of different units apart.
 
 # %% tags=["slide"]
 nl.plots.method("contrast")
@@ -194,10 +194,10 @@ table = pd.DataFrame(weights, index=rounded).rename_axis(columns="temperature")
 table[[0.05, 0.2, 1.0]].round(3)
 
 # %% [markdown]
-# `soft_maximum` is the log-sum-exp on the scale of the cosines, times $\tau$ and less what the
-# number of negatives adds. Where between mean and maximum do you expect it at a temperature of 0.2?
-# And from which temperature on does the nearest negative give less than half of the push? Answer;
-# then, with a kernel running, move it.
+# `soft_maximum` is the log-sum-exp brought back to the scale of the cosines: times $\tau$, after
+# $\log 6$, which the six negatives add, was subtracted. Where between mean and maximum do you
+# expect it at a temperature of 0.2? And from which temperature on does the nearest negative give
+# less than half of the push? Answer first; then run the cell and move its slider.
 
 # %% tags=["slide"]
 nl.plots.slider(
@@ -209,8 +209,8 @@ nl.plots.slider(
 
 # %% [markdown]
 # At 0.05 nearly all of the push comes from the nearest negative; at 1 all take part. A low
-# temperature spends everything on the hardest confusion, which may be another unit of the same
-# kind, not wanted far away. The paper uses 0.2.
+# temperature spends everything on the most similar negative, which may be a unit of the same kind,
+# and should then stay near. The paper uses 0.2.
 #
 # ## 4 · Attraction and repulsion, by hand
 
@@ -409,11 +409,11 @@ nl.plots.attraction_fades(
 #
 # ## 7 · A quirk that the published numbers come from
 #
-# In the authors' first code, similarities within a view are not divided by $\tau$. With
-# $\tau = 0.2$, a negative at cosine 0.9 counts $e^{4.5} = 90$ in the other view, and
-# $e^{0.9} = 2.5$ in the own. The published numbers come from that code, so it is the default;
+# In the authors' first code, similarities within a view are not divided by $\tau$. With $\tau =
+# 0.2$, a negative at cosine 0.9 counts $e^{4.5} = 90$ in the other view, and $e^{0.9} = 2.5$ in its
+# own view. The published numbers come from that code, so it is the default;
 # `scale_within_view=True` is the textbook form, which the authors' later code uses. How much of the
-# push comes from the own view, if both views have as many negatives at the same cosine?
+# push comes from the unit's own view, if both views have as many negatives at the same cosine?
 
 
 # %%
@@ -438,8 +438,8 @@ assert all(abs(share - 0.5) < 1e-6 for share in shares["textbook: all divided by
 nl.plots.pushes_of_views(grid, shares, title="Own view against other view")
 
 # %% [markdown]
-# With the official form, the own view has the larger share only for negatives that are far anyway
-# (cosine below about -0.4), and those push little. Our loop and the module have both forms:
+# With the official form, its own view has the larger share only for negatives that are far away
+# anyway (cosine below about -0.4), and those push little. Our loop and the module have both forms:
 
 # %%
 with torch.no_grad():
@@ -554,7 +554,7 @@ assert arrows["repulsion"][1][0] @ from_0_to_1 < 0 < arrows["repulsion"][1][1] @
 assert arrows["repulsion"][0][3].norm() > 0 and arrows["repulsion"][1][3].norm() > 0
 
 # %% [markdown]
-# ### Let them go
+# ### Free points
 #
 # Now follow the gradient. Six units, twelve free points, no encoder: can the loss sort them, from
 # anywhere, and from near [collapse](../docs/glossary.md#collapse)?
@@ -755,7 +755,7 @@ if profile != "smoke":
 # %% [markdown]
 # Behind the projector the passing state is gone, and identity is harder to read, too (0.85 in the
 # run shown here, against 0.97 before the projector). Before the projector a part of the passing
-# state is still there (0.28 of its variance, a mean of three seeds that differ); without a
+# state is still there (0.28 of its variance: the mean of three seeds, which differ); without a
 # projector, the encoder itself has to drop it (0.00). That a projector helps is known for images
 # (Chen et al. 2020); for cell types the toy doesn't show it.
 #
@@ -981,7 +981,7 @@ print(
 # unit of its own view; similarities across views divided by the temperature, those within not;
 # minus infinity where the column is the unit's own match or the unit itself ($e^{-\infty} = 0$).
 # One log-sum-exp over the columns, less $\log(n_1 + n_2)$, then gives the repulsion. The picture
-# below shows the matrix for seven units in the own view and five in the other.
+# below shows the matrix for seven units in the unit's own view and five in the other.
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
@@ -1145,4 +1145,4 @@ for name, (value, expected) in numbers.items():
 # Robinson et al. 2021: hard negatives.
 #
 # **Next:** `05_pretraining` puts views, encoder and objective together and follows these numbers
-# through a training.
+# through a training run.

@@ -17,8 +17,8 @@
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/05_pretraining.ipynb
 #
 # **You will learn** to write the training loop, some twenty lines, that gives the same losses as
-# `nl.pretrain`; to stop a training and go on with it to the same numbers; and to tell, by three
-# curves, a training that goes well from one in trouble, and what to do.
+# `nl.pretrain`; to stop a training run and resume it with exactly the same result; and to tell a
+# run that goes well from one in trouble by three curves, and what to do then.
 #
 # **Needs** nothing but this repository. **Takes** about 4 minutes on a laptop (2 cores); GPU: not
 # timed yet. The animals are simulated: a laptop can train on them, and their cell types are known.
@@ -165,12 +165,12 @@ collapsed = collapsed_loss(torch.cat([batch.sizes_1, batch.sizes_2]).float().mea
 print(f"3 units {collapsed_loss(3):.3f}; as many as here on average {collapsed:.3f}")
 
 # %% [markdown]
-# The first loss lies close to it, and so do its parts. Repulsion is 4.07. Attraction,
-# $(1 - \cos)/\tau$, is 0.20: a unit's two vectors have a [cosine](../docs/glossary.md#cosine) of
-# 0.96 on average. With random weights all units have nearly the same vector behind the
+# The first loss lies close to it, and so do its parts. Repulsion is 4.07. Attraction, $(1 -
+# \cos)/\tau$, is 0.20: a unit's two vectors have a [cosine](../docs/glossary.md#cosine) of 0.96 on
+# average. With random weights all units have nearly the same vector behind the
 # [projector](../docs/glossary.md#projector). **So training starts next to collapse and must find
-# its way out.** The other end, every unit found and all others at right angles, would be 0; nobody
-# gets there: units of one kind look alike.
+# its way out.** The other end, every unit found and all others at right angles, would be 0; no
+# encoder gets there: units of one kind look alike.
 
 # %%
 start = first.total.item()
@@ -206,8 +206,8 @@ print(weights.tolist(), "both moved by 0.1, and shrank by a thousandth")
 
 # %% [markdown]
 # Decay is for matrices only (whatever has two dimensions or more). Pulled towards 0, a matrix
-# becomes the simpler map; but the gain of a LayerNorm would be silenced, and a bias has nothing to
-# be simplified. The projector lives in `loss`, which therefore has weights to train.
+# becomes a simpler map; but the gain of a LayerNorm would only be silenced, and a smaller bias
+# makes nothing simpler. The projector lives in `loss`, which therefore has weights to train.
 
 
 # %%
@@ -488,11 +488,11 @@ nl.plots.method(
 )
 
 # %% [markdown] tags=["slide"]
-# ## 8 · Stop, and go on
+# ## 8 · Stop and resume
 #
 # Long trainings get stopped. With `out_dir`, `pretrain` writes a *checkpoint* every
 # `checkpoint_every` steps: weights, the optimiser's $m$ and $v$, the place in the data, the
-# history. A kill at any moment leaves no half checkpoint; the last two are kept.
+# history. However the run is stopped, no checkpoint is left half written; the last two are kept.
 #
 # To stop a run in the middle, we use a hook that torch calls before each step of an optimiser.
 
@@ -679,10 +679,11 @@ late[
 #   others the loss comes down, with half of the dimensions or fewer; the last digits of a sum
 #   decide. The table has this rate with warm-up, too: more dimensions, fewer than the healthy run.
 # - 200 times too low. The loss creeps, RankMe stays where the random weights put it. Too few steps
-#   look just the same. Raise the rate by 3, or train longer, and see whether the loss ends lower.
-# - Both views are the same window. The finest curves of all: everybody finds itself, and the loss
-#   is a seventh of the healthy one, because a unit is recognised by the very same spikes. Look at
-#   how views are drawn, and for recordings so short that windows overlap.
+#   look just the same. Multiply the rate by 3, or train longer, and see whether the loss ends
+#   lower.
+# - Both views are the same window. The best-looking curves of all: every unit finds itself, and the
+#   loss is a seventh of the healthy one, because a unit is recognised by the very same spikes. Look
+#   at how views are drawn, and for recordings so short that windows overlap.
 #
 # **Retrieval alone says little.** Collapsed encoders find 7 % of the units where chance is 3 %: the
 # nearest vector is still the nearest. Random weights find as many. Watch the loss against its
@@ -727,7 +728,7 @@ if profile == "laptop":
     assert honest["as it should be"] > honest["both views are the same window"]
 
 # %% [markdown]
-# ## 12 · The same in a minute: what `quick` does otherwise
+# ## 12 · The same in a minute: what `quick` does differently
 #
 # 3,200 such steps take minutes; with another optimiser and other views, one minute does.
 #
@@ -849,8 +850,8 @@ dry.history[["step", "loss", "attraction", "repulsion"]].round(2)
 # ## 14 · Which step to keep? The last
 #
 # One could score each checkpoint on the held-out animals and keep the best; then they are held out
-# no longer. How much does it flatter? Suppose all checkpoints are equally good, and scores differ
-# by luck alone, with a standard deviation of 0.02 (about what six animals give: a 95 %
+# no longer. By how much is its score too high? Suppose all checkpoints are equally good, and scores
+# differ by luck alone, with a standard deviation of 0.02 (about what six animals give: a 95 %
 # [interval](../docs/glossary.md#interval) some 0.08 wide):
 
 
@@ -1052,10 +1053,11 @@ print(f"exercise 3: right ({off:.0e} off: rounding)")
 # %% [markdown]
 # ## What you should have seen
 #
-# A first loss of 4.27 (± 0.1), next to the landmark of collapse (4.30). After 600 steps a loss of
-# about 3.75 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25 %; chance: 3 %),
-# and a RankMe that fell to about 5 and came back to about 7. Two runs that ended on the landmark. A
-# stopped run that went on to the same bits. (In brackets: what other machines may give.)
+# A first loss of 4.27 (± 0.1), next to the landmark of collapse (4.30). Over the last 100 of 600
+# steps, a loss of about 3.75 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25
+# %; chance: 3 %; over the last quarter, in section 7, 11 %), and a RankMe that fell to about 5 and
+# came back to about 7. Two runs that ended on the landmark. A stopped run that went on to the same
+# bits. (In brackets: what other machines may give.)
 
 # %%
 folder.cleanup()

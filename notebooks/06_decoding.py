@@ -28,12 +28,13 @@
 # et al. 2025, 58 MB, downloaded once). What is decoded is the brain region of each unit. With
 # `data_source = "simulated"` the same cells run on simulated animals (`results/README.md`).
 #
-# A score alone says nothing. 0.6 is splendid for ten classes and poor for two; 0.9 is worthless if
+# A score alone says nothing. 0.6 is excellent for ten classes and poor for two; 0.9 is worthless if
 # the most frequent class is 90 % of the units; and any score can come from something other than
 # what you believe. So a score never stands alone here.
 #
 # **Predict**: the rats were implanted differently, and none has all six regions. How well could a
-# classifier do that recognises the rat, and knows nothing of cells?
+# classifier do that recognises the rat, but knows nothing about cells? (Section 4 answers: the rows
+# *recording means*.)
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -89,12 +90,12 @@ from nuclr_lite.experiments import methods
 # altogether, so that the encoders are those of `07_zero_shot`.)
 #
 # Two encoders (two trainings of each here; `encoder_seeds` asks for more): NuCLR, and the same with
-# spatial attention off, which reads each unit's own activity with everything that a transformer can
-# make of it, and never looks at a neighbour. And what needs no pretraining:
+# spatial attention off, which makes what a transformer can of each unit's own activity, and never
+# looks at a neighbour. And what needs no pretraining:
 #
 # - hand-crafted features look at each unit alone: its rate, its inter-spike intervals, its
-#   autocorrelogram, all of them; tuned: with a classifier whose strength is chosen inside the
-#   training folds; boosting: with boosted trees;
+#   autocorrelogram, and all of these together; *tuned* and *boosting* read the same features by a
+#   classifier whose strength is chosen inside the training folds, and by boosted trees;
 # - interval network: a supervised network on histograms of intervals, window by window, in the
 #   spirit of LOLCAT, an earlier method;
 # - coupling to the population: the correlation of a unit with the sum of the others, lag by
@@ -226,8 +227,8 @@ pd.DataFrame(intervals, index=["low", "high"]).T.round(3)
 # changes little.)
 #
 # Neither interval knows that an encoder trained again, with another seed, is another encoder. Two
-# of each kind were trained, and every interval below resamples seeds too. Two are few: they
-# show that seeds differ, hardly by how much.
+# of each kind were trained, and every interval below resamples seeds too. Two are few: they show
+# that seeds differ, but hardly by how much.
 #
 # ## 4 · Compared with what?
 #
@@ -258,18 +259,18 @@ differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown] tags=["slide"]
 # A row in which NuCLR is worse stays in the table like any other. In the run shown here NuCLR is
-# better than every other method, but for the means over recordings, from which it can't be told.
-# They know nothing of the unit: whoever recognises the recording gets that far. (In the simulated
-# animals it is the coupling to the population, made by hand, that can't be told from NuCLR: there
-# identity is such a correlation.)
+# better than every other method except the means over recordings, from which it can't be told
+# apart. They know nothing about the unit: recognising the recording is enough to get that far. (In
+# the simulated animals it is the hand-crafted coupling to the population that can't be told apart
+# from NuCLR: there identity is such a correlation.)
 #
 # ## 6 · Is it the label, or something that comes with it?
 #
 # A score shows that the vectors carry the label, not that they carry it for the reason you like.
 # Units that were recorded together share the animal, the day, the depth of the probe, and, in these
 # rats, often the region. So ask again with all of that taken away: only recordings that hold two
-# labels or more count, and every feature is what it is *less its mean over the recording*. Units
-# are told apart that were seen together.
+# labels or more count, and from every feature *its mean over the recording* is subtracted. Then
+# units that were recorded together must be told apart.
 
 # %%
 within = {
@@ -298,10 +299,10 @@ comparison.against(within[label], runs_dir).drop(columns=["significant"]).round(
 # %% [markdown] tags=["slide"]
 # In the run shown here NuCLR falls from 0.49 to 0.31, hand features from 0.43 to 0.34, and which of
 # the two is better can't be told any more; nor whether spatial attention helps (0.29 without). Both
-# are far above shuffled labels (0.13), so that something of single units is there. But **most of
-# what NuCLR has over hand features, in these rats, is about what the units of a recording have in
+# are far above shuffled labels (0.13), so something about single units is there. But **most of what
+# NuCLR has over hand features, in these rats, is about what the units of a recording have in
 # common**. Two recordings of one rat on two days lie at about the same place; that is knowledge,
-# and worth having, if it is place that you want to know. It is no knowledge of cells.
+# and worth having, if it is place that you want to know. It is not knowledge about cells.
 #
 # In a simulation we know the truth and can look further: is a unit's true coupling to its
 # population in its vector, among units of one cell type and one animal? (The next two cells print
@@ -392,8 +393,9 @@ print("exercise 1: right; macro F1 {:.3f}, balanced accuracy {:.3f}".format(*min
 # Section 3 wrote the interval over units out and took the one over animals from the table. Write
 # the second: as many animals as there are, drawn with replacement; all units of each drawn animal,
 # **twice if it was drawn twice**; one macro F1 over all of them; again and again. The 95 % interval
-# of these scores must be the one in the table (but for the luck of the draws: the check allows
-# 0.015 at either end).
+# of these scores must be the one in the table, up to the luck of the draws (with more than eight
+# animals the check allows 0.015 at either end; with the seven rats here the ends jump, so compare
+# them yourself).
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 08 · Scaling: what do more animals bring?
+# # 08 · Scaling: what do more animals add?
 #
 # [![Open in Colab][colab badge]][colab] [![Open in Binder][binder badge]][binder]
 #
@@ -18,8 +18,8 @@
 #
 # **You will learn** to separate two things that usually come together: more animals to *pretrain*
 # on, and more animals with *labels*; to draw a curve with the uncertainty that it has, and to know
-# which part of it is a guess; and to tell a rise from luck, and a rise that pretraining made from
-# one that a classifier made.
+# which part of it is extrapolated; and to tell a rise from luck, and a rise that pretraining made
+# from one that a classifier made.
 #
 # **Needs** a network the first time. **Takes** about 9 minutes on a laptop (2 cores) the first
 # time; run again, it finds what it computed in `runs/`. GPU: not timed yet.
@@ -57,7 +57,7 @@ training_steps = 0
 scores_csv = ""  # also write the table of all results here; "": nowhere
 
 # %% [markdown] tags=["slide"]
-# In colour, what this notebook changes: who is recorded, and whose labels are known.
+# In colour, what this notebook varies: which animals are recorded, and whose labels are known.
 
 # %% tags=["slide"]
 import nuclr_lite as nl
@@ -74,13 +74,14 @@ from nuclr_lite.experiments import methods
 # %% [markdown] tags=["slide"]
 # ## 1 · The experiment, as data
 #
-# Some animals are held out: neither encoder nor classifier sees them. Of the others, encoders get
-# 1, 2, 4 or so (nested: the one is among the two, the two among the four), each for *the same
-# number of steps*. Three series:
+# Some animals are held out: neither encoder nor classifier sees them. Encoders are trained on 1, 2,
+# 4 and so on of the others (nested: the one is among the two, the two among the four), each for
+# *the same number of steps*. Three series:
 #
 # - **encoder**: pretrained on n animals; the classifier has the labels of all;
 # - **labels**: pretrained on all; the classifier has the labels of n;
-# - **both**: one has recorded n animals, and that is all.
+# - **both**: pretrained on n animals, and the classifier has the labels of the same n: as if no
+#   more had been recorded.
 
 # %%
 size = {
@@ -212,8 +213,8 @@ pd.DataFrame({name: fit.iloc[[-1]].squeeze() for name, fit in fits.items()}).T.r
 # For each series the score with all animals minus that with the fewest, with its interval; and, as
 # controls, the same for features made by hand and for an untrained encoder, where only labels can
 # make a difference, and for an encoder whose classifier gets labels shuffled within each animal:
-# that shows what comes from knowing which labels there are, and may rise, as more rats have more
-# regions.
+# that shows what comes from knowing which labels there are. It may rise, because more rats have
+# more regions.
 
 
 # %% tags=["slide"]
@@ -246,7 +247,7 @@ gains.round(3)
 comparison.against(experiment, runs_dir).drop(columns=["significant"]).round(3)
 
 # %% [markdown] tags=["slide"]
-# ## 4 · Encoder or labels: which half would you rather lose?
+# ## 4 · Which matters more, animals for the encoder or labels?
 #
 # The claim as a number. With half the animals to *pretrain* on and all labels, or with all animals
 # to pretrain on and half the *labelled* ones: the second score minus the first. Above 0: animals to
@@ -278,7 +279,7 @@ print(
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1 (predict): a rise out of nothing
 #
-# Suppose that more animals bring nothing at all: with 2, 4, 8 and 16 animals the true macro F1 is
+# Suppose that more animals add nothing at all: with 2, 4, 8 and 16 animals the true macro F1 is
 # 0.5, and each measured score lies off by a normal error with a standard deviation of 0.04. How
 # often does the score with 16 animals come out more than 0.05 above the score with 2?
 #
@@ -352,11 +353,11 @@ for name, fit in fits.items():
 print("exercise 2: right")
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 3 (extend): what a doubling brings, from the file
+# ### Exercise 3 (extend): what a doubling adds, from the file
 #
 # All single scores lie in a file, `scores.csv`, in the experiment's folder: a row a method, seed
 # and part of the animals; an empty `pretraining_animals` or `label_animals` means *all*. From it,
-# compute for one method what **one doubling** of the animals brings, from each number to the next,
+# compute for one method what **one doubling** of the animals adds, from each number to the next,
 # when one of the two columns varies and the other is *all*: the difference of the means over seeds,
 # divided by the number of doublings (from 4 to 16 there are two).
 
@@ -430,12 +431,11 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # 0.38 from one, 0.40 from two, 0.43 from four, 0.44 from seven; and every point lies above the
 # untrained encoder with the labels of all (0.28). With two encoder seeds the gain has an interval
 # that just touches 0 (+0.07 [-0.00, 0.14]); with three it leaves 0 out (`results/README.md`: +0.07
-# [0.01, 0.13]). *Labels* of few rats cost much more. But look at what is missing there: a rat has
-# two or three of the six regions, and no classifier names a region that it was never shown. The
-# curve of shuffled labels rises nearly as much (+0.24; labels +0.28), that of the untrained encoder
-# by half as much or more (+0.16), none of them significantly. So the claim's second
-# half, which of the two is worth more, can't be tested fairly on these rats; section 4 says *can't
-# tell*.
+# [0.01, 0.13]). With *labels* of few rats much more is lost. But look at what is missing there: a
+# rat has two or three of the six regions, and no classifier names a region that it was never shown.
+# The curve of shuffled labels rises nearly as much (+0.24; labels +0.28), that of the untrained
+# encoder more than half as much (+0.16), none of them significantly. So the claim's second half,
+# which of the two is worth more, can't be tested fairly on these rats; section 4 says *can't tell*.
 #
 # (Simulated animals of the world `assemblies`: 0.67 from two animals, 0.62 from sixteen; what
 # decides there is whether a training finds out who belongs together, `results/speedrun.md`.)

@@ -30,7 +30,8 @@
 # the same cells run on simulated animals; what came out there is in `results/README.md`.
 #
 # **Predict** before you go on: a region is a property of *place*, and units of one place are many.
-# Will an eighth of the labels cost much? NuCLR, or everybody?
+# With only an eighth of the labels, how much will be lost, and will NuCLR lose more than the other
+# methods?
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -146,8 +147,9 @@ print(
 # ## 2 · The curve
 #
 # Means over draws of the labels and seeds of the encoder; bands: 95 %, animals and seeds resampled.
-# Shown are NuCLR, its controls, the coupling made by hand, and the best of the rest, which look at
-# a unit alone; the table below has everything.
+# Shown are NuCLR, its controls, the hand-crafted coupling to the population, and the best of the
+# other rows (here the recording means of the hand-crafted features); the table below has
+# everything.
 
 # %% tags=["slide"]
 chance = rows.loc[rows["method"] == "chance", "estimate"].mean()
@@ -180,8 +182,8 @@ wide.round(3)
 # The claim is about a *difference*, so we put an interval on the difference: the same animals are
 # drawn for both methods, again and again. An animal in which everything is easy then cancels. The
 # row *NuCLR* compares it with itself, given all labels. A difference is called significant if 0
-# lies outside the 95 % interval; a handful of animals are few, and two encoders say little about
-# the next; the interval is as wide as it is for a reason.
+# lies outside the 95 % interval. The intervals are wide because four animals are few, and two
+# encoders say little about the next.
 
 # %% tags=["slide"]
 eighth = min(rows["share"], key=lambda share: abs(share - 1 / 8))
@@ -333,10 +335,10 @@ nl.plots.labels_needed(
 # ## What you should have seen
 #
 # A curve for NuCLR that rises with the labels, from 0.32 with 1/16 to 0.44 with all, and lies above
-# every other at each share. Curves of features made by hand are nearly flat: what they can tell,
-# they tell from few labels. Shuffled labels rise, too (0.27 to 0.35): more of them say better which
-# regions a rat has together. (Simulated animals: 0.90 with 1/16, 0.95 with all, everything that
-# looks at a unit alone at 0.28 or below.)
+# every other at each share. Curves of hand-crafted features of a unit alone are nearly flat: what
+# they can tell, they tell from few labels. Shuffled labels rise, too (0.27 to 0.35): the more there
+# are, the better they say which regions occur together in a rat. (Simulated animals: 0.90 with
+# 1/16, 0.95 with all, everything that looks at a unit alone at 0.28 or below.)
 
 # %%
 alone = [

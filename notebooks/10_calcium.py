@@ -23,7 +23,7 @@
 # **Needs** nothing but this repository: by default the experiments are *simulated*, in the Allen
 # Institute's file format. With AllenSDK, a network and disk, `data_source = "allen"` runs the same
 # cells on the Visual Coding two-photon set (de Vries et al. 2020, Nature Neuroscience 23:138).
-# **Takes** about 5 minutes on a laptop (2 cores), on a GPU: not timed yet; downloads on top.
+# **Takes** about 7 minutes on a laptop (2 cores), on a GPU: not timed yet; downloads on top.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -157,10 +157,10 @@ nl.plots.activity(one, duration_s=150.0)
 # %% [markdown] tags=["slide"]
 # ## 3 · Pretraining, some animals held out
 #
-# The last animal of each line is held out: in the identity test of section 4 nobody has seen it.
-# (`PRESETS["allen-two-photon"]` is the published size and recipe, for a GPU; here the small encoder
-# of `quick-calcium` by that recipe, with second views up to four minutes away: what is asked below
-# is what *lasts*. `results/speedrun.md` says what `quick-calcium` itself does here.)
+# The last animal of each line is held out: in the identity test of section 4 the encoder has never
+# seen it. (`PRESETS["allen-two-photon"]` is the published size and recipe, for a GPU; here the
+# small encoder of `quick-calcium` by that recipe, with second views up to four minutes away: what
+# is asked below is what *lasts*. `results/speedrun.md` says what `quick-calcium` itself does here.)
 
 # %% tags=["slide"]
 steps = training_steps or {"smoke": 20, "laptop": 2400, "full": 10_000}[profile]
@@ -198,7 +198,7 @@ features["hand: coupling to the population"] = baselines.population_coupling(rec
 # Here is a test that needs no label. A cell of session A has a vector; which cell of session B, on
 # another day and with other stimuli, has the nearest one? If vectors say something lasting about a
 # cell, it is the same cell. Three cells, by hand: A's vectors below are nearest to B's first, third
-# and third. Two of three are right, and guessing finds one in three.
+# and third. Two of three are right; chance is one in three.
 
 # %% tags=["slide"]
 a = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.2]])
@@ -213,7 +213,7 @@ pd.DataFrame(
 
 # %% [markdown]
 # `identity_score` does it for each pair of sessions of a container, both ways, after standardising
-# each session (or else what sets two days apart would count).
+# each session (otherwise what differs between the two days would count).
 
 # %%
 unseen = [recording for recording in recordings if recording.animal_id in set(last)]
@@ -227,9 +227,9 @@ by_line.assign(mean=by_line.mean(axis=1)).round(2)
 nl.plots.identity(identity, title=f"the same cell on another day, held-out animals ({where})")
 
 # %% [markdown] tags=["slide"]
-# A dot is a pair of sessions, and at `laptop` rests on one animal with 21 shared cells: one cell
-# more or less moves it by 0.05. Look at the whole row. The hand-made correlation with the
-# population is the best of what was not learned.
+# A dot is one pair of sessions of one animal, at `laptop` with 21 shared cells: one cell more or
+# less moves it by 0.05. Look at the whole row. The hand-made correlation with the population is the
+# best of what was not learned.
 #
 # ## 5 · The Cre line, and what it can't show
 #
@@ -397,9 +397,9 @@ print("exercise 2: right")
 # ### Exercise 3 (extend): not the first, but among the first few
 #
 # A cell that comes second among 21 counts for nothing in section 4, like one that comes last. Ask
-# more kindly: in what share of the cells is the right one among the $k$ most alike? For $k = 1$
-# that is section 4; with $k$ as large as the number of cells it is 1, and guessing gives $k / n$.
-# By hand, with the three cells of section 4: the second cell of A finds itself only at $k = 2$, the
+# less strictly: in what share of the cells is the right one among the $k$ most alike? For $k = 1$
+# that is section 4; with $k$ as large as the number of cells it is 1, and chance is $k / n$. By
+# hand, with the three cells of section 4: the second cell of A finds itself only at $k = 2$, the
 # others at once. So the curve is 2/3, 1, 1. The figure below is what you should get.
 
 
@@ -453,8 +453,8 @@ nl.plots.found_among_nearest(
 # %% [markdown] tags=["slide"]
 # ## What you should have seen
 #
-# Cells of held-out animals found again on another day several times as often as by guessing, and
-# more often than by an encoder that was not trained (not at `smoke`, where it hardly trains).
+# Cells of held-out animals found again on another day several times as often as by chance, and more
+# often than by an encoder that was not trained (not at `smoke`, where it hardly trains).
 
 # %%
 top1 = identity.groupby("method")["top1"].mean()

@@ -17,7 +17,7 @@
 # [binder]: https://mybinder.org/v2/gh/OWNER/nuclr_lite/main?urlpath=lab/tree/notebooks/11_your_data.ipynb
 #
 # **You will learn** to read your own recordings, whatever wrote them; what a recording must hold,
-# and what is said when something is wrong with it; to get a vector for each
+# and which messages tell you that something is wrong with it; to get a vector for each
 # [unit](../docs/glossary.md#unit), a map, and labels for units that have none; to bring all that
 # back into Phy, NWB and CSV files.
 #
@@ -229,16 +229,17 @@ if data_source == "simulated":
 # - **One clock** for all units, events and valid time: the encoder compares units at the same
 #   instant (exercise 1).
 # - **One [population](../docs/glossary.md#population)**: units seen together, on one probe or in
-#   one plane, because a unit is described by its company. One `Recording` for each probe, plane and
-#   day.
+#   one plane, because a unit is described by its relation to the others. One `Recording` for each
+#   probe, plane and day.
 # - **[Valid time](../docs/glossary.md#valid-time)**: when all units could be seen. Silence of a
 #   broken amplifier is not silence of a neuron. Without it: all from the first to the last spike.
 # - **An animal's name**: animals, not units, are the independent samples.
 # - **Labels** of some units, to decode; pretraining never sees them. The map needs none.
 #
-# Gaps need nothing but honest intervals: windows never reach across one. Silent units may stay: one
-# that fires in no window gets no vector, and a warning counts them. Give trials as one piece if you
-# can; if only cut-out trials exist, make each an interval, and take windows that fit (exercise 3).
+# For gaps it is enough that the intervals leave them out: windows never reach across one. Silent
+# units may stay: one that fires in no window gets no vector, and a warning counts them. Give trials
+# as one piece if you can; if only cut-out trials exist, make each an interval, and take windows
+# that fit (exercise 3).
 #
 # By hand: three units, windows of two [tokens](../docs/glossary.md#token), each token two samples
 # of 0.5 s; valid from 0 to 4 s and from 6 to 9 s. In the window from 0 to 2 s unit 0 fires at 0.2
@@ -281,7 +282,7 @@ print(gappy.n_spikes_outside, "spikes lie outside valid time;", gappy)
 nl.plots.used_time(gappy, starts_s, 10.0, light, title="what is used of a session (simulated)")
 
 # %% [markdown]
-# What of all this can be checked, is: `nuclr-lite check FOLDER`, or in Python `checks.leaks`.
+# `nuclr-lite check FOLDER`, or in Python `checks.leaks`, checks all of this that can be checked.
 # `fine` means that a fault wasn't found, not that it isn't there. (With an encoder and a label more
 # is asked: `13_can_you_trust_it`.)
 
@@ -373,10 +374,10 @@ assert np.abs(from_sorter.spike_times(12) - trains_of_mine[1]).max() < 1 / 30_00
 # units=recording.units.join(my_labels))`. In a Phy folder, `cluster_cell_type.tsv` with the columns
 # cluster_id and cell_type becomes a column by itself.
 #
-# ### What goes wrong, and what is said
+# ### What goes wrong, and the messages
 #
-# A mistake that can be noticed is refused, or mended with a notice. We make the usual ones and
-# print what is said. (Exercise 1 makes one that can't be noticed.)
+# A mistake that can be noticed is refused, or repaired with a notice. We make the usual ones and
+# print the messages. (Exercise 1 makes one that can't be noticed.)
 
 
 # %%
@@ -597,8 +598,9 @@ if data_source == "simulated" and saved is not None and not encoder_from:
 # | a pynapple group | `export.to_pynapple` | |
 # | new recordings, later | `reader.save(folder)` | `--labels-from folder` |
 #
-# Suite2p has no such door: use the table, in which unit_id is the row of `F.npy`. The Phy folder of
-# section 4 holds random spikes, and is answered accordingly: a likeliest label, and `too far`.
+# Nothing is written back into Suite2p: use the table, in which unit_id is the row of `F.npy`. The
+# Phy folder of section 4 holds random spikes, so each unit gets a likeliest label, and the reason
+# `too far`.
 
 # %%
 results = keep_in / "results"
@@ -627,13 +629,13 @@ if modality == "spikes":  # the Phy folder of section 4, whose spikes are random
 #
 # A laboratory records with two probes that have a clock each, and puts all units into one
 # recording. The second clock is 2 s late. We make such a recording of an animal whose labels were
-# laid aside: every second unit's spikes are moved by 2 s. What is said when the recording is made,
-# and what becomes of the labels?
+# laid aside: every second unit's spikes are moved by 2 s. Is there any message when the recording
+# is made, and what becomes of the labels?
 #
 # - `"a"`: it is refused, or a notice is printed;
-# - `"b"`: nothing is said, and the labels are about as good as before: a window is 10 s long, and 2
-#   s hardly matter;
-# - `"c"`: nothing is said, and more units get a wrong label, among those that were moved *and*
+# - `"b"`: there is no message, and the labels are about as good as before: a window is 10 s long,
+#   and 2 s hardly matter;
+# - `"c"`: there is no message, and more units get a wrong label, among those that were moved *and*
 #   among those that weren't.
 #
 # (On data of your own it takes any letter: compare the numbers yourself.)

@@ -186,8 +186,8 @@ title = (
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
-# (The classifier that stays can fall below chance: where vectors lie far from those that it
-# learned on, it may call nearly all of them the same.)
+# (The first classifier can fall below chance: where vectors lie far from those that it learned on,
+# it may call nearly all of them the same.)
 
 # %%
 wide = company.pivot(index="who", columns="others", values="estimate")
@@ -209,12 +209,12 @@ nl.plots.same_units(
 
 # %% [markdown] tags=["slide"]
 # In each panel the same units, with the same spikes; the axes (linear discriminants: the directions
-# that set the types apart most) were chosen on other animals. What pulls them apart on the right
-# can't be in a unit's own spike train: it is in how that train goes with its neighbours.
+# that separate the types most) were chosen on other animals. What separates them on the right can't
+# be in a unit's own spike train: it is in how that train goes with its neighbours.
 #
 # Now four single units, the first held-out one of each type. What will the classifier that was fit
 # on whole populations call each of them when it is alone, and how sure will it be? How many others
-# must come until all four are right? Answer; then, with a kernel running, move it.
+# must come until all four are right? Answer first; then run the cell and move its slider.
 
 # %%
 learn = full[~animals[full.index].isin(held_out)]
@@ -241,12 +241,12 @@ nl.plots.slider(
 
 # %% [markdown]
 # In the run shown here all four, alone, are called `Pvalb`, with probabilities of 0.86 and more: a
-# classifier can be sure of vectors unlike any that it learned from. With others they part, though
-# not straight away; the `Vip` unit needs all of them. Among strangers all four are called `Exc`.
+# classifier can be sure of vectors unlike any that it learned from. With others they separate,
+# though not at once; the `Vip` unit needs all of them. Among strangers all four are called `Exc`.
 #
 # **What follows:** the type is read from the relation to the population, and not just any
-# population will do. What doesn't: that it is so in the brain. The simulation was built so that
-# a unit alone is nearly blank; in real recordings rate and regularity tell something, too (the
+# population will do. What doesn't: that it is so in the brain. The simulation was built so that a
+# unit alone says nearly nothing; in real recordings rate and regularity tell something, too (the
 # paper's encoder without spatial attention is far above chance there).
 #
 # ## 3 · Who attends to whom
@@ -256,8 +256,8 @@ nl.plots.slider(
 # and more; `Vip` with the opposite sign): whom would you ask, to know what the population does?
 #
 # **Experiment.** The weights, from the module itself, averaged over tokens and windows; then, for
-# each pair of types, the weight that one unit gives another, over an even share. 1 is indifference;
-# a unit's attention to itself is left out, and printed apart.
+# each pair of types, the weight that one unit gives another, divided by an even share. 1 is
+# indifference; a unit's attention to itself is left out, and printed apart.
 
 # %%
 n_windows = {"smoke": 3, "laptop": 15, "full": 60}[profile]
@@ -302,7 +302,7 @@ title = "last layer, head 1, mean over windows (simulated, held-out animal)"
 nl.plots.method("population", {"population": attention[0][-1, 0]}, title=title)
 
 # %% [markdown] tags=["slide"]
-# Look at how far from 1 the numbers are. In the run shown here the first layer looks at everybody
+# Look at how far from 1 the numbers are. In the run shown here the first layer looks at all units
 # alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`,
 # which goes against the state that all others follow.
 #
@@ -361,11 +361,11 @@ nl.plots.against_truth(
 # loudest units matter much, and so do some of the nearly silent. (The latter are measured only in
 # the few windows in which they fire.)
 #
-# **What follows:** the encoder weighs its witnesses, and no label told it how. On average one
-# neuron among nearly fifty moves a vector by little, but a few pairs move some six times as far
-# (exercise 1 prints the farthest of one animal): a vector rests on many witnesses, not on all
-# equally. What doesn't: that the rest of the rank correlation is error; two units that say the
-# same cover for each other, and then taking out either one shows nothing.
+# **What follows:** the encoder relies on some units more than on others, and no label told it on
+# which. On average one neuron among nearly fifty moves a vector by little, but a few move one some
+# six times as far (exercise 1 prints the farthest of one animal): a vector rests on many units, not
+# on all equally. What doesn't: that the rest of the rank correlation is error; two units that carry
+# the same information can replace each other, and then taking out either one shows nothing.
 #
 # ## 5 · Across stimuli
 #
@@ -484,15 +484,14 @@ nl.plots.across_blocks(
 # On the diagonal the stimulus is the same; that is what the other entries have to be compared with,
 # not 1. The upper left four are the stimuli of training.
 #
-# In the lower figure, read each column from its diagonal. Where the other entries of the column
-# are as high, the classifier carries over. Where the whole column is low, its diagonal too, it
-# isn't the classifier that fails: the type is harder to read from vectors of that stimulus,
-# wherever one learned to. Where only the diagonal is high, the classifier doesn't carry over. In
-# the run shown here the encoder's gratings column is low throughout: the type is harder to read
-# there. In the gratings column of the hand-made coupling only the diagonal is high: that classifier
-# doesn't carry over to gratings, though between the other two stimuli it does.
-# And be fair to the right panel: those features were made by somebody who knew what this simulation
-# hides.
+# In the lower figure, compare the entries of each column with the one on the diagonal. If they are
+# as high, the classifier carries over. If only the diagonal is high, it doesn't. If the whole
+# column is low, its diagonal too, it isn't the classifier that fails: the type is harder to read
+# from vectors of that stimulus, wherever the classifier was fit. In the run shown here the
+# encoder's gratings column is low throughout: the type is harder to read there. In the gratings
+# column of the hand-made coupling only the diagonal is high: that classifier doesn't carry over to
+# gratings, though between the other two stimuli it does. And mind that the features of the right
+# panel were made by somebody who knew the rule of this simulation.
 #
 # **What follows:** as far as entries off the diagonal are like those on it, vectors hold across
 # these stimuli. What doesn't: that they hold across all. Finding a unit again and reading its
@@ -727,12 +726,12 @@ print("exercise 2: right")
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 (extend): two neurons less
 #
-# Section 4 ended with a doubt: two units that say the same cover for each other, so that taking out
-# either one shows little. It can be tested. Take out two at once, and compare with the sum of
-# what each does alone. Above the diagonal of the figure below, the pair matters more than its
-# parts: each covered for the other. Below it is where one expects a pair that doesn't cover for
-# each other: lengths don't add up unless their directions agree, and two steps of length 1 at a
-# right angle lead 1.4 away, not 2.
+# Section 4 ended with a doubt: two units that carry the same information cover for each other, so
+# that taking out either one shows little. It can be tested. Take out two at once, and compare with
+# the sum of what each does alone. Above the diagonal of the figure below, the pair matters more
+# than its parts: each covered for the other. Below it is where one expects a pair that doesn't
+# cover for each other: lengths don't add up unless their directions agree, and two steps of length
+# 1 at a right angle lead 1.4 away, not 2.
 #
 # Write the table for given pairs. Then look at pairs of one type, and of two. One animal, one
 # minute, 12 pairs: what may be concluded? (In the run shown here all pairs lie below the line: none

@@ -52,15 +52,15 @@ seed = 0  # of the simulation and the controls
 import nuclr_lite as nl
 
 # %% [markdown] tags=["slide"]
-# In colour, what is on trial here: the last step, at which a classifier reads a label from the
+# In colour, what is tested here: the last step, at which a classifier reads a label from the
 # vectors of a new animal.
 
 # %% tags=["slide"]
 nl.plots.method("decoding")
 
 # %% [markdown] tags=["slide"]
-# "New" can mean three things. A score on the left says little about the one on the right; never
-# report one without its name.
+# "New" can mean three things. A score by the protocol on the left says little about the one on the
+# right; never report one without the name of its protocol.
 
 # %% tags=["slide"]
 nl.plots.protocols()
@@ -266,23 +266,24 @@ nl.plots.trust(
 )
 
 # %% [markdown] tags=["slide"]
-# In the run shown here the probe's probabilities are nearly true as they are: an error of 0.03
-# before and after calibration. Calibrated, it says the common label a little more often, and macro
-# F1 goes from 0.92 to 0.90. Where naive Bayes is as good as certain, it is wrong too often;
-# calibration takes its error from 0.10 to 0.05. So look first. `nl.ZeroShot`, below, calibrates in
-# any case, because it matters where labels are less evenly common (with shares of 70, 20 and 10 %:
-# an error of 0.06 without, 0.02 with it, in forty new animals; `tests/test_zero_shot.py`).
+# In the run shown here the linear probe's probabilities are nearly true as they are: an error of
+# 0.03 before and after calibration. Calibrated, it gives the commonest label a little more often,
+# and macro F1 goes from 0.92 to 0.90. Where naive Bayes is as good as certain, it is wrong too
+# often; calibration takes its error from 0.10 to 0.05. So look first. `nl.ZeroShot`, below,
+# calibrates in any case, because it matters where labels are less evenly common (with shares of 70,
+# 20 and 10 %: an error of 0.06 without, 0.02 with it, in forty new animals).
 #
-# On the right, silence buys accuracy: the calibrated probe is right for 90 % of all units, and for
-# all of the surer half.
+# On the right, accuracy rises when fewer units get an answer: the calibrated probe is right for 90
+# % of all units, and for all in the half with the highest probabilities.
 #
 # ## 3 · Strangers, and "I don't know"
 #
 # A classifier always answers, and it may be sure of units that are like nothing it was taught on:
-# mains hum that passed for a unit, a type that had no label. Probability can't tell, distance may.
-# How far is a unit from the five nearest training units, on average? A *stranger* lies farther than
-# 99 % of the training units do themselves. (For those, only units of other animals count: a new
-# unit meets no others.)
+# mains hum that was taken for a unit, a type that had no label. The probability can't show it, a
+# distance may. How far is a unit from the five nearest training units, on average? A *stranger*
+# (here, not as in `04_objective`) lies farther than 99 % of the training units do. (Their own
+# distances are taken to units of other animals only, because a new unit, too, is compared with
+# other animals.)
 #
 # `nl.ZeroShot` has all of it: the calibrated probe, the distance, and the rule. A unit gets its
 # most probable label if that has a probability of at least `least` *and* the unit is no stranger;
@@ -334,17 +335,16 @@ if modality == "spikes":
 nl.plots.strangers(distances, reader.farthest, title=f"who is a stranger? ({source})")
 
 # %% [markdown]
-# In the run shown here all twelve artefacts lie beyond the limit, and of the units that should be
-# answered 3 of 479 (each judged by what the other animals taught; by the line in the figure, some
-# more), and 1 of 100. The notice is right, too: in the company of twelve artefacts the real units'
+# In the run shown here all twelve artefacts lie beyond the limit, as do 3 of the 479 units with a
+# label (each judged from the other animals only; by the line in the figure it is a few more), and 1
+# of the 100 without. The notice is right, too: in the company of twelve artefacts the real units'
 # vectors are not what they were.
 #
 # These artefacts are crude; one that behaves like a cell isn't noticed. A population may also be
 # odd *as a whole*. Here every unit of the last recording keeps its intervals between spikes, in
-# another order: each is still itself, but nobody goes with anybody any more. In the run shown 2 %
-# of the units are too far; but the median of all lies farther than that of any recording that was
-# taught, and `predict` says so. (By chance, a good recording does so too: one in n + 1, of n
-# animals.)
+# another order: its relation to the others is gone. In the run shown 2 % of the units are too far;
+# but the median of all lies farther than that of any recording that was taught, and `predict` says
+# so. (By chance a good recording does so, too: one in n + 1, if n animals were taught.)
 
 
 # %%
