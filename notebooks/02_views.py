@@ -708,7 +708,7 @@ print(
     " batches"
 )
 usual = np.argsort(waste)[len(waste) // 2]
-nl.plots.packing(sizes[usual], title="a usual batch: the first views of six pairs (simulated)")
+nl.plots.packing(sizes[usual], title="a typical batch: the first views of six pairs (simulated)")
 
 # %% [markdown]
 # Most layers of the encoder treat each row by itself. Only attention between units needs to know
@@ -1022,7 +1022,8 @@ for smallest in (0.0, 5.0, 10.0):
                 is_allowed(second, start, usable, 10.0, 30.0) and abs(second - start) >= smallest
             )
             assert inside == wanted, (
-                f"{smallest:g} s apart, first view at {start:g} s: {inside} for {second:.1f} s"
+                f"at least {smallest:g} s apart, first view at {start:g} s: may the second start at"
+                f" {second:.1f} s? Your function says {inside}"
             )
 low, high = starts_apart(4.0, np.array([[0.0, 20.0]]), 10.0, 30.0, 10.0)
 drawn = uniform_over(low, high, np.random.default_rng(0))

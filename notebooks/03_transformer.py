@@ -175,9 +175,8 @@ def attend(q, k, v):
 BUSY = [1.0, 1.0, 0.0, 0.0]
 QUIET = [0.0, 0.0, 1.0, 1.0]
 UNITS = ["A", "B", "C"]
-TINY = torch.tensor(
-    [[BUSY, BUSY], [BUSY, QUIET], [QUIET, BUSY]]  # A  # B
-)  # C: (3 units, 2 tokens, 4)
+# A, B and C, at tokens 0 and 1: (3 units, 2 tokens, 4)
+TINY = torch.tensor([[BUSY, BUSY], [BUSY, QUIET], [QUIET, BUSY]])
 at_0 = TINY[:, 0]  # (3, 4): all units at token 0
 print(pd.DataFrame(at_0 @ at_0.T / 2, UNITS, UNITS), "scores at token 0\n", sep="   <- ")
 print(
@@ -1037,7 +1036,7 @@ assert_close(
 )
 for junk in (1000.0, torch.nan):
     disturbed = masked_softmax(scores.masked_fill(~there, junk), there)
-    assert_close(disturbed, got, msg=f"the absent's scores are {junk} now, and it shows")
+    assert_close(disturbed, got, msg=f"the absent's scores are {junk} now: nothing may change")
 print("exercise 2: right")
 
 # %% [markdown] tags=["exercise"]

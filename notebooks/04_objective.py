@@ -1104,7 +1104,7 @@ for n1, n2, tau in ((7, 5, 0.2), (4, 9, 0.2), (7, 5, 0.5)):
     )
     offset = info_nce_offset(n1, n2, tau)
     assert abs((reference - mine).item() - offset) < 1e-4, (
-        f"the offset is another for {n1} and {n2} units at {tau}"
+        f"the offset is wrong for {n1} and {n2} units at {tau}"
     )
 print("exercise 4: right")
 

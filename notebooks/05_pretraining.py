@@ -1068,7 +1068,7 @@ seen = {
     "RankMe": learned["rank_me"].tail(10).mean(),
     "finds itself": learned["retrieval_accuracy"].tail(10).mean(),
 }
-print({name: round(value, 2) for name, value in seen.items()})
+print({name: round(float(value), 2) for name, value in seen.items()})
 if profile == "laptop" and not training_steps:
     assert abs(seen["first loss"] - 4.27) < 0.1 and abs(seen["loss"] - 3.75) < 0.15, (
         "expected 4.27 and about 3.75"

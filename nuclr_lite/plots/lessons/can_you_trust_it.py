@@ -56,7 +56,7 @@ def trust(
         ylabel="accuracy of the answers",
         xlim=(0, 1),
         ylim=(None, 1.01),
-        title="what does silence buy?",
+        title="accuracy of those that are named",
     )
     figure.legend(
         *left.get_legend_handles_labels(), fontsize="small", loc="outside lower center", ncol=4

@@ -166,7 +166,10 @@ def leak(moved_ms, auc, light_ms: float = 10.0, title: str = "") -> Figure:
         label=f"{light_ms:g} ms 'after' reach into the light",
     )
     axes.broken_barh(
-        [(0, 2 * light_ms)], (1.05, 0.05), color="0.5", label=f"{light_ms:g} ms 'before' do"
+        [(0, 2 * light_ms)],
+        (1.05, 0.05),
+        color="0.5",
+        label=f"{light_ms:g} ms 'before' reach into the light",
     )
     axes.axhline(0.5, color="0.5", ls="--", lw=1, label="chance")
     axes.plot(moved_ms, auc, "o-", color=PALETTE[3], ms=4)

@@ -177,7 +177,7 @@ def pushes_of_views(cosines, shares: dict[str, object], title: str = "") -> Figu
         )
     axes.set(
         xlabel="cosine of the unit with its negatives",
-        ylabel="share of the push that\ncomes from the own view",
+        ylabel="share of the push that\nthe own view gives",
         xlim=(-1, 1),
         ylim=(0, 1),
         title=title,

@@ -165,7 +165,7 @@ def session_timeline(
         axes.text(
             first_s / 60 - 2.5,
             0.42,
-            "300 s kept away from",
+            "300 s left out",
             ha="center",
             va="bottom",
             size="small",
