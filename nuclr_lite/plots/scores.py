@@ -53,7 +53,7 @@ def history(history: pd.DataFrame) -> Figure:
         ylim=(0, None),
         title="finds itself in the other view",
     )
-    found.legend(fontsize="small")
+    found.legend(fontsize="small", ncols=2, columnspacing=1, frameon=False, **below)
     rank.plot(history["step"], history["rank_me"], color=PALETTE[0], marker=dots)
     rank.set(xlabel="step", ylabel="RankMe (dimensions)", ylim=(0, None), title="dimensions in use")
     return figure
@@ -102,7 +102,7 @@ def scores(
     axes.set(
         yticks=range(len(rows)), yticklabels=rows["method"], xlim=(0, 1.08), xlabel=of, title=title
     )
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     return figure
 
 
