@@ -508,11 +508,12 @@ print(
 # ## What you should have seen
 #
 # The region of a unit is read from NuCLR's vectors with a macro F1 of 0.49, significantly better
-# than from everything that looks at a unit alone (0.45 at best, with boosting), than without
-# spatial attention (0.33), and than from the same encoder untrained (0.41: much comes from looking
-# at the population at all). Means over recordings reach 0.46. Shuffled labels are at 0.35, far
-# above chance (0.14): they were shuffled within each rat, and which regions a rat has was left to
-# be learned. And within recordings the lead is gone.
+# than from anything that looks at a unit alone but boosting (0.48: these seven rats don't tell the
+# two apart, all eleven do, `results/README.md`), than without spatial attention (0.33), and than
+# from the same encoder untrained (0.41: much comes from looking at the population at all). Means
+# over recordings reach 0.46. Shuffled labels are at 0.35, far above chance (0.14): they were
+# shuffled within each rat, and which regions a rat has was left to be learned. And within
+# recordings the lead is gone.
 #
 # (Simulated animals: 0.97 for the cell type, where everything that looks at a unit alone is at 0.29
 # or below; 0.75 for the area. There the cell below asks for a gain of 0.2.)

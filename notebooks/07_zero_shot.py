@@ -533,7 +533,7 @@ print(
 #
 # In four rats that neither encoder nor classifier has seen NuCLR reads the region with a macro F1
 # of 0.44, far above the same without spatial attention (0.27), untrained (0.28), and all
-# hand-crafted features of a unit alone (0.33 at best, with boosting: there four rats are too few to
+# hand-crafted features of a unit alone (0.29 at best, with boosting: there four rats are too few to
 # call the difference significant). (`00_quickstart` has 0.40 for the same rats: its encoder is
 # another, trained for twice as many steps.) Mind the shuffled labels (0.35): cortex and striatum
 # are told apart by whole recordings, and a classifier learns that from the other rats even if
