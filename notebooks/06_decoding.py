@@ -259,10 +259,11 @@ differences.drop(columns=["significant"]).round(3)
 
 # %% [markdown] tags=["slide"]
 # A row in which NuCLR is worse stays in the table like any other. In the run shown here NuCLR is
-# better than every other method except the means over recordings, from which it can't be told
-# apart. They know nothing about the unit: recognising the recording is enough to get that far. (In
-# the simulated animals it is the hand-crafted coupling to the population that can't be told apart
-# from NuCLR: there identity is such a correlation.)
+# better than every other method except two, from which it can't be told apart: boosting on all
+# hand-crafted features, and the means over recordings. The latter know nothing about the unit:
+# recognising the recording is enough to get that far. (In the simulated animals it is the
+# hand-crafted coupling to the population that can't be told apart from NuCLR: there identity is
+# such a correlation.)
 #
 # ## 6 · Is it the label, or something that comes with it?
 #
