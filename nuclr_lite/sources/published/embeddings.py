@@ -66,7 +66,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; download it with download_embeddings.")
-    if TorchVersion(torch.__version__) < (2, 6):
+    if TorchVersion(torch.__version__) < TorchVersion("2.6"):
         raise ImportError(
             f"to open such a file without executing what is in it takes torch 2.6 or later; this is"
             f" {torch.__version__}: pip install --upgrade torch"
