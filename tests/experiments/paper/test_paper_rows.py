@@ -41,7 +41,13 @@ def names(units, index):
     return set(units.loc[index, "name"])
 
 
-@pytest.mark.parametrize("name", ROWS)
+# IBL's lists name hundreds of sessions: its folds take 20 s.
+SOME_SLOW = [
+    pytest.param(name, marks=[pytest.mark.slow] * name.startswith("ibl-regions")) for name in ROWS
+]
+
+
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_no_fold_tests_or_chooses_by_what_it_learns_from(name, folders):
     row, _, units = prepared(name, folders)
     folds = row.folds(units)

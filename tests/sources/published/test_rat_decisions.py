@@ -11,11 +11,17 @@ from allen_server import Server
 from helpers import shared
 from scipy.io import savemat
 
+from nuclr_lite.sources.download import transfer
 from nuclr_lite.sources.download.transfer import DownloadError
 from nuclr_lite.sources.published import rat_decisions
 
 STEPS = (30, 100, 57)  # bins of each trial
 BEGAN_S = (100.0, 106.004, 112.5)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(transfer, "LONGEST_WAIT_S", 0.01)
 
 
 def write(file, n_units=3, steps=STEPS, began_s=BEGAN_S, seed=0, **change):
