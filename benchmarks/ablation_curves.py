@@ -19,6 +19,7 @@ import torch
 from speedrun import N_ANIMALS, seconds_and_scores
 
 import nuclr_lite as nl
+from nuclr_lite.files.storage import atomic_file
 
 CHANGES: dict[str, dict] = {
     "NuCLR": {},
@@ -51,7 +52,8 @@ def main():
             curve = seconds_and_scores(recordings, preset, READINGS, None)
             curves.append(curve.assign(recipe=recipe, seed=seed))
             if options.out:
-                pd.concat(curves).round(4).to_csv(options.out, index=False)
+                with atomic_file(options.out) as partial:
+                    pd.concat(curves).round(4).to_csv(partial, index=False)
         print(in_short(pd.concat(curves[-len(options.seeds) :])).to_string(header=False))
     print(in_short(pd.concat(curves)).to_string())
 

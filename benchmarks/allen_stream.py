@@ -117,6 +117,7 @@ def measure(url: str, path: Path, scratch: Path, tag: bool = False, **choices) -
         kept = sum(array.nbytes for pair in arrays for array in pair)
         spikes = sum(len(times) for times, _ in arrays)
         units = sum(one.n_units for one in recordings)
+    seconds = time.perf_counter() - started
     with open_session(path) as session:
         units_in_file = len(session.units(quality=None))
         until_s = choices.get("until_s", np.inf)
@@ -134,7 +135,7 @@ def measure(url: str, path: Path, scratch: Path, tag: bool = False, **choices) -
         "kept_spikes": spikes,
         "spikes_of_units": spikes_of_units,
         "requests": Handler.requests - asked,
-        "seconds": round(time.perf_counter() - started, 1),
+        "seconds": round(seconds, 1),
     }
 
 
