@@ -102,7 +102,7 @@ size["seeds"] = tuple(range(encoder_seeds or usual_seeds))
 size["changes"] = source.changes | size["changes"]
 encoders = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
 usual = methods.usual_baselines(modality, label_of_recordings=not source.simulated)
-if not source.simulated and profile == "laptop":  # what takes minutes to teach so often
+if profile == "laptop":  # what takes minutes to teach so often
     slow = methods.BOOSTING, methods.TUNED, methods.NETWORK
     usual = tuple(one for one in usual if not {one.features, one.readout} & {*slow})
 baselines = methods.FEW if profile == "smoke" else usual

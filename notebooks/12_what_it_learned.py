@@ -22,9 +22,11 @@
 # the stimulus, and then the recipe, one choice at a time.
 #
 # **Needs** nothing but this repository; everything here is simulated: only there is it known what
-# the rule was. **Takes** about 7 minutes on a laptop (2 cores), and the training of two encoders on
-# top, unless `06_decoding` or `07_zero_shot`, run with `data_source = "simulated"`, left them in
-# `runs/`; run again, it finds the ablations there, too. On a GPU: not timed yet.
+# the rule was. With `data_source = "rats"` the same cells ask the same of eleven real rats (regions
+# for types, thirds of a session for stimuli), where nobody knows it. **Takes** about 7 minutes on a
+# laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or `07_zero_shot`,
+# run with `data_source = "simulated"`, left them in `runs/`; run again, it finds the ablations
+# there, too. On a GPU: not timed yet.
 #
 # Each section has a question, a prediction, an experiment, a figure, and what may be concluded from
 # it. Make your own prediction before you look.
@@ -41,6 +43,9 @@ if importlib.util.find_spec("nuclr_lite") is None:
 # %% tags=["parameters"]
 # "smoke": seconds, to see that it runs; "laptop": minutes; "full": more of everything
 profile = "laptop"
+# "simulated": made here; "rats": eleven real rats, downloaded once (58 MB)
+data_source = "simulated"
+data_dir = "../data"  # rats: where they are kept, the project's data/
 # where encoders and results are kept; a run that was stopped goes on from there
 runs_dir = "../runs"
 jobs = 0  # processes for the ablations of section 6; 0: one for each core
@@ -90,17 +95,32 @@ size = {
     "laptop": dict(n_animals=20, n_held_out=6, changes={}),
     "full": dict(n_animals=40, n_held_out=12, changes={"steps": 10_000}),
 }[profile]
-size["changes"] = {"steps": training_steps} if training_steps else size["changes"]
+source = experiments.animals(data_source, data_dir=data_dir)
+[label, *_] = source.to_decode("")
+size["changes"] = source.changes | size["changes"]
+size["changes"] |= {"steps": training_steps} if training_steps else {}
 both = {"NuCLR": {}, "without spatial attention": {"spatial_attention": False}}
-choices = experiments.Experiment(name="what-it-learned", encoders=both, **size)
+choices = experiments.Experiment(
+    name="what-it-learned", label=label, encoders=both, **source.choices, **size
+)
 encoder = experiments.trained(choices, runs_dir).encoder
 without = experiments.trained(choices, runs_dir, "without spatial attention").encoder
 
 # %%
+# how many other units section 2 puts beside a unit: of its own population, of another animal's
+own = {"smoke": (0, 3), "laptop": (0, 1, 3, 7, 15, 31), "full": (0, 1, 3, 7, 15, 31)}[profile]
+foreign = {"smoke": (3,), "laptop": (3, 15), "full": (3, 15, 31)}[profile]
 recordings, held_out = experiments.recordings(choices, runs_dir)
+# of the held-out animals, populations that are large enough for that
+recordings = [one for one in recordings if one.animal_id not in held_out or one.n_units > max(own)]
+# a few an animal, the largest (the rats have up to twenty)
+sizes = pd.DataFrame([(one.animal_id, one.n_units) for one in recordings], columns=["animal", "n"])
+few = sizes.sort_values("n").groupby("animal").tail({"smoke": 1, "laptop": 3, "full": 99}[profile])
+recordings = [recordings[at] for at in sorted(few.index)]
 tested = [recording for recording in recordings if recording.animal_id in held_out]
 units = nl.units_table(recordings)
-kinds, animals = units["cell_type"], units["animal_id"]
+kinds, animals = units[label], units["animal_id"]
+where = f"{source.caption}, {len(held_out)} held-out animals"
 
 
 # %%
@@ -150,11 +170,15 @@ pd.concat({name: macro_f1(result) for name, result in scores.items()}, axis=1).T
 # neighbours are enough? And what will strangers do, whose activity has nothing to do with it?
 
 # %%
-own = {"smoke": (0, 3), "laptop": (0, 1, 3, 7, 15, 31), "full": (0, 1, 3, 7, 15, 31)}[profile]
-foreign = {"smoke": (3,), "laptop": (3, 15), "full": (3, 15, 31)}[profile]
 among = {others: interpretation.embed_among(encoder, tested, others, seed=seed) for others in own}
 among["all"] = full[animals[full.index].isin(held_out)]
-hosts = tested[1:] + tested[:1]  # each animal's units visit the next one
+
+# each animal's units visit the next one
+in_turn = [tested[at + 1 :] + tested[:at] for at in range(len(tested))]
+hosts = [
+    next(other for other in others if other.animal_id != one.animal_id)
+    for one, others in zip(tested, in_turn)
+]
 strangers = {
     others: interpretation.embed_among(encoder, tested, others, hosts, seed=seed)
     for others in foreign
@@ -179,10 +203,7 @@ rows += [("encoder without spatial attention", "all", scores["without spatial at
 company = pd.DataFrame(
     [{"who": who, "others": others, **macro_f1(result)} for who, others, result in rows]
 )
-title = (
-    f"cell type of the same held-out units in different company (simulated, {len(held_out)}"
-    " animals)"
-)
+title = f"{label} of the same held-out units in different company ({where})"
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
@@ -204,7 +225,7 @@ nl.plots.same_units(
     shown,
     kinds,
     full[~animals[full.index].isin(held_out)],
-    title="the same spikes, three times (simulated, held-out animals)",
+    title=f"the same spikes, three times ({where})",
 )
 
 # %% [markdown] tags=["slide"]
@@ -232,7 +253,7 @@ given = {
 in_plane = plane.transform(learn)
 nl.plots.slider(
     lambda company: nl.plots.in_company(
-        places, given, company, in_plane, types, title="four units (simulated)"
+        places, given, company, in_plane, types, title=f"single units ({source.caption})"
     ),
     "others beside each unit",
     list(companies),
@@ -272,7 +293,7 @@ def mean_between_types(matrices, recordings):
     share.
     """
     tables = [
-        interpretation.between_kinds(matrix, recording.units["cell_type"])
+        interpretation.between_kinds(matrix, recording.units[label])
         for matrix, recording in zip(matrices, recordings)
     ]
     return pd.concat(tables).groupby(level=0).mean()
@@ -291,14 +312,14 @@ nl.plots.between(
     attended,
     "who attends",
     "to whom",
-    title="attention between types, over an even share (simulated, held-out animals)",
+    title=f"attention between types, over an even share ({where})",
 )
 
 # %% [markdown]
 # The part of the drawing that this is about, with one head's attention in place of the symbols:
 
 # %%
-title = "last layer, head 1, mean over windows (simulated, held-out animal)"
+title = f"last layer, head 1, mean over windows ({source.caption}, held-out animal)"
 nl.plots.method("population", {"population": attention[0][-1, 0]}, title=title)
 
 # %% [markdown] tags=["slide"]
@@ -324,14 +345,14 @@ n_windows = {"smoke": 2, "laptop": 6, "full": 30}[profile]
 moved = [interpretation.influence(encoder, recording, n_windows) for recording in tested]
 print(
     f"one neuron less moves a vector by {np.mean([np.nanmean(one) for one in moved]):.3f} "
-    "of the distance between units (mean over pairs, simulated)"
+    f"of the distance between units (mean over pairs, {source.caption})"
 )
 by_type = mean_between_types(moved, tested)
 nl.plots.between(
     {"": by_type},
     "whose vector moves",
     "who is taken out",
-    title="how far it moves, over an even share (simulated)",
+    title=f"how far it moves, over an even share ({source.caption})",
 )
 
 # %% [markdown]
@@ -339,18 +360,21 @@ nl.plots.between(
 # average; `Vip` units move each other most.
 
 # %% tags=["slide"]
-truth = units[animals.isin(held_out)][
-    ["state_coupling", "drive_coupling", "base_rate_hz", "cell_type"]
-]
+if source.simulated:
+    what_is_true = ["state_coupling", "drive_coupling", "base_rate_hz"]
+    truth = units.loc[animals.isin(held_out), what_is_true]
+else:  # nothing is known but what can be counted
+    n_spikes = [np.bincount(one.unit_rows, minlength=one.n_units) / one.valid_s for one in tested]
+    truth = pd.DataFrame({"rate_hz": np.concatenate(n_spikes)}, units[animals.isin(held_out)].index)
 # over the mean of its population
 truth["influence"] = np.concatenate([one.mean() / np.nanmean(one) for one in moved])
 known = truth.dropna()
 nl.plots.against_truth(
     known["influence"],
-    known[["state_coupling", "drive_coupling", "base_rate_hz"]],
-    known["cell_type"],
+    known.drop(columns="influence"),
+    kinds[known.index],
     "influence (1: average)",
-    title="who matters, and what is true of it (simulated, held-out animals)",
+    title=f"who matters, and what is true of it ({where})",
 )
 
 # %% [markdown] tags=["slide"]
@@ -379,15 +403,25 @@ nl.plots.against_truth(
 # **Predict.** The drive of the gratings repeats every 3 s, for all units that follow it. What will
 # that do to the relations between units?
 
+# (The rats know one task only. With them, thirds of each session take the stimuli's place: does a
+# vector last?)
+
 # %%
 stimuli = ("spontaneous", "natural_movie", "drifting_gratings")
 block_s = {"smoke": 30.0, "laptop": 100.0, "full": 300.0}[profile]
 other_stimuli = replace(
     SPIKES, stimuli=stimuli, stimulus_block_s=block_s, duration_s=6 * block_s, movie_s=block_s / 2
 )
-shown = nl.simulate_recordings(size["n_animals"], config=other_stimuli)
-for one, other in zip(shown, recordings):
-    assert one.units["cell_type"].equals(other.units["cell_type"]), "expected the same animals"
+if source.simulated:
+    shown = nl.simulate_recordings(size["n_animals"], config=other_stimuli)
+    for one, other in zip(shown, recordings):
+        assert one.units[label].equals(other.units[label]), "expected the same animals"
+else:
+    stimuli, shown = ("first_third", "middle", "last_third"), []
+    for one in recordings:
+        edges = np.linspace(one.intervals[0, 0], one.intervals[-1, 1], 7)
+        sixths = {"name": np.repeat(stimuli, 2), "start_s": edges[:-1], "stop_s": edges[1:]}
+        shown.append(replace(one, epochs=pd.DataFrame(sixths)))
 
 
 def numbered(recording):
@@ -446,7 +480,7 @@ nl.plots.across_blocks(
     found,
     "first block",
     "second block",
-    title=f"share of units found again (simulated, held-out animals; chance {by_chance:.2f})",
+    title=f"share of units found again ({where}; chance {by_chance:.2f})",
 )
 
 
@@ -477,7 +511,7 @@ nl.plots.across_blocks(
     carried,
     "fit in",
     "tested in",
-    title=f"macro F1, cell type of held-out animals (simulated; chance {chance:.2f})",
+    title=f"macro F1, {label} ({where}; chance {chance:.2f})",
 )
 
 # %% [markdown]
@@ -502,7 +536,8 @@ nl.plots.across_blocks(
 # the file's stimulus tables: the claim in the form in which it can be asked of a real session,
 # without any label. Three stimuli, one probe; blocks of different length, so that the rows are not
 # equally hard. (`invalid_presentation`: time that the file declares invalid. Units that pass the
-# quality limits and lie in visual cortex take part.)
+# quality limits and lie in visual cortex take part. The session is simulated whatever
+# `data_source` says.)
 
 # %%
 n_units, duration_s = {"smoke": (36, 240.0), "laptop": (72, 900.0), "full": (120, 1800.0)}[profile]
@@ -549,11 +584,9 @@ pd.DataFrame(
 #
 # - without spatial attention: only the attention along time is left. with unit dropout: each
 #   view shows a random half of the units or more, as in the paper.
-# - textbook temperature: similarities within a view are divided by the temperature, too (the
-#   official code divides only those across views).
 # - InfoNCE: the positive pair stays among the negatives. VICReg: no negatives at all;
 #   dimensions are kept apart instead.
-# - both views the same window, instead of two within 5 s; windows of 5 s instead of 10 s.
+# - both views the same window, instead of two within 5 s.
 #
 # **Predict** which one will hurt most, and which you won't be able to tell from the original with
 # six animals and these seeds.
@@ -567,20 +600,24 @@ recipes = {
     "NuCLR": {},
     "without spatial attention": {"spatial_attention": False},
     "with unit dropout": {"kept_share": [0.5, 1.0]},
-    "textbook temperature": {"scale_within_view": True},
     "InfoNCE": {"objective": "info-nce"},
     "VICReg": {"objective": "vicreg"},
     "both views the same window": {"max_distance_s": 0.0},
-    "windows of 5 s": {"tokens_per_window": 5},
 }
+if not source.simulated:  # another recipe to begin with, which leaves units out
+    asked = "NuCLR", "without spatial attention", "VICReg", "both views the same window"
+    recipes = {name: recipes[name] for name in asked}
+    recipes["without unit dropout"] = {"kept_share": [1.0, 1.0]}
 recipes = dict(list(recipes.items())[:3]) if profile == "smoke" else recipes
 
 # %%
 ablation = experiments.Experiment(
-    name=f"ablations-{profile}-{steps}",
+    name=f"ablations-{source.short}-{profile}-{steps}",
+    label=label,
     encoders=recipes,
     baselines=("untrained encoder", nl.Method("NuCLR", "shuffled labels"), "chance"),
     seeds=seeds,
+    **source.choices,
     **{**size, "changes": {"steps": steps}},
 )
 single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
@@ -589,10 +626,7 @@ single = experiments.run(ablation, runs_dir, n_jobs=jobs or -1)
 table = comparison.summary(ablation, runs_dir)
 if scores_csv:
     table.assign(steps=steps).round(4).to_csv(scores_csv, index=False)
-title = (
-    f"one choice changed, {steps} steps each (simulated, {len(held_out)} held-out animals, "
-    f"seeds {', '.join(map(str, seeds))})"
-)
+title = f"one choice changed, {steps} steps each ({where}, seeds {', '.join(map(str, seeds))})"
 nl.plots.scores(table, title=title, dots=single)
 
 # %% [markdown]
@@ -608,8 +642,8 @@ differences.drop(columns="significant").round(3)
 # %% [markdown]
 # In the run shown here nothing is learned without spatial attention, nor when both views are the
 # same window: the result hangs on these two. With unit dropout the score is lower after 300 steps
-# (by 0.19 [0.01, 0.37]); whether more steps make up for it, this table doesn't say. The forms of
-# the contrastive loss can't be told apart here; without negatives (VICReg) much is missing.
+# (by 0.19 [0.01, 0.37]); whether more steps make up for it, this table doesn't say. InfoNCE can't
+# be told from the paper's form of the loss; without negatives (VICReg) much is missing.
 #
 # "In words" says better or worse where the interval of the difference leaves 0 out; with a dozen
 # rows, one may do so by luck, and those whose interval nearly touches 0 are the candidates. Where
@@ -681,7 +715,8 @@ def remaining(recording, out=(), duration_s=60.0):
     )
 
 
-excerpt = remaining(tested[0])
+most_kinds = max(tested, key=lambda one: one.units[label].nunique())
+excerpt = remaining(most_kinds)
 excerpt
 
 
@@ -743,7 +778,7 @@ print("exercise 2: right")
 rng, candidates = np.random.default_rng(seed), excerpt.units.index
 candidates = np.array([unit for unit in candidates if len(excerpt.spike_times(unit)) >= 60])
 drawn = [tuple(rng.choice(candidates, 2, replace=False).tolist()) for _ in range(200)]
-type_of = excerpt.units["cell_type"]
+type_of = excerpt.units[label]
 alike = [pair for pair in drawn if type_of[pair[0]] == type_of[pair[1]]][:6]
 unlike = [pair for pair in drawn if type_of[pair[0]] != type_of[pair[1]]][:6]
 print("of one type:", alike, "of two:", unlike, sep="\n")
@@ -789,7 +824,7 @@ print("exercise 3: right")
 # %% tags=["target"]
 taken["pair"] = ["of one type"] * len(alike) + ["of two types"] * len(unlike)
 print(taken.groupby("pair").mean().round(4))
-nl.plots.two_less(taken, title="two neurons less (simulated, one held-out animal)")
+nl.plots.two_less(taken, title=f"two neurons less ({source.caption}, one held-out animal)")
 
 # %% [markdown] tags=["slide"]
 # ## What you should have seen
@@ -801,7 +836,7 @@ nl.plots.two_less(taken, title="two neurons less (simulated, one held-out animal
 # deserves.
 
 # %%
-if profile == "laptop" and not training_steps:
+if source.simulated and profile == "laptop" and not training_steps:
     reached = company.set_index(["who", "others"])["estimate"]
     own_population, strange = (
         reached["its own population", "all"],

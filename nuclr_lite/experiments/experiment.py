@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..presets import PRESETS, Preset
 from ..sources.simulated.worlds import WORLDS
-from .methods import CHANCE, FEW, WITHOUT_ENCODER, Method
+from .methods import BESIDE, CHANCE, FEW, HAND, WITHOUT_ENCODER, Method
 
 # Learned from are other units of the same recordings; nine tenths of each animal's recordings;
 # other animals; other animals, and the encoder hasn't seen the tested ones either.
@@ -104,6 +104,11 @@ class Experiment:
                     f"{self.name}: there are no features {method.features!r}; use an encoder"
                     f" ({', '.join(self.encoders)}) or one of {WITHOUT_ENCODER}."
                 )
+        if any(method.readout == BESIDE for method in self.baselines) and HAND not in self.methods:
+            raise ValueError(
+                f"{self.name}: a method has the readout {BESIDE!r}; give {HAND!r} as a method, too:"
+                " what these add is seen beside what they reach alone."
+            )
         if not self.encoders or not self.seeds:
             raise ValueError(f"{self.name}: give at least one encoder and one seed.")
         if (

@@ -20,7 +20,7 @@ from ..recording import Recording
 from . import baselines
 from .interval_network import IntervalNetwork, interval_windows
 
-UNTRAINED, CHANCE, NETWORK = "untrained encoder", "chance", "interval network"
+HAND, UNTRAINED, CHANCE, NETWORK = "hand: all", "untrained encoder", "chance", "interval network"
 COUPLING, WAVEFORM = "hand: coupling to the population", "hand: waveform"
 # Sets of `baselines.hand_features`, which look at a unit alone: spikes have the first three,
 # calcium traces the others; both have all.
@@ -30,7 +30,8 @@ ALONE = {
 }
 WITHOUT_ENCODER = (UNTRAINED, *ALONE, COUPLING, WAVEFORM, NETWORK, CHANCE)
 TUNED, BOOSTING, MEANS, SHUFFLED = "tuned", "boosting", "recording means", "shuffled labels"
-READOUTS = ("", TUNED, BOOSTING, MEANS, SHUFFLED)
+BESIDE = "with hand-crafted features"
+READOUTS = ("", TUNED, BOOSTING, BESIDE, MEANS, SHUFFLED)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Method:
         encoder'; 'hand: <set>' of `baselines.hand_features`; 'hand: coupling to the population';
         'hand: waveform'; 'interval network' (supervised); 'chance'.
     readout : '', logistic regression; 'tuned', its strength chosen inside the training animals;
-        'boosting', boosted trees (all three of `decoding`); 'recording means', each unit gets the
+        'boosting', boosted trees (all three of `decoding`); 'with hand-crafted features', the
+        columns of 'hand: all' beside its own; 'recording means', each unit gets the
         mean of its recording: what telling recordings apart can reach; 'shuffled labels', which
         must be at chance, or something leaks.
     """
@@ -71,13 +73,13 @@ class Method:
         """The features that have to be computed: the sets that look at a unit alone are columns of
         one table.
         """
-        return "hand: all" if self.features in ALONE else self.features
+        return HAND if self.features in ALONE else self.features
 
 
 # One of each kind.
 FEW = (
     Method(UNTRAINED),
-    Method("hand: all"),
+    Method(HAND),
     Method(COUPLING),
     Method("NuCLR", SHUFFLED),
     Method(CHANCE),
@@ -100,15 +102,15 @@ def usual_baselines(
     methods = [
         Method(UNTRAINED),
         *(Method(f"hand: {name}") for name in (*alone, "all")),
-        Method("hand: all", TUNED),
-        Method("hand: all", BOOSTING),
+        Method(HAND, TUNED),
+        Method(HAND, BOOSTING),
     ]
     methods += (
         [Method(NETWORK)] * (modality == "spikes")
         + [Method(WAVEFORM)] * waveforms
         + [Method(COUPLING)]
     )
-    methods += [Method("NuCLR", MEANS), Method("hand: all", MEANS)] * label_of_recordings
+    methods += [Method("NuCLR", MEANS), Method(HAND, MEANS)] * label_of_recordings
     return (*methods, Method("NuCLR", SHUFFLED), Method(CHANCE))
 
 

@@ -29,7 +29,7 @@ from ..recording import Recording, match_sampling, units_table
 from .data import part_of, prepare, provenance, recordings_of
 from .experiment import Experiment
 from .kept import AGAIN, keep_features, kept_features, kept_index
-from .methods import UNTRAINED, as_decoded, features_without_training
+from .methods import BESIDE, HAND, UNTRAINED, as_decoded, features_without_training
 
 
 def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.DataFrame:
@@ -287,6 +287,10 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     torch.set_num_threads(threads)
     features = kept_features(out_dir / "features" / _feature_id(experiment, row, data))
     features = features.loc[features.index.isin(data["common"])]
+    method = experiment.methods[row["method"]]
+    if method.readout == BESIDE:
+        hand = _feature_id(experiment, row | {"method": HAND}, data)
+        features = features.join(kept_features(out_dir / "features" / hand))
     units = units_table(recordings_of(data)).loc[features.index]
     if experiment.label not in units:
         raise ValueError(
@@ -312,9 +316,7 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
             ~learn
             | labels.index.isin(drawn_labels(labels[learn].dropna(), row["label_share"], rng))
         )
-    features, labels, classifier = as_decoded(
-        experiment.methods[row["method"]], features, labels, animals, row["seed"], rng
-    )
+    features, labels, classifier = as_decoded(method, features, labels, animals, row["seed"], rng)
     result = decode(
         features,
         labels,

@@ -230,6 +230,8 @@ def test_every_kind_of_method(experiment, tmp_path):
         NETWORK,
         Method("hand: all", "tuned"),
         Method("hand: all", "boosting"),
+        "hand: all",
+        Method("NuCLR", "with hand-crafted features"),
         Method("NuCLR", "recording means"),
         "hand: coupling to the population",
     )
