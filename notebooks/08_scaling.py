@@ -109,7 +109,7 @@ source = experiments.animals(data_source, modality, world, data_dir)
 label_column = source.to_decode(label_column)[0]
 if not source.simulated and profile == "laptop":
     size |= dict(pretraining_animals=(1, 2, 4), label_animals=(1, 2, 4))
-laptop_steps = 1200 if source.simulated else source.changes.get("steps", 2400)
+laptop_steps = 600 if source.simulated else source.changes.get("steps", 2400)
 steps = training_steps or {"smoke": 5, "laptop": laptop_steps, "full": 10_000}[profile]
 # Short windows: half the price of a step; the rhythms of this world are fast enough for them.
 shorter = {"tokens_per_window": 5} if source.simulated and modality == "spikes" else {}

@@ -307,7 +307,16 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
     recording = units.index.to_frame()["recording_id"]
     animals = recording.map(data["sides"])
     learn = animals.isin(part_of(data, row["label_animals"], row["seed"]))
-    tested = data["held_out"] if experiment.protocol == "inductive zero-shot" else []
+    tested = []
+    if experiment.protocol == "inductive zero-shot":
+        labelled = set(animals[labels.notna()])
+        tested = [animal for animal in data["held_out"] if animal in labelled]
+        if not tested:
+            raise ValueError(
+                f"{experiment.name}: none of the held-out animals"
+                f" ({', '.join(map(str, data['held_out']))}) has a unit with a label to be scored"
+                f" by ({experiment.label}); hold out animals that have some."
+            )
     labels = labels.where(learn | animals.isin(tested))
     # nothing to learn from elsewhere: one of the held-out animals is left out in turn
     tested = tested if labels[learn].notna().any() else []

@@ -136,6 +136,11 @@ def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
     assert (two["n"] < 36).all() and set(
         experiments.predictions(replace(few, name="two"), tmp_path / "runs", two.iloc[0])["true"]
     ) == {"Exc", "Sst"}
+    # a held-out animal without a label isn't scored; where none has one, nothing can be
+    half = replace(few, name="half", held_out=("animal0-000", "animal0-005"))
+    assert run(half, tmp_path / "runs")["n"].eq(12).all()
+    with pytest.raises(ValueError, match=r"none of the held-out animals \(animal0-000\)"):
+        run(replace(few, name="none", held_out=("animal0-000",)), tmp_path / "runs")
 
 
 def test_each_world_has_recordings_of_its_own(tmp_path):

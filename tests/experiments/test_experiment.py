@@ -13,7 +13,7 @@ import nuclr_lite as nl
 from nuclr_lite import comparison
 from nuclr_lite.__main__ import main
 from nuclr_lite.experiments import Experiment, run
-from nuclr_lite.experiments.methods import CHANCE
+from nuclr_lite.experiments.methods import CHANCE, Method
 
 # fixtures: pytest looks for them here
 saved, experiment = tiny_experiment.saved, tiny_experiment.experiment
@@ -43,6 +43,10 @@ def test_errors(experiment, tmp_path, saved):
         ({"source": "simulated", "world": "islands"}, "no world 'islands'; use one of"),
         ({"baselines": ("hand: all, tuned",)}, "no features 'hand: all, tuned'"),
         ({"protocol": "transductive"}, "use protocol='inductive zero-shot'"),
+        (
+            {"baselines": (Method("NuCLR", "with hand-crafted features"),)},
+            "give 'hand: all' as a method, too",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             replace(experiment, **wrong)
