@@ -15,14 +15,21 @@ from tiny_experiment import TINY
 import nuclr_lite as nl
 from nuclr_lite import experiments
 from nuclr_lite.experiments import Method, run, running
-from nuclr_lite.experiments.methods import NETWORK
+from nuclr_lite.experiments.methods import CHANCE, NETWORK
 
 # fixtures: pytest looks for them here
 saved, experiment = tiny_experiment.saved, tiny_experiment.experiment
 
 
-def test_table_is_complete(experiment, tmp_path):
-    table = run(experiment, tmp_path)
+@pytest.fixture(scope="module")
+def whole(saved, tmp_path_factory):
+    """The whole of it: its folder and its table."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run(tiny_experiment.of(saved), folder)
+
+
+def test_table_is_complete(experiment, whole):
+    folder, table = whole
     assert (
         len(table) == len(experiment.cells())
         and not table.duplicated(
@@ -39,32 +46,29 @@ def test_table_is_complete(experiment, tmp_path):
         .all()
         and (table["n"] == 24).all()
     )
-    again = pd.read_csv(tmp_path / "tiny" / "scores.csv")
+    again = pd.read_csv(folder / "tiny" / "scores.csv")
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
-    folds = pd.read_csv(tmp_path / "tiny" / "folds.csv")
+    folds = pd.read_csv(folder / "tiny" / "folds.csv")
     assert {"accuracy", "n"} <= set(folds.columns) and "macro_f1" not in folds.columns
-    provenance = json.loads((tmp_path / "tiny" / "provenance.json").read_text())
+    provenance = json.loads((folder / "tiny" / "provenance.json").read_text())
     assert (
         provenance["held_out"] == ["animal0-004", "animal0-005"] and provenance["versions"]["torch"]
     )
 
 
-def test_scores_are_those_of_the_pooled_predictions(experiment, tmp_path):
+def test_scores_are_those_of_the_pooled_predictions(whole):
     from sklearn.metrics import f1_score
 
-    table = run(
-        replace(experiment, seeds=(0,), pretraining_animals=(), label_animals=(), label_shares=()),
-        tmp_path,
-    ).set_index("method")
-    predictions = pd.read_csv(tmp_path / "tiny" / "cells" / "hand-rate_seed0" / "predictions.csv")
+    folder, table = whole
+    row = table.query("method == 'hand: rate' and label_animals.isna() and label_share.isna()")
+    predictions = pd.read_csv(folder / "tiny" / "cells" / "hand-rate_seed0" / "predictions.csv")
     assert f1_score(
         predictions["true"], predictions["predicted"], average="macro"
-    ) == pytest.approx(table.loc["hand: rate", "macro_f1"])
+    ) == pytest.approx(row["macro_f1"].item())
     assert set(predictions["animal_id"]) == {"animal0-004", "animal0-005"}
 
 
-def test_stopped_and_resumed_computes_nothing_twice(experiment, tmp_path, monkeypatch):
-    whole = run(experiment, tmp_path / "whole")
+def test_stopped_and_resumed_computes_nothing_twice(experiment, whole, tmp_path, monkeypatch):
     done = []
     cell, train = running.decode_cell, running.train_encoder
 
@@ -84,7 +88,7 @@ def test_stopped_and_resumed_computes_nothing_twice(experiment, tmp_path, monkey
     monkeypatch.setattr(
         running, "train_encoder", lambda *arguments: (computed.append("encoder"), train(*arguments))
     )
-    pd.testing.assert_frame_equal(run(experiment, tmp_path / "stopped"), whole)
+    pd.testing.assert_frame_equal(run(experiment, tmp_path / "stopped"), whole[1])
     assert len(computed) == len(experiment.cells()) - 5 and "encoder" not in computed
     computed.clear()
     run(experiment, tmp_path / "stopped")
@@ -92,7 +96,7 @@ def test_stopped_and_resumed_computes_nothing_twice(experiment, tmp_path, monkey
 
 
 def test_processes_change_nothing(experiment, tmp_path):
-    few = replace(experiment, seeds=(0,), label_shares=())
+    few = replace(experiment, seeds=(0,), label_shares=(), label_animals=())
     pd.testing.assert_frame_equal(run(few, tmp_path / "one"), run(few, tmp_path / "two", n_jobs=2))
 
 
@@ -107,7 +111,8 @@ def test_pretraining_never_reaches_a_held_out_animal(experiment, tmp_path, monke
         "pretrain",
         lambda recordings, preset: (seen.extend(recordings), pretrain(recordings, preset))[1],
     )
-    first = run(replace(experiment, label_shares=()), tmp_path / "first")
+    few = replace(experiment, label_shares=(), label_animals=(), baselines=(CHANCE,))
+    first = run(few, tmp_path / "first")
     assert {recording.animal_id for recording in seen} == {f"animal0-00{k}" for k in range(4)}
     other = tmp_path / "other"
     shutil.copytree(experiment.source, other)
@@ -117,7 +122,7 @@ def test_pretraining_never_reaches_a_held_out_animal(experiment, tmp_path, monke
         replace(recording, times=recording.times[::3], unit_rows=recording.unit_rows[::3]).save(
             folder
         )
-    run(replace(experiment, label_shares=(), source=str(other)), tmp_path / "second")
+    run(replace(few, source=str(other)), tmp_path / "second")
     weights = [
         {
             (path / "encoder.safetensors").read_bytes()

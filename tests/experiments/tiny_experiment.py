@@ -34,6 +34,11 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def experiment(saved):
+    return of(saved)
+
+
+def of(saved) -> Experiment:
+    """With all that an experiment can have, on the animals saved there."""
     return Experiment(
         "tiny",
         source=str(saved),
