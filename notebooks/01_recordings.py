@@ -217,8 +217,9 @@ gaps[["minute", "seconds", "tags"]].round(1)
 #
 # `optotag` tests each trusted unit of visual cortex on the single 10 ms pulses (which test, which
 # windows, whose criterion: `OptotagConfig`), and says in words why a unit was tagged or not. On
-# real sessions expect few tagged units, in many sessions none: a published analysis found 31 in the
-# whole set.
+# real sessions expect few tagged units, in many sessions none: published tables of the `Pvalb` and
+# `Sst` sessions name 31 (11 and 20; github.com/AllenInstitute/neuropixels_platform_paper,
+# github.com/chenziao/Analyzing_Allen_Visual_Coding_Neuropixels_Dataset).
 
 # %%
 decisions = neuropixels.optotag(path)

@@ -120,7 +120,7 @@ recordings = [recordings[at] for at in sorted(few.index)]
 tested = [recording for recording in recordings if recording.animal_id in held_out]
 units = nl.units_table(recordings)
 kinds, animals = units[label], units["animal_id"]
-where = f"{source.caption}, {len(held_out)} held-out animals"
+what, where = label.replace("_", " "), f"{source.caption}, {len(held_out)} held-out animals"
 
 
 # %%
@@ -203,7 +203,7 @@ rows += [("encoder without spatial attention", "all", scores["without spatial at
 company = pd.DataFrame(
     [{"who": who, "others": others, **macro_f1(result)} for who, others, result in rows]
 )
-title = f"{label} of the same held-out units in different company ({where})"
+title = f"{what} of the same held-out units in different company ({where})"
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
@@ -511,7 +511,7 @@ nl.plots.across_blocks(
     carried,
     "fit in",
     "tested in",
-    title=f"macro F1, {label} ({where}; chance {chance:.2f})",
+    title=f"macro F1, {what} ({where}; chance {chance:.2f})",
 )
 
 # %% [markdown]
@@ -642,14 +642,14 @@ differences.drop(columns="significant").round(3)
 # %% [markdown]
 # In the run shown here nothing is learned without spatial attention, nor when both views are the
 # same window: the result hangs on these two. With unit dropout the score is lower after 300 steps
-# (by 0.19 [0.01, 0.37]); whether more steps make up for it, this table doesn't say. InfoNCE can't
-# be told from the paper's form of the loss; without negatives (VICReg) much is missing.
+# (by 0.19 [0.01, 0.37]). InfoNCE can't be told from the paper's form of the loss; without negatives
+# (VICReg) much is missing. What of it is lost for good, and what costs time only: in
+# [`results/README.md`](../results/README.md#what-it-rests-on-simulated), curves of 1,600 steps.
 #
-# "In words" says better or worse where the interval of the difference leaves 0 out; with a dozen
-# rows, one may do so by luck, and those whose interval nearly touches 0 are the candidates. Where
-# it says "can't tell", that is the result: six animals and these seeds don't decide it. No row says
-# what would be best after a full training, or on real data: there, for one, second views from far
-# away and unit dropout have served better than here.
+# "In words" says better or worse where the interval of the difference leaves 0 out; of many rows,
+# one may do so by luck, most likely one whose interval nearly touches 0. Where it says "can't
+# tell", that is the result: six animals and these seeds don't decide it. No row says what would be
+# best on real data: there, second views from far away and unit dropout have served better.
 
 # %% [markdown]
 # ## Exercises
