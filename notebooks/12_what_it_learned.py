@@ -207,8 +207,7 @@ title = f"{what} of the same held-out units in different company ({where})"
 nl.plots.neighbours(company, chance, title=title)
 
 # %% [markdown]
-# (The first classifier can fall below chance: where vectors lie far from those that it learned on,
-# it may call nearly all of them the same.)
+# (Below chance: far from what it learned on, the first classifier calls nearly all the same.)
 
 # %%
 wide = company.pivot(index="who", columns="others", values="estimate")
@@ -382,8 +381,7 @@ nl.plots.against_truth(
 # share, from which its type is to be read. (It is always positive; that `Vip` goes against the
 # state is another column.) Most of its rank correlation lies between `Exc` and the other types:
 # look within one colour. And a rank correlation tells of one direction only: on the right the
-# loudest units matter much, and so do some of the nearly silent. (The latter are measured only in
-# the few windows in which they fire.)
+# loudest units matter much, and so do some of the nearly silent, measured in few windows.
 #
 # **What follows:** the encoder relies on some units more than on others, and no label told it on
 # which. On average one neuron among nearly fifty moves a vector by little, but a few move one some
