@@ -746,9 +746,9 @@ assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 
 # %% [markdown] tags=["slide"]
 # *Near views*: the second window starts at most 5 s from the first, so that the two share half of
-# their time or more, but not all of it (section 11). On real rats, views up to 30 s apart served
-# better. [Unit dropout](../docs/glossary.md#unit-dropout) costs time here, and helps to carry over
-# between real animals; `quick` leaves it out.
+# their time or more, but not all of it (section 11). How near they may lie is a property of the
+# data. [Unit dropout](../docs/glossary.md#unit-dropout) costs time here, and `quick` leaves it out;
+# on real rats nobody could tell with or without (`results/README.md`).
 #
 # Three trainings on 14 other animals, scored at every checkpoint on 6 [held-out
 # animals](../docs/glossary.md#held-out-animal):

@@ -400,7 +400,7 @@ nl.plots.against_truth(
 #
 # **Predict.** The drive of the gratings repeats every 3 s, for all units that follow it. What will
 # that do to the relations between units?
-
+#
 # (The rats know one task only. With them, thirds of each session take the stimuli's place: does a
 # vector last?)
 
@@ -646,8 +646,8 @@ differences.drop(columns="significant").round(3)
 #
 # "In words" says better or worse where the interval of the difference leaves 0 out; of many rows,
 # one may do so by luck, most likely one whose interval nearly touches 0. Where it says "can't
-# tell", that is the result: six animals and these seeds don't decide it. No row says what would be
-# best on real data: there, second views from far away and unit dropout have served better.
+# tell", that is the result: six animals and these seeds don't decide it. What matters on real data
+# is another question; for the rats, the page just named has a table.
 
 # %% [markdown]
 # ## Exercises
