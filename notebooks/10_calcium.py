@@ -23,7 +23,7 @@
 # **Needs** nothing but this repository: by default the experiments are *simulated*, in the Allen
 # Institute's file format. With AllenSDK, a network and disk, `data_source = "allen"` runs the same
 # cells on the Visual Coding two-photon set (de Vries et al. 2020, Nature Neuroscience 23:138).
-# **Takes** about 7 minutes on a laptop (2 cores), on a GPU: not timed yet; downloads on top.
+# **Takes** about 4 minutes on a laptop (2 cores), on a GPU: not timed yet; downloads on top.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys

@@ -23,7 +23,7 @@
 #
 # **Needs** nothing but this repository; everything here is simulated: only there is it known what
 # the rule was. With `data_source = "rats"` the same cells ask the same of eleven real rats (regions
-# for types, thirds of a session for stimuli), where nobody knows it. **Takes** about 7 minutes on a
+# for types, thirds of a session for stimuli), where nobody knows it. **Takes** about 6 minutes on a
 # laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or `07_zero_shot`,
 # run with `data_source = "simulated"`, left them in `runs/`; run again, it finds the ablations
 # there, too. On a GPU: not timed yet.
