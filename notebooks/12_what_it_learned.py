@@ -287,9 +287,9 @@ attention = [
 ]
 
 
-def mean_between_types(matrices, recordings):
-    """Over recordings: from pairs of units, matrices (U, U), to pairs of types, over an even
-    share.
+def mean_between_types(matrices, recordings, label):
+    """Over recordings: from pairs of units, matrices (U, U), to pairs of types (the values of
+    `label`), over an even share.
     """
     tables = [
         interpretation.between_kinds(matrix, recording.units[label])
@@ -302,7 +302,7 @@ def mean_between_types(matrices, recordings):
 attended, itself = {}, {}
 for layer, head in np.ndindex(attention[0].shape[:2]):
     matrices, name = [one[layer, head] for one in attention], f"layer {layer + 1}, head {head + 1}"
-    attended[name] = mean_between_types(matrices, tested)
+    attended[name] = mean_between_types(matrices, tested, label)
     itself[name] = round(
         float(np.mean([np.nanmean(np.diag(matrix)) * len(matrix) for matrix in matrices])), 2
     )
@@ -346,7 +346,7 @@ print(
     f"one neuron less moves a vector by {np.mean([np.nanmean(one) for one in moved]):.3f} "
     f"of the distance between units (mean over pairs, {source.caption})"
 )
-by_type = mean_between_types(moved, tested)
+by_type = mean_between_types(moved, tested, label)
 nl.plots.between(
     {"": by_type},
     "whose vector moves",
