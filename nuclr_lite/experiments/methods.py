@@ -57,6 +57,11 @@ class Method:
                 f"method {self.features!r}: the readout {self.readout!r} is not known; use one of"
                 f" {READOUTS}."
             )
+        if self.readout == BESIDE and self.features in (*ALONE, NETWORK, CHANCE):
+            raise ValueError(
+                f"method {self.features!r}: it has hand-crafted features already, or reads none, so"
+                f" that the readout {BESIDE!r} would add nothing; use it with an encoder."
+            )
 
     def __str__(self) -> str:
         return f"{self.features}, {self.readout}" if self.readout else self.features

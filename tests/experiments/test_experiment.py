@@ -34,6 +34,9 @@ def test_errors(experiment, tmp_path, saved):
     )
     with pytest.raises(ValueError, match="holds another experiment of the name 'tiny'"):
         run(experiment, tmp_path)
+    for features in ("hand: rate", "interval network"):
+        with pytest.raises(ValueError, match="would add nothing; use it with an encoder"):
+            Method(features, "with hand-crafted features")
     for wrong, message in (
         ({"protocol": "guess"}, "protocol is 'guess'"),
         ({"preset": "large"}, "no preset 'large'"),
