@@ -21,10 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Numbers that a CPU takes through a layer at once: larger tensors, new in each step, cost more to
-# get from the system than to compute.
+# Numbers that a CPU takes through a layer at once in float32: larger tensors, new in each step,
+# cost more to get from the system than to compute. (In bfloat16 they are half as large, and where a
+# CPU has products of it these are so quick that what a further piece costs is more.)
 CPU_PIECE = 300_000
-WORTH_THREADS = 96  # width from which on a second thread saves a quarter of the time or more
+# Width from which on a second thread saves a quarter of the time or more, and bfloat16 pays off.
+WORTH_THREADS = 96
 
 
 @dataclass(frozen=True)
@@ -218,13 +220,16 @@ class SpatialAttention(Attention):
     def forward(self, x: Tensor, populations: Populations) -> Tensor:
         L = x.shape[1]
         qkv = populations.pad(self.qkv(self.norm(x)))  # (N, W, L, 3HC)
+        if qkv.device.type == "cpu":  # its fused kernel goes back through bfloat16 far more slowly
+            qkv = qkv.float()
         qkv = qkv.unflatten(-1, (3, self.heads, -1))  # (N, W, L, 3, H, C)
         # Four dimensions, not five: the fused kernels take (batch, heads, sequence, width) only.
         q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(1, 2)  # each (N*L, H, W, C)
         mask = populations.key_mask
         if mask is not None:
             mask = mask[:, None].expand(-1, L, -1).flatten(0, 1)[:, None, None]  # (N*L, 1, 1, W)
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (N*L, H, W, C)
+        with torch.autocast("cpu", enabled=False):
+            read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (N*L, H, W, C)
         read = read.unflatten(0, (-1, L)).permute(0, 3, 1, 2, 4).flatten(3)  # (N, W, L, HC)
         return self.out(populations.unpad(read))  # (U, L, D)
 
@@ -313,11 +318,12 @@ def _in_pieces(layer: nn.Module, x: Tensor, units_at_once: int | None) -> Tensor
     """A layer in which units don't meet, some units at a time: what it needs for itself (a
     feed-forward layer some 30 times its input) stays small.
     """
-    if units_at_once is None and x.device.type == "cpu":
-        units_at_once = max(1, CPU_PIECE // max(1, math.prod(x.shape[1:])))
-    if units_at_once is None or len(x) <= units_at_once:
+    at_once = len(x) if units_at_once is None else units_at_once
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        at_once = min(at_once, max(1, CPU_PIECE // max(1, math.prod(x.shape[1:]))))
+    if len(x) <= at_once:
         return layer(x)
-    return torch.cat([layer(piece) for piece in x.split(units_at_once)])
+    return torch.cat([layer(piece) for piece in x.split(at_once)])
 
 
 class NuCLR(nn.Module):
@@ -353,8 +359,9 @@ class NuCLR(nn.Module):
             Or what was made of it, on the device of the tokens.
         units_at_once : layers in which units don't meet take so many units at a time, which changes
             nothing but the memory needed (for evaluation: with dropout it draws differently). None:
-            all of them; on a CPU as many as `CPU_PIECE` says. Attention over a population sees all
-            of it, through fused kernels whose memory grows with the units, not with their square.
+            all of them. On a CPU never more than `CPU_PIECE` says. Attention over a population sees
+            all of it, through fused kernels whose memory grows with the units, not with their
+            square.
 
         Returns
         -------

@@ -28,7 +28,8 @@ class TrainConfig:
         negatives) or 'vicreg' (no negatives; see `loss.VICReg`).
     temperature, scale_within_view : see `ContrastiveLoss`; False is what the published numbers come
         from.
-    precision : 'auto' (bf16 on a GPU that has it, else float32), 'bf16' or 'no'.
+    precision : 'auto' (bf16 on a GPU that has it and, for encoders of width 96 or more, on a CPU
+        that has AMX; else float32), 'bf16' or 'no'.
     seed : of the weights, the views and the dropout.
     log_every : steps a row of the history covers.
     checkpoint_every : steps between checkpoints, a multiple of log_every.

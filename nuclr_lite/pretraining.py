@@ -121,7 +121,7 @@ class _Run:
         # notebook, where trainings follow one another, each gets its own.
         AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(
-            mixed_precision=precision_of(preset.train.precision, device),
+            mixed_precision=precision_of(preset.train.precision, device, preset.model),
             cpu=device == "cpu",
             # buffers are constants
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from .loss import ContrastiveLoss, Pairing, VICReg
-from .model import NuCLR, Populations
+from .model import WORTH_THREADS, ModelConfig, NuCLR, Populations
 from .presets import TrainConfig
 from .views import PairedViews
 
@@ -168,9 +168,19 @@ def orthogonal(matrices: list[Tensor]) -> list[Tensor]:
     return [one if one.shape == m.shape else one.T for m, one in zip(matrices, flat)]
 
 
-def precision_of(precision: str, device: str | None) -> str:
-    """What accelerate is told for `TrainConfig.precision`."""
+def precision_of(precision: str, device: str | None, config: ModelConfig) -> str:
+    """What accelerate is told for `TrainConfig.precision`.
+
+    On a CPU bfloat16 is worth it where its matrix unit has it (AMX) and the encoder's width gives
+    it something to do.
+    """
     if precision != "auto":
         return precision
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
+    if device != "cpu" and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    return "bf16" if has_amx() and config.dim >= WORTH_THREADS else "no"
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 in hardware of its own."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())

@@ -12,8 +12,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from training_runs import ONE
 
 import nuclr_lite as nl
-from nuclr_lite import pretrained
-from nuclr_lite.steps import Muon, orthogonal
+from nuclr_lite import pretrained, steps as module_of_steps
+from nuclr_lite.steps import Muon, has_amx, orthogonal, precision_of
 
 # a fixture: pytest looks for it here
 recording = training_runs.recording
@@ -188,3 +188,35 @@ def test_an_encoder_trained_in_half_precision_is_the_one_that_is_saved(recording
     pd.testing.assert_frame_equal(
         nl.embed(trained.encoder, recording), nl.embed(loaded.encoder, recording), check_exact=True
     )
+
+
+@pytest.mark.parametrize("amx", [False, True])
+def test_a_cpu_takes_half_precision_for_wide_encoders_where_it_has_amx(monkeypatch, amx):
+    monkeypatch.setattr(module_of_steps, "has_amx", lambda: amx)
+    published, small = nl.PRESETS["paper-spikes"].model, nl.PRESETS["quick"].model
+    assert precision_of("auto", "cpu", published) == ("bf16" if amx else "no")
+    assert precision_of("auto", "cpu", small) == "no"
+    assert precision_of("no", "cpu", published) == "no"
+    assert precision_of("bf16", "cpu", small) == "bf16"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_amx(), reason="this CPU has no AMX: it would emulate bfloat16")
+def test_half_precision_on_a_cpu_ends_as_well(recording):
+    """What allows precision='auto' to take it: vectors that agree, trainings that end alike."""
+    recordings = nl.simulate_recordings(8, seed=201)
+    units, new = nl.units_table(recordings), ["animal201-006", "animal201-007"]
+    preset = nl.PRESETS["quick"].with_(dim=128, heads=4, head_dim=32, steps=250)
+    scores = {}
+    for precision in ("no", "auto"):
+        trained = nl.pretrain(recordings[:-2], preset.with_(precision=precision), device="cpu")
+        vectors = nl.embed(trained.encoder, recordings)
+        result = nl.decode(vectors, units["cell_type"], units["animal_id"], test_groups=new)
+        scores[precision] = result.scores.set_index("metric").loc["macro_f1", "estimate"]
+    sizes = torch.tensor([len(recording.units)])
+    tokens = torch.poisson(torch.full((int(sizes), 10, 50), 0.1))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        halved = trained.encoder(tokens, sizes).float()
+    with torch.no_grad():
+        assert relative_error(halved, trained.encoder(tokens, sizes)) < 1e-2
+    assert scores["no"] > 0.7 and abs(scores["no"] - scores["auto"]) < 0.06, scores
