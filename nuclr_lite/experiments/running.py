@@ -66,6 +66,10 @@ def run(experiment: Experiment, out_dir: str | Path, n_jobs: int = 1) -> pd.Data
         for row in cells.to_dict("records")
         if not cell_folder(experiment, out_dir, row).exists()
     ]
+    if todo:  # what no training can mend is said before any
+        units = units_table(recordings_of(data))
+        animals = units.index.to_frame()["recording_id"].map(data["sides"])
+        _tested(experiment, _labels(experiment, units), animals, data)
     threads = max(1, torch.get_num_threads() // effective_n_jobs(n_jobs))
     # Encoders and features that need none, each once; then the encoders' features; then everything
     # that is read off them. Encoders come first, as they take longest.
@@ -279,6 +283,32 @@ def _common_units(
     )
 
 
+def _labels(experiment: Experiment, units: pd.DataFrame) -> pd.Series:
+    """What is to be decoded of each unit."""
+    if experiment.label not in units:
+        raise ValueError(
+            f"{experiment.name}: no unit has a column {experiment.label!r}; there are"
+            f" {sorted(units.columns)}."
+        )
+    labels = units[experiment.label]
+    return labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
+
+
+def _tested(experiment: Experiment, labels: pd.Series, animals: pd.Series, data: dict) -> list[str]:
+    """The held-out animals that can be scored."""
+    if experiment.protocol != "inductive zero-shot":
+        return []
+    labelled = set(animals[labels.notna()])
+    tested = [animal for animal in data["held_out"] if animal in labelled]
+    if not tested:
+        raise ValueError(
+            f"{experiment.name}: none of the held-out animals"
+            f" ({', '.join(map(str, data['held_out']))}) has a unit with a label to be scored"
+            f" by ({experiment.label}); hold out animals that have some."
+        )
+    return tested
+
+
 def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, threads: int):
     """Decode one cell and write its result and predictions.
 
@@ -292,31 +322,14 @@ def decode_cell(experiment: Experiment, row: dict, data: dict, out_dir: Path, th
         hand = _feature_id(experiment, row | {"method": HAND}, data)
         features = features.join(kept_features(out_dir / "features" / hand))
     units = units_table(recordings_of(data)).loc[features.index]
-    if experiment.label not in units:
-        raise ValueError(
-            f"{experiment.name}: no unit has a column {experiment.label!r}; there are"
-            f" {sorted(units.columns)}."
-        )
-    labels, rng = (
-        units[experiment.label],
-        np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])]),
-    )
-    labels = labels.where(labels.isin(experiment.classes)) if experiment.classes else labels
+    labels = _labels(experiment, units)
+    rng = np.random.default_rng([row["seed"], 11, 0 if np.isnan(row["draw"]) else int(row["draw"])])
     if experiment.within_recordings:
         features, labels = within_recordings(features, labels)
     recording = units.index.to_frame()["recording_id"]
     animals = recording.map(data["sides"])
     learn = animals.isin(part_of(data, row["label_animals"], row["seed"]))
-    tested = []
-    if experiment.protocol == "inductive zero-shot":
-        labelled = set(animals[labels.notna()])
-        tested = [animal for animal in data["held_out"] if animal in labelled]
-        if not tested:
-            raise ValueError(
-                f"{experiment.name}: none of the held-out animals"
-                f" ({', '.join(map(str, data['held_out']))}) has a unit with a label to be scored"
-                f" by ({experiment.label}); hold out animals that have some."
-            )
+    tested = _tested(experiment, labels, animals, data)
     labels = labels.where(learn | animals.isin(tested))
     # nothing to learn from elsewhere: one of the held-out animals is left out in turn
     tested = tested if labels[learn].notna().any() else []

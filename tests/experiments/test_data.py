@@ -141,6 +141,16 @@ def test_only_some_animals_are_labelled(experiment, saved, tmp_path):
     assert run(half, tmp_path / "runs")["n"].eq(12).all()
     with pytest.raises(ValueError, match=r"none of the held-out animals \(animal0-000\)"):
         run(replace(few, name="none", held_out=("animal0-000",)), tmp_path / "runs")
+    # and that is said before anything is trained
+    trained = set((tmp_path / "runs").glob("encoders/*"))
+    other = replace(few, held_out=("animal0-000",), encoders={"NuCLR": {}}, preset="quick")
+    for name, label, complaint in (
+        ("late", "cell_type", "none of the held-out animals"),
+        ("later", "sort", "no unit has a column 'sort'"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            run(replace(other, name=name, label=label), tmp_path / "runs")
+    assert set((tmp_path / "runs").glob("encoders/*")) == trained
 
 
 def test_each_world_has_recordings_of_its_own(tmp_path):
