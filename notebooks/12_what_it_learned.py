@@ -25,8 +25,7 @@
 # the rule was. With `data_source = "rats"` the same cells ask the same of eleven real rats (regions
 # for types, thirds of a session for stimuli), where nobody knows it. **Takes** about 6 minutes on a
 # laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or `07_zero_shot`,
-# run with `data_source = "simulated"`, left them in `runs/`; run again, it finds the ablations
-# there, too. On a GPU: not timed yet.
+# run with `data_source = "simulated"`, left them in `runs/`. On a GPU: not timed yet.
 #
 # Each section has a question, a prediction, an experiment, a figure, and what may be concluded from
 # it. Make your own prediction before you look.
@@ -381,7 +380,7 @@ nl.plots.against_truth(
 # share, from which its type is to be read. (It is always positive; that `Vip` goes against the
 # state is another column.) Most of its rank correlation lies between `Exc` and the other types:
 # look within one colour. And a rank correlation tells of one direction only: on the right the
-# loudest units matter much, and so do some of the nearly silent, measured in few windows.
+# loudest units matter much, and so do some of the nearly silent.
 #
 # **What follows:** the encoder relies on some units more than on others, and no label told it on
 # which. On average one neuron among nearly fifty moves a vector by little, but a few move one some
@@ -540,7 +539,7 @@ nl.plots.across_blocks(
 # %%
 n_units, duration_s = {"smoke": (36, 240.0), "laptop": (72, 900.0), "full": (120, 1800.0)}[profile]
 with tempfile.TemporaryDirectory() as scratch:
-    in_turn = replace(
+    one_after_another = replace(
         SPIKES, stimuli=("spontaneous", "natural_movie", "drifting_gratings", "natural_movie")
     )
     path = nl.simulate_allen_session(
@@ -550,7 +549,7 @@ with tempfile.TemporaryDirectory() as scratch:
         duration_s=duration_s,
         genotype="wt/wt",
         animal=7,
-        config=in_turn,
+        config=one_after_another,
     )
     [session] = neuropixels.read_session(path)
 lasted = session.epochs["stop_s"] - session.epochs["start_s"]
@@ -577,8 +576,7 @@ pd.DataFrame(
 #
 # **Question.** Of all the choices in the recipe, which does the result hang on? **Experiment.** One
 # choice is changed at a time; everything else, the number of steps among it, stays. (What costs
-# time rather than the result, the optimiser and how far the second view is drawn, `05`, section
-# 12, shows against seconds.)
+# time only, optimiser and near views: `05`, section 12.)
 #
 # - without spatial attention: only the attention along time is left. with unit dropout: each
 #   view shows a random half of the units or more, as in the paper.
@@ -586,14 +584,12 @@ pd.DataFrame(
 #   dimensions are kept apart instead.
 # - both views the same window, instead of two within 5 s.
 #
-# **Predict** which one will hurt most, and which you won't be able to tell from the original with
-# six animals and these seeds.
+# **Predict** which one will hurt most, and which you won't be able to tell from the original.
 
 # %%
 steps, seeds = {"smoke": (4, (0,)), "laptop": (300, (0, 1)), "full": (3000, (0, 1, 2, 3, 4))}[
     profile
 ]
-steps = ablation_steps or steps
 recipes = {
     "NuCLR": {},
     "without spatial attention": {"spatial_attention": False},
@@ -603,9 +599,11 @@ recipes = {
     "both views the same window": {"max_distance_s": 0.0},
 }
 if not source.simulated:  # another recipe to begin with, which leaves units out
-    asked = "NuCLR", "without spatial attention", "VICReg", "both views the same window"
-    recipes = {name: recipes[name] for name in asked}
     recipes["without unit dropout"] = {"kept_share": [1.0, 1.0]}
+    del recipes["with unit dropout"]
+    if not ablation_steps:  # so few steps teach nothing here: the encoders of `07`, at their length
+        recipes, steps = both, size["changes"].get("steps", 2400)
+steps = ablation_steps or steps
 recipes = dict(list(recipes.items())[:3]) if profile == "smoke" else recipes
 
 # %%
@@ -645,9 +643,9 @@ differences.drop(columns="significant").round(3)
 # [`results/README.md`](../results/README.md#what-it-rests-on-simulated), curves of 1,600 steps.
 #
 # "In words" says better or worse where the interval of the difference leaves 0 out; of many rows,
-# one may do so by luck, most likely one whose interval nearly touches 0. Where it says "can't
-# tell", that is the result: six animals and these seeds don't decide it. What matters on real data
-# is another question; for the rats, the page just named has a table.
+# one may do so by luck. Where it says "can't tell", that is the result. What matters on real data
+# is another question; for the rats, the page just named has a table. (With them as `data_source`
+# this section shows the two encoders of `07` alone, unless `ablation_steps` asks for more.)
 
 # %% [markdown]
 # ## Exercises

@@ -40,8 +40,8 @@ HERE = Path(__file__).resolve().parent
 EXECUTED = HERE / "executed.json"
 PROFILES = ("smoke", "laptop", "full")
 DATA = ("simulated", "rats")
-SHARING = ("06", "07", "09", "12")  # encoders in runs/, the second taking those of the first
-LONG = ("05", "08", "10")  # minutes
+SHARING = ("06", "07", "08", "09", "12")  # encoders in runs/, the next taking those of the last
+LONG = ("05", "10")  # minutes
 
 
 def main(arguments=None) -> int:
@@ -147,8 +147,6 @@ def run_lane(lane: list[Path], options, values: dict, jobs: int, threads: int) -
         parameters = {"profile": options.profile}
         if options.data and takes_rats(path):
             parameters["data_source"] = options.data
-        if jobs > 1 and "jobs" in known:
-            parameters["jobs"] = threads
         if (options.scores or options.publish) and "scores_csv" in known:
             rats = options.data == "rats" or (not options.data and shows_rats(path))
             parameters["scores_csv"] = f"../results/{path.stem}{'_rats' * rats}.csv"

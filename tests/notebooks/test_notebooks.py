@@ -117,9 +117,13 @@ def test_lanes():
     """Notebooks that share encoders stay together, in their order; nothing is left out."""
     lanes = run.in_lanes(SOURCES)
     [sharing] = [lane for lane in lanes if len(lane) > 1]
-    assert [path.stem[:2] for path in sharing] == ["06", "07", "09", "12"]
+    assert [path.stem[:2] for path in sharing] == ["06", "07", "08", "09", "12"]
     assert sorted(path for lane in lanes for path in lane) == SOURCES
-    assert [path.stem[:2] for lane in run.in_lanes(SOURCES[8:10]) for path in lane] == ["09", "08"]
+    assert [path.stem[:2] for lane in run.in_lanes(SOURCES[10:13]) for path in lane] == [
+        "12",
+        "10",
+        "11",
+    ]
 
 
 def test_which_notebooks_take_the_rats():
@@ -129,11 +133,12 @@ def test_which_notebooks_take_the_rats():
 
 
 def test_side_by_side(tmp_path, monkeypatch):
-    """Two at a time: both are run, each with its share of the cores, and named in the index."""
+    """Two at a time: both are run, each with its share of the threads, and named in the index."""
     for name in ("01_one", "02_two"):
         (tmp_path / f"{name}.py").write_text(
             HEADER
-            + "jobs = 0\ndata_source = 'rats'  # or \"rats\"\n\n# %%\nprint(jobs, data_source)\n"
+            + "data_source = 'rats'  # or \"rats\"\n\n# %%\nimport os\n\n"
+            + "print(os.environ['OMP_NUM_THREADS'], data_source)\n"
         )
     monkeypatch.setattr(run, "HERE", tmp_path)
     arguments = ["--profile", "smoke", "--jobs", "2", "--data", "simulated"]
