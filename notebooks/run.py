@@ -71,7 +71,7 @@ def main(arguments=None) -> int:
     )
     parser.add_argument("--out", type=Path, help="folder for the executed notebooks")
     parser.add_argument(
-        "--jobs", type=int, default=1, help="notebooks at a time; cores are divided among them"
+        "--jobs", type=int, default=1, help="notebooks at a time; threads are divided among them"
     )
     parser.add_argument("--scores", action="store_true", help="write the scores into results/")
     parser.add_argument(
