@@ -40,8 +40,9 @@ HERE = Path(__file__).resolve().parent
 EXECUTED = HERE / "executed.json"
 PROFILES = ("smoke", "laptop", "full")
 DATA = ("simulated", "rats")
-SHARING = ("06", "07", "08", "09", "12")  # encoders in runs/, the next taking those of the last
-LONG = ("05", "10")  # minutes
+SHARING = ("06", "07", "09", "12")  # encoders in runs/, the next taking those of the last
+SHARING_RATS = (*SHARING, "08")
+LONG = ("05", "08", "10")  # minutes
 
 
 def main(arguments=None) -> int:
@@ -105,7 +106,7 @@ def main(arguments=None) -> int:
         )
     ending = "-rats" if options.data == "rats" else ""
     options.out = (options.out or HERE / "executed" / f"{options.profile}{ending}").resolve()
-    lanes = in_lanes(chosen)
+    lanes = in_lanes(chosen, SHARING if options.data == "simulated" else SHARING_RATS)
     jobs = max(1, min(options.jobs, len(lanes)))
     threads = max(1, (os.cpu_count() or 1) // jobs)
     work = (delayed(run_lane)(lane, options, values, jobs, threads) for lane in lanes)
@@ -125,11 +126,11 @@ def main(arguments=None) -> int:
     return 0
 
 
-def in_lanes(chosen: list[Path]) -> list[list[Path]]:
+def in_lanes(chosen: list[Path], sharing_names: tuple[str, ...]) -> list[list[Path]]:
     """Notebooks that can run side by side: those that share encoders in one lane, in their order;
     what takes longest first.
     """
-    sharing = [path for path in chosen if path.stem.startswith(SHARING)]
+    sharing = [path for path in chosen if path.stem.startswith(sharing_names)]
     others = [[path] for path in chosen if path not in sharing]
     others.sort(key=lambda lane: not lane[0].stem.startswith(LONG))
     return [sharing] * bool(sharing) + others

@@ -113,17 +113,21 @@ def test_the_command_fails_loudly_too(tmp_path):
     assert wrong_notebook.returncode and "no notebook begins with 99" in wrong_notebook.stderr
 
 
-def test_lanes():
+@pytest.mark.parametrize(
+    "names, together",
+    [
+        (run.SHARING, ["06", "07", "09", "12"]),
+        (run.SHARING_RATS, ["06", "07", "08", "09", "12"]),
+    ],
+)
+def test_lanes(names, together):
     """Notebooks that share encoders stay together, in their order; nothing is left out."""
-    lanes = run.in_lanes(SOURCES)
+    lanes = run.in_lanes(SOURCES, names)
     [sharing] = [lane for lane in lanes if len(lane) > 1]
-    assert [path.stem[:2] for path in sharing] == ["06", "07", "08", "09", "12"]
+    assert [path.stem[:2] for path in sharing] == together
     assert sorted(path for lane in lanes for path in lane) == SOURCES
-    assert [path.stem[:2] for lane in run.in_lanes(SOURCES[10:13]) for path in lane] == [
-        "12",
-        "10",
-        "11",
-    ]
+    few = run.in_lanes(SOURCES[7:10], run.SHARING)  # 07, 08, 09
+    assert [path.stem[:2] for lane in few for path in lane] == ["07", "09", "08"]
 
 
 def test_which_notebooks_take_the_rats():
