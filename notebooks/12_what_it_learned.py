@@ -259,9 +259,9 @@ nl.plots.slider(
 )
 
 # %% [markdown]
-# In the run shown here all four, alone, are called `Pvalb`, with probabilities of 0.86 and more: a
-# classifier can be sure of vectors unlike any that it learned from. With others they separate,
-# though not at once; the `Vip` unit needs all of them. Among strangers all four are called `Exc`.
+# In the run shown here, with three others beside each, two of the four are called rightly, and the
+# wrong answers are as sure as the right ones: a classifier can be sure of vectors unlike any that
+# it learned from. With more beside them they separate, though not at once.
 #
 # **What follows:** the type is read from the relation to the population, and not just any
 # population will do. What doesn't: that it is so in the brain. The simulation was built so that a
@@ -638,7 +638,7 @@ differences.drop(columns="significant").round(3)
 # %% [markdown]
 # In the run shown here nothing is learned without spatial attention, nor when both views are the
 # same window: the result hangs on these two. With unit dropout the score is lower after 300 steps
-# (by 0.19 [0.01, 0.37]). InfoNCE can't be told from the paper's form of the loss; without negatives
+# (by 0.19 [0.00, 0.38]). InfoNCE can't be told from the paper's form of the loss; without negatives
 # (VICReg) much is missing. What of it is lost for good, and what costs time only: in
 # [`results/README.md`](../results/README.md#what-it-rests-on-simulated), curves of 1,600 steps.
 #
