@@ -220,7 +220,7 @@ class SpatialAttention(Attention):
     def forward(self, x: Tensor, populations: Populations) -> Tensor:
         L = x.shape[1]
         qkv = populations.pad(self.qkv(self.norm(x)))  # (N, W, L, 3HC)
-        if qkv.device.type == "cpu":  # its fused kernel goes back through bfloat16 far more slowly
+        if qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16:  # slow in its fused kernel
             qkv = qkv.float()
         qkv = qkv.unflatten(-1, (3, self.heads, -1))  # (N, W, L, 3, H, C)
         # Four dimensions, not five: the fused kernels take (batch, heads, sequence, width) only.
