@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -15,11 +16,11 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
-class Shown:
+class Shown(ABC):
     """`_in_words` is what is printed; `_table`, if there is one, what a notebook shows beneath."""
 
-    def _in_words(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _in_words(self) -> str: ...
 
     def _table(self) -> pd.DataFrame | None:
         return None
@@ -107,7 +108,7 @@ class ShownZeroShot(Shown):
         )
 
 
-class ShownPreset(Shown):
+class ShownPreset:
     """Of a `Preset`, which prints as itself; a row a field in a notebook."""
 
     def _repr_html_(self: Any) -> str:
