@@ -90,9 +90,8 @@ def haste(monkeypatch):
 
 def sdk_cache(folder: Path, host: str = DEAD):
     """AllenSDK's own."""
-    from allensdk.brain_observatory.ecephys.ecephys_project_cache import EcephysProjectCache
-
-    return EcephysProjectCache.from_warehouse(
+    project = client.import_allensdk("allensdk.brain_observatory.ecephys.ecephys_project_cache")
+    return project.EcephysProjectCache.from_warehouse(
         scheme="http", host=host, manifest=str(folder / "manifest.json"), timeout=5
     )
 
