@@ -22,12 +22,10 @@ import pandas as pd
 import torch
 
 import nuclr_lite as nl
+from nuclr_lite import experiments
 from nuclr_lite.sources.simulated import WORLDS
 
 HELD_OUT = 6
-PRESET = {"spikes": "quick", "calcium": "quick-calcium"}
-# As in 08_scaling: windows of 5 s reach the same score in half the time in the world `assemblies`.
-WINDOWS = {("assemblies", "spikes"): dict(tokens_per_window=5)}
 
 
 def main():
@@ -35,7 +33,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--world", choices=list(WORLDS), default="assemblies")
-    parser.add_argument("--modality", choices=list(PRESET), default="spikes")
+    parser.add_argument("--modality", choices=["spikes", "calcium"], default="spikes")
     parser.add_argument("--animals", type=int, nargs="+", default=[2, 16])
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--readings", type=int, default=6, help="of each training")
@@ -66,8 +64,8 @@ def measure(options, seed: int) -> list[dict]:
     animals = [recording.animal_id for recording in recordings]
     held_out = animals[-HELD_OUT:]
     every = options.steps // options.readings
-    preset = nl.PRESETS[PRESET[options.modality]].with_(
-        **WINDOWS.get((options.world, options.modality), {}),
+    name = experiments.animals("simulated", options.modality, options.world).choices["preset"]
+    preset = nl.PRESETS[name].with_(
         steps=options.steps,
         seed=seed,
         log_every=every,

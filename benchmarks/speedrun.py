@@ -25,10 +25,12 @@ import nuclr_lite as nl
 
 GOAL = {"spikes": 0.90, "calcium": 0.75}  # macro F1
 PRESET = {"spikes": "quick", "calcium": "quick-calcium"}
-# What differed before: AdamW, second views from far away, a part of the units left out; in calcium
-# tokens of four frames and windows of 30 s.
+# What differed before: AdamW, two blocks after one over time, second views from far away, a part of
+# the units left out; in calcium tokens of four frames and windows of 30 s.
+DEEPER = dict(temporal_layers=1, spatiotemporal_layers=2)
 BEFORE = {
     "spikes": dict(
+        **DEEPER,
         optimizer="adamw",
         learning_rate=2e-3,
         max_distance_s=30.0,
@@ -36,6 +38,7 @@ BEFORE = {
         steps=3200,
     ),
     "calcium": dict(
+        **DEEPER,
         optimizer="adamw",
         learning_rate=5e-4,
         warmup_steps=100,

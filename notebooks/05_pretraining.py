@@ -20,7 +20,7 @@
 # `nl.pretrain`; to stop a training run and resume it with exactly the same result; and to tell a
 # run that goes well from one in trouble by three curves, and what to do then.
 #
-# **Needs** nothing but this repository. **Takes** about 4 minutes on a laptop (2 cores); GPU: not
+# **Needs** nothing but this repository. **Takes** about 2 minutes on a laptop (2 cores); GPU: not
 # timed yet. The animals are simulated: a laptop can train on them, and their cell types are known.
 #
 # [Pretraining](../docs/glossary.md#pretraining) starts from random weights. It shows the encoder a
@@ -165,7 +165,7 @@ collapsed = collapsed_loss(torch.cat([batch.sizes_1, batch.sizes_2]).float().mea
 print(f"3 units {collapsed_loss(3):.3f}; as many as here on average {collapsed:.3f}")
 
 # %% [markdown]
-# The first loss lies close to it, and so do its parts. Repulsion is 4.07. Attraction, $(1 -
+# The first loss lies close to it, and so do its parts. Repulsion is 4.04. Attraction, $(1 -
 # \cos)/\tau$, is 0.20: a unit's two vectors have a [cosine](../docs/glossary.md#cosine) of 0.96 on
 # average. With random weights all units have nearly the same vector behind the
 # [projector](../docs/glossary.md#projector). **So training starts next to collapse and must find
@@ -421,8 +421,8 @@ print(
 assert (together >= table["encoder"]).all()
 
 # %% [markdown] tags=["slide"]
-# In the run shown the encoder is clipped in 62 % of the steps, mostly by little; the largest norm
-# is about four times the median.
+# In the run shown the encoder is clipped in two steps of three, mostly by little; the largest norm
+# is five or six times the median.
 #
 # ## 7 · What one watches
 #
@@ -447,9 +447,10 @@ nl.plots.good_curve(
 # - [RankMe](../docs/glossary.md#rankme) falls from what random weights happen to give, turns, and
 #   climbs slowly. Towards 1 would be collapse.
 #
-# 600 steps are a beginning: after 3,200 steps on 14 animals, this recipe's vectors tell four [cell
-# types](../docs/glossary.md#cell-type) of new animals with a [macro
-# F1](../docs/glossary.md#macro-f1) of about 0.9 ([chance](../docs/glossary.md#chance): about 0.25).
+# 600 steps are a beginning: after 3,200 steps on 14 animals, this recipe's vectors (of an encoder
+# with three blocks) tell four [cell types](../docs/glossary.md#cell-type) of new animals with a
+# [macro F1](../docs/glossary.md#macro-f1) of about 0.9 ([chance](../docs/glossary.md#chance): about
+# 0.25).
 
 # %%
 learned = pretrained.history
@@ -468,8 +469,8 @@ if profile != "smoke" and not training_steps:
 
 # %% [markdown] tags=["slide"]
 # Matched units of one population, in one order: the diagonal is each unit with itself. No longer
-# all red, as in `04_objective`: units are more like themselves (mean cosine 0.77) than like others
-# (0.48).
+# all red, as in `04_objective`: units are more like themselves (mean cosine 0.79) than like others
+# (0.60).
 
 # %% tags=["slide"]
 with torch.no_grad():
@@ -671,22 +672,23 @@ late[
 # Column by column, and what to do:
 #
 # - Attraction only. Attraction goes to 0, as asked, the loss (drawn with its repulsion) sits on the
-#   landmark, and RankMe falls to 2. Change the objective: no rate helps.
-# - A rate 50 times too high. Within 30 steps all units have one vector: RankMe 1.1. The curve looks
+#   landmark, and RankMe falls below 3. Change the objective: no rate helps.
+# - A rate 50 times too high. Within 30 steps all units have one vector: RankMe 1.0. The curve looks
 #   calm: a loss that stands still at 4.29 has collapsed, not converged. Divide the rate by 10 and
 #   start anew; this run did not come back, although its rate fell to 0.
-# - Ten times too high, and no warm-up. On the edge: in some runs all units end with one vector, in
-#   others the loss comes down, with half of the dimensions or fewer; the last digits of a sum
-#   decide. The table has this rate with warm-up, too: more dimensions, fewer than the healthy run.
+# - Ten times too high, and no warm-up. On the edge: in some runs all units end with one vector, as
+#   here, in others the loss comes down, with half of the dimensions or fewer; the last digits of a
+#   sum decide. The table has this rate with warm-up, too: more dimensions, fewer than the healthy
+#   run.
 # - 200 times too low. The loss creeps, RankMe stays where the random weights put it. Too few steps
 #   look just the same. Multiply the rate by 3, or train longer, and see whether the loss ends
 #   lower.
 # - Both views are the same window. The best-looking curves of all: every unit finds itself, and the
-#   loss is a seventh of the healthy one, because a unit is recognised by the very same spikes. Look
+#   loss is a sixth of the healthy one, because a unit is recognised by the very same spikes. Look
 #   at how views are drawn, and for recordings so short that windows overlap.
 #
-# **Retrieval alone says little.** Collapsed encoders find 7 % of the units where chance is 3 %: the
-# nearest vector is still the nearest. Random weights find as many. Watch the loss against its
+# **Retrieval alone says little.** Collapsed encoders find 5 to 10 % of the units, chance is 3 %:
+# the nearest vector is still the nearest. Random weights find as many. Watch the loss against its
 # landmark, its parts, and RankMe.
 #
 # What did the last column learn? Ask with two different windows, in newly drawn batches:
@@ -710,15 +712,16 @@ honest = {
 print({name: f"{found:.1%}" for name, found in honest.items()})
 
 # %% [markdown]
-# Nothing that this question can see: 5.4 %, no more than random weights (6.2 %). The healthy run
-# has 8.4 %. (The standard error is about half a percentage point.)
+# Nothing that this question can see: 6.1 %, no more than random weights (6.5 %). The healthy run
+# has 8.7 %. (The standard error is about half a percentage point.)
 
 # %%
 rows = late.set_axis(["good", "warmed", "attraction", "high", "no warm-up", "low", "same"])
 if profile == "laptop":
     gone = rows.loc[["attraction", "high"]]
     assert ((gone["loss"] - collapsed).abs() < 0.05).all()
-    assert (gone["attraction"] < 0.02).all() and (gone["rank_me"] < 3).all()
+    assert (gone["attraction"] < 0.02).all()
+    assert (gone["rank_me"] < rows.loc["good", "rank_me"] / 2).all()
     assert rows.loc["no warm-up", "rank_me"] < 0.7 * rows.loc["good", "rank_me"]
     assert rows.loc["warmed", "loss"] < collapsed - 0.05
     assert (
@@ -730,7 +733,7 @@ if profile == "laptop":
 # %% [markdown]
 # ## 12 · The same in a minute: what `quick` does differently
 #
-# 3,200 such steps take minutes; with another optimiser and other views, one minute does.
+# 3,200 such steps take minutes; with another optimiser and other views, half a minute does.
 #
 # *Muon* (Jordan et al. 2024) treats a weight matrix as a map. A gradient's singular values are very
 # unequal: a few directions get nearly all of the step, and the rare ones, which may tell the types
@@ -754,7 +757,7 @@ assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 # animals](../docs/glossary.md#held-out-animal):
 
 # %%
-n_learn, length = {"smoke": (2, 6), "laptop": (14, 240), "full": (14, 3200)}[profile]
+n_learn, length = {"smoke": (2, 6), "laptop": (14, 480), "full": (14, 3200)}[profile]
 others = nl.simulate_recordings(n_learn + (1 if profile == "smoke" else 6), seed=seed + 1)
 units, new = nl.units_table(others), [recording.animal_id for recording in others[n_learn:]]
 quick = nl.PRESETS["quick"].with_(
@@ -1053,11 +1056,11 @@ print(f"exercise 3: right ({off:.0e} off: rounding)")
 # %% [markdown]
 # ## What you should have seen
 #
-# A first loss of 4.27 (± 0.1), next to the landmark of collapse (4.30). Over the last 100 of 600
-# steps, a loss of about 3.75 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25
-# %; chance: 3 %; over the last quarter, in section 7, 11 %), and a RankMe that fell to about 5 and
-# came back to about 7. Two runs that ended on the landmark. A stopped run that went on to the same
-# bits. (In brackets: what other machines may give.)
+# A first loss of 4.24 (± 0.1), next to the landmark of collapse (4.30). Over the last 100 of 600
+# steps, a loss of about 3.82 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25
+# %; chance: 3 %; over the last quarter, in section 7, 11 %), and a RankMe that fell to about 7 and
+# came back to nearly 10. Two runs that ended on the landmark. A stopped run that went on to the
+# same bits. (In brackets: what other machines may give.)
 
 # %%
 folder.cleanup()
@@ -1070,10 +1073,10 @@ seen = {
 }
 print({name: round(float(value), 2) for name, value in seen.items()})
 if profile == "laptop" and not training_steps:
-    assert abs(seen["first loss"] - 4.27) < 0.1 and abs(seen["loss"] - 3.75) < 0.15, (
-        "expected 4.27 and about 3.75"
+    assert abs(seen["first loss"] - 4.24) < 0.1 and abs(seen["loss"] - 3.82) < 0.15, (
+        "expected 4.24 and about 3.82"
     )
-    assert 0.07 < seen["finds itself"] < 0.25 and seen["RankMe, least"] + 0.5 < seen["RankMe"] < 11
+    assert 0.07 < seen["finds itself"] < 0.25 and seen["RankMe, least"] + 0.5 < seen["RankMe"] < 13
 
 # %% [markdown]
 # **Read** Arora et al. 2025 (arXiv 2512.01199), section 3 and the appendix on training; Kingma and

@@ -516,7 +516,7 @@ print(
 # shuffled within each rat, and which regions a rat has was left to be learned. And within
 # recordings the lead is gone.
 #
-# (Simulated animals: 0.97 for the cell type, where everything that looks at a unit alone is at 0.29
+# (Simulated animals: 0.96 for the cell type, where everything that looks at a unit alone is at 0.29
 # or below; 0.75 for the area. There the cell below asks for a gain of 0.2.)
 
 # %%

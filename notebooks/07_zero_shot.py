@@ -541,7 +541,7 @@ print(
 # are told apart by whole recordings, and a classifier learns that from the other rats even if
 # labels are shuffled within each.
 #
-# (Simulated animals: 0.95 against 0.23. There the cell below wants a difference above 0.25.)
+# (Simulated animals: 0.95 against 0.25. There the cell below wants a difference above 0.25.)
 
 # %%
 macro_f1 = summaries["inductive zero-shot"].set_index("method")["estimate"]

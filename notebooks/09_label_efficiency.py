@@ -337,7 +337,7 @@ nl.plots.labels_needed(
 # A curve for NuCLR that rises with the labels, from 0.32 with 1/16 to 0.44 with all, and lies above
 # every other at each share. Curves of hand-crafted features of a unit alone are nearly flat: what
 # they can tell, they tell from few labels. Shuffled labels rise, too (0.27 to 0.35): the more there
-# are, the better they say which regions occur together in a rat. (Simulated animals: 0.90 with
+# are, the better they say which regions occur together in a rat. (Simulated animals: 0.86 with
 # 1/16, 0.95 with all, hand-crafted features of a unit alone at 0.26 or below.)
 
 # %%

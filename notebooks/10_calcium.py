@@ -23,7 +23,7 @@
 # **Needs** nothing but this repository: by default the experiments are *simulated*, in the Allen
 # Institute's file format. With AllenSDK, a network and disk, `data_source = "allen"` runs the same
 # cells on the Visual Coding two-photon set (de Vries et al. 2020, Nature Neuroscience 23:138).
-# **Takes** about 4 minutes on a laptop (2 cores), on a GPU: not timed yet; downloads on top.
+# **Takes** about 2 minutes on a laptop (2 cores), on a GPU: not timed yet; downloads on top.
 
 # %% tags=["setup"]
 import importlib.util, subprocess, sys
@@ -159,18 +159,15 @@ nl.plots.activity(one, duration_s=150.0)
 #
 # The last animal of each line is held out: in the identity test of section 4 the encoder has never
 # seen it. (`PRESETS["allen-two-photon"]` is the published size and recipe, for a GPU; here the
-# small encoder of `quick-calcium`, with that recipe's tokens, unit dropout and second views up to
-# four minutes away, and a third of the rate for Muon: what is asked below is what *lasts*.
+# small encoder of `quick-calcium`, one block, with that recipe's tokens and second views up to four
+# minutes away, unit dropout, and a third of the rate for Muon: what is asked below is what *lasts*.
 # `results/speedrun.md` says what `quick-calcium` itself does here.)
 
 # %% tags=["slide"]
-steps = training_steps or {"smoke": 20, "laptop": 1200, "full": 10_000}[profile]
-published = nl.PRESETS["allen-two-photon"]
-preset = nl.PRESETS["quick-calcium"].with_(
-    samples_per_token=published.model.samples_per_token,
-    tokens_per_window=published.model.tokens_per_window,
-    max_distance_s=published.views.max_distance_s,
-    kept_share=(0.5, 1.0),
+steps = training_steps or {"smoke": 20, "laptop": 800, "full": 10_000}[profile]
+preset = nl.PRESETS["laptop-calcium"].with_(
+    temporal_layers=0,
+    spatiotemporal_layers=1,
     muon_learning_rate=1e-3,
     learning_rate=1e-3,
     warmup_steps=100,
@@ -264,10 +261,10 @@ nl.plots.confusion(results["NuCLR"].predictions, title=f"NuCLR on the Cre line (
 # mostly alone, Pvalb together, Sst together but each with a lag of its own, Vip in two camps. The
 # encoder is never asked to tell lines apart: its negatives are the *other cells of the same
 # recording*, which are of the same line. That the line can be read all the same is a by-product.
-# Here the mean of the recording does at least as well as single cells: what is read is how
-# *populations* differ. The same holds for any set, simulated or real, in which a recording has one
-# label. What training improves most directly is what it trains, telling the cells of one population
-# apart: section 4.
+# Here the mean of the recording does as well as single cells, and random weights do better: what is
+# read is how *populations* differ, which any mixing of their activity shows. The same holds for any
+# set, simulated or real, in which a recording has one label. What training improves most directly
+# is what it trains, telling the cells of one population apart: section 4.
 
 # %% [markdown] tags=["slide"]
 # The drawing again, with a plane and the scores of this notebook in place of the symbols:

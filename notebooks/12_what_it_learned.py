@@ -23,7 +23,7 @@
 #
 # **Needs** nothing but this repository; everything here is simulated: only there is it known what
 # the rule was. With `data_source = "rats"` the same cells ask the same of eleven real rats (regions
-# for types, thirds of a session for stimuli), where nobody knows it. **Takes** about 6 minutes on a
+# for types, thirds of a session for stimuli), where nobody knows it. **Takes** about 5 minutes on a
 # laptop (2 cores), and the training of two encoders on top, unless `06_decoding` or `07_zero_shot`,
 # run with `data_source = "simulated"`, left them in `runs/`. On a GPU: not timed yet.
 #
@@ -259,9 +259,10 @@ nl.plots.slider(
 )
 
 # %% [markdown]
-# In the run shown here, with three others beside each, two of the four are called rightly, and the
-# wrong answers are as sure as the right ones: a classifier can be sure of vectors unlike any that
-# it learned from. With more beside them they separate, though not at once.
+# In the run shown here, with three others beside each, none of the four is called rightly, and two
+# of the wrong answers come with 0.9: a classifier can be sure of vectors unlike any that it learned
+# from. With more beside them they separate, three with 15 others, the `Vip` only in its whole
+# population.
 #
 # **What follows:** the type is read from the relation to the population, and not just any
 # population will do. What doesn't: that it is so in the brain. The simulation was built so that a
@@ -321,13 +322,15 @@ title = f"last layer, head 1, mean over windows ({source.caption}, held-out anim
 nl.plots.method("population", {"population": attention[0][-1, 0]}, title=title)
 
 # %% [markdown] tags=["slide"]
-# Look at how far from 1 the numbers are. In the run shown here the first layer looks at all units
-# alike; in the second, units look more at themselves, and heads tell types apart, above all `Vip`,
-# which goes against the state that all others follow.
+# Look at how far from 1 the numbers are. In the run shown here everybody looks at everybody nearly
+# alike, at `Vip` units a few hundredths more: what a unit takes is close to a plain mean of its
+# population. (The encoder has a single layer that looks at others. One of three blocks, of the same
+# score, did so in its first layer, too; in its second, units looked at `Vip` and themselves more.)
 #
-# **What follows:** in the second layer, attention depends on type. No more than that: a weight says
-# where a unit looks, not what it takes from there, nor what it does with it. And a mean over time
-# hides when it looks. To know whether somebody matters, take them away.
+# **What follows:** hardly anything, and that is the lesson. Without this layer everything is lost
+# (section 1), and yet the map of its weights is almost blank: a weight says where a unit looks, not
+# what it takes from there, nor what it does with it. And a mean over time hides when it looks. To
+# know whether somebody matters, take them away.
 #
 # ## 4 · A neuron less
 #
@@ -384,9 +387,9 @@ nl.plots.against_truth(
 #
 # **What follows:** the encoder relies on some units more than on others, and no label told it on
 # which. On average one neuron among nearly fifty moves a vector by little, but a few move one some
-# six times as far (exercise 1 prints the farthest of one animal): a vector rests on many units, not
-# on all equally. What doesn't: that the rest of the rank correlation is error; two units that carry
-# the same information can replace each other, and then taking out either one shows nothing.
+# four times as far (exercise 1 prints the farthest of one animal): a vector rests on many units,
+# not on all equally. What doesn't: that the rest of the rank correlation is error; two units that
+# carry the same information can replace each other, and then taking out either one shows nothing.
 #
 # ## 5 · Across stimuli
 #
@@ -637,9 +640,9 @@ differences.drop(columns="significant").round(3)
 
 # %% [markdown]
 # In the run shown here nothing is learned without spatial attention, nor when both views are the
-# same window: the result hangs on these two. With unit dropout the score is lower after 300 steps
-# (by 0.19 [0.00, 0.38]). InfoNCE can't be told from the paper's form of the loss; without negatives
-# (VICReg) much is missing. What of it is lost for good, and what costs time only: in
+# same window: the result hangs on these two. With unit dropout next to nothing is learned in 300
+# steps (0.42 [0.36, 0.50] lower). InfoNCE can't be told from the paper's form of the loss; without
+# negatives (VICReg) much is missing. What of it is lost for good, and what costs time only: in
 # [`results/README.md`](../results/README.md#what-it-rests-on-simulated), curves of 1,600 steps.
 #
 # "In words" says better or worse where the interval of the difference leaves 0 out; of many rows,
@@ -826,8 +829,8 @@ nl.plots.two_less(taken, title=f"two neurons less ({source.caption}, one held-ou
 # ## What you should have seen
 #
 # The type of the same unit at or below chance alone and among strangers, and read well in its own
-# population; attention that tells types apart in its second layer only; `Exc` units, which follow
-# the shared state weakly, matter less to others than the other types do; a classifier that carries
+# population; attention that looks at everybody nearly alike; `Exc` units, which follow the shared
+# state weakly, matter less to others than the other types do; a classifier that carries
 # over between stimuli of the training; and a table of ablations with as many *can't tell* as it
 # deserves.
 

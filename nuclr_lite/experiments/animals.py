@@ -61,7 +61,9 @@ def animals(
                 "source": "simulated",
                 "modality": modality,
                 "world": world,
-                "preset": f"quick{ending}",
+                "preset": {("spikes", "assemblies"): "quick-assemblies"}.get(
+                    (modality, world), f"quick{ending}"
+                ),
             },
             ("cell_type", "area"),
             world.replace(" ", "-"),

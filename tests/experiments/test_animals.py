@@ -2,17 +2,27 @@
 
 import pytest
 
+from nuclr_lite import PRESETS
 from nuclr_lite.experiments import Experiment, animals
 from nuclr_lite.sources.published import rat_decisions
 
 
-@pytest.mark.parametrize("modality, preset", [("spikes", "quick"), ("calcium", "quick-calcium")])
-def test_simulated(modality, preset):
-    some = animals("simulated", modality, "assemblies")
+@pytest.mark.parametrize(
+    "modality, world, preset",
+    [
+        ("spikes", "one network", "quick"),
+        ("calcium", "one network", "quick-calcium"),
+        ("spikes", "assemblies", "quick-assemblies"),
+        ("calcium", "assemblies", "quick-calcium"),
+    ],
+)
+def test_simulated(modality, world, preset):
+    some = animals("simulated", modality, world)
     experiment = Experiment("x", **some.choices)
-    assert (experiment.source, experiment.world) == ("simulated", "assemblies")
+    assert (experiment.source, experiment.world) == ("simulated", world)
     assert (experiment.modality, experiment.preset) == (modality, preset)
-    assert some.simulated and some.caption == "simulated, assemblies"
+    assert preset in PRESETS
+    assert some.simulated and some.caption == f"simulated, {world}"
     assert some.to_decode("") == ["cell_type", "area"] and some.to_decode("area") == ["area"]
 
 

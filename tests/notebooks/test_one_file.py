@@ -32,7 +32,7 @@ CONFIGS = st.builds(
     spatiotemporal_layers=st.integers(0, 2),
     dropout=st.sampled_from([0.0, 0.3]),
 )
-SMALL = nl.PRESETS["quick"].model
+SMALL = nl.PRESETS["laptop"].model
 IDS = st.lists(st.integers(0, 9), min_size=1, max_size=8, unique=True)  # in any order
 
 
