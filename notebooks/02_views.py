@@ -1062,7 +1062,11 @@ nl.plots.method(
 # chance does. The cell below checks it.
 
 # %%
-distance = np.abs(drawn["at least 0 s"])
+long = np.array([[0.0, 600.0]])
+rng = np.random.default_rng(seed)
+offsets = rng.uniform(0, 10.0, size=n_epochs // 2)
+first_s = np.concatenate([first_starts(long[0], 10.0, offset) for offset in offsets])
+distance = np.abs([throw_darts(start, long, 10.0, 30.0, rng) - start for start in first_s])
 near, far = table[table["distance_s"] < 1], table[table["distance_s"] > 10]
 seen = {
     "samples that are 0": ((spike_tokens(one, 100.0, model)[0] == 0).mean(), 0.85, 0.06),
