@@ -56,14 +56,13 @@ def animals(
     """
     ending = "" if modality == "spikes" else f"-{modality}"
     if data_source == "simulated":
+        needs_depth = (modality, world) == ("spikes", "assemblies")
         return Animals(
             {
                 "source": "simulated",
                 "modality": modality,
                 "world": world,
-                "preset": {("spikes", "assemblies"): "quick-assemblies"}.get(
-                    (modality, world), f"quick{ending}"
-                ),
+                "preset": "quick-assemblies" if needs_depth else f"quick{ending}",
             },
             ("cell_type", "area"),
             world.replace(" ", "-"),
