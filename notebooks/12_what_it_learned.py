@@ -640,10 +640,11 @@ differences.drop(columns="significant").round(3)
 
 # %% [markdown]
 # In the run shown here nothing is learned without spatial attention, nor when both views are the
-# same window: the result hangs on these two. With unit dropout next to nothing is learned in 300
-# steps (0.42 [0.36, 0.50] lower). InfoNCE can't be told from the paper's form of the loss; without
-# negatives (VICReg) much is missing. What of it is lost for good, and what costs time only: in
-# [`results/README.md`](../results/README.md#what-it-rests-on-simulated), curves of 1,600 steps.
+# same window: the result hangs on these two. With unit dropout an encoder of a single block learns
+# next to nothing (0.42 [0.36, 0.50] lower). InfoNCE can't be told from the paper's form of the
+# loss; without negatives (VICReg) much is missing. What of it is lost for good, and what costs time
+# only: in [`results/README.md`](../results/README.md#what-it-rests-on-simulated), curves of 1,600
+# steps.
 #
 # "In words" says better or worse where the interval of the difference leaves 0 out; of many rows,
 # one may do so by luck. Where it says "can't tell", that is the result. What matters on real data
