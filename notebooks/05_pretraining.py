@@ -750,8 +750,9 @@ assert ((torch.linalg.svdvals(even) - 1).abs() < 0.35).all()
 # %% [markdown] tags=["slide"]
 # *Near views*: the second window starts at most 5 s from the first, so that the two share half of
 # their time or more, but not all of it (section 11). How near they may lie is a property of the
-# data. [Unit dropout](../docs/glossary.md#unit-dropout) costs time here, and `quick` leaves it out;
-# on real rats nobody could tell with or without (`results/README.md`).
+# data. [Unit dropout](../docs/glossary.md#unit-dropout) costs time here, and with a single block
+# nearly everything, and `quick` leaves it out; on real rats nobody could tell with or without
+# (`results/README.md`).
 #
 # Three trainings on 14 other animals, scored at every checkpoint on 6 [held-out
 # animals](../docs/glossary.md#held-out-animal):
@@ -791,7 +792,7 @@ nl.plots.curves(
 )
 
 # %% [markdown]
-# How long each takes to a macro F1 of 0.90, and what else was tried:
+# How long it takes to a macro F1 of 0.90, and what else was tried:
 # [`results/speedrun.md`](../results/speedrun.md).
 
 # %%
@@ -1059,8 +1060,8 @@ print(f"exercise 3: right ({off:.0e} off: rounding)")
 # A first loss of 4.24 (± 0.1), next to the landmark of collapse (4.30). Over the last 100 of 600
 # steps, a loss of about 3.82 (± 0.15), a unit that finds itself in about 13 % of the cases (7 to 25
 # %; chance: 3 %; over the last quarter, in section 7, 11 %), and a RankMe that fell to about 7 and
-# came back to nearly 10. Two runs that ended on the landmark. A stopped run that went on to the
-# same bits. (In brackets: what other machines may give.)
+# came back to nearly 10. Three runs that ended on the landmark (the third not everywhere). A
+# stopped run that went on to the same bits. (In brackets: what other machines may give.)
 
 # %%
 folder.cleanup()

@@ -52,7 +52,7 @@ modality = "spikes"  # "spikes" or "calcium"
 label_column = ""  # what to decode; "": cell_type, the rats' region
 runs_dir = "../runs"  # where results are kept; a run that was stopped goes on from there
 jobs = 0  # processes; 0: one for each core
-# optimiser steps of each encoder; 0: the profile's (the world `assemblies` needs 1,000 or more)
+# optimiser steps of each encoder; 0: the profile's (600 for the world `assemblies`)
 training_steps = 0
 scores_csv = ""  # also write the table of all results here; "": nowhere
 

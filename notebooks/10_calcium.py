@@ -161,7 +161,7 @@ nl.plots.activity(one, duration_s=150.0)
 # seen it. (`PRESETS["allen-two-photon"]` is the published size and recipe, for a GPU; here the
 # small encoder of `quick-calcium`, one block, with that recipe's tokens and second views up to four
 # minutes away, unit dropout, and a third of the rate for Muon: what is asked below is what *lasts*.
-# `results/speedrun.md` says what `quick-calcium` itself does here.)
+# `results/speedrun.md` says what recipes nearer to it do here.)
 
 # %% tags=["slide"]
 steps = training_steps or {"smoke": 20, "laptop": 800, "full": 10_000}[profile]
