@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from scipy import stats
 
 import nuclr_lite as nl
 from nuclr_lite import experiments
@@ -53,6 +54,28 @@ def main():
             index=["labels_from", "animals"], columns=["step", "seed"], values="macro_f1"
         ).round(3)
     )
+    print(gains(table).round(3).to_string())
+
+
+def gains(table: pd.DataFrame) -> pd.DataFrame:
+    """After the last step, means over seeds with 95 % t intervals: what the largest number of
+    animals adds to the smallest, and to the coupling by hand.
+    """
+    last = table[table["step"] == table["step"].max()]
+    wide = last.pivot_table(index="seed", columns=["labels_from", "animals"], values="macro_f1")
+    by_hand = table[table["labels_from"] == "all, by hand"].set_index("seed")["macro_f1"]
+    few, many = min(last["animals"]), max(last["animals"])
+    differences = {
+        f"labels of {labels}: {many} animals minus {few}": wide[labels, many] - wide[labels, few]
+        for labels in ("the same", "all")
+    } | {f"{many} animals minus the coupling by hand": wide["all", many] - by_hand}
+    return pd.DataFrame(
+        {
+            name: [seeds.mean(), *stats.t.interval(0.95, len(seeds) - 1, seeds.mean(), seeds.sem())]
+            for name, seeds in differences.items()
+        },
+        index=["mean", "low", "high"],
+    ).T
 
 
 def measure(options, seed: int) -> list[dict]:
