@@ -435,8 +435,8 @@ nl.plots.gains_per_doubling(doublings, title=f"NuCLR on {label_column}, held-out
 # encoder more than half as much (+0.16), none of them significantly. So the claim's second half,
 # which of the two is worth more, can't be tested fairly on these rats; section 4 says *can't tell*.
 #
-# (Simulated animals of the world `assemblies`: 0.61 from two animals, 0.60 from sixteen; what
-# decides there is whether a training finds out who belongs together, `results/speedrun.md`.)
+# (Simulated animals of the world `assemblies`: 0.61 from two animals, 0.60 from sixteen. Over
+# many trainings, too, two animals pretrain as well as sixteen there: `results/README.md`.)
 
 # %%
 print(gains["gain"].round(3).to_dict())
