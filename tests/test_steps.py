@@ -206,7 +206,8 @@ def test_half_precision_on_a_cpu_ends_as_well(recording):
     """What allows precision='auto' to take it: vectors that agree, trainings that end alike."""
     recordings = nl.simulate_recordings(8, seed=201)
     units, new = nl.units_table(recordings), ["animal201-006", "animal201-007"]
-    preset = nl.PRESETS["quick"].with_(dim=128, heads=4, head_dim=32, steps=250)
+    wide = dict(dim=128, heads=4, head_dim=32, temporal_layers=1, spatiotemporal_layers=2)
+    preset = nl.PRESETS["quick"].with_(**wide, steps=250)
     scores = {}
     for precision in ("no", "auto"):
         trained = nl.pretrain(recordings[:-2], preset.with_(precision=precision), device="cpu")
