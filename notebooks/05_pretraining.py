@@ -720,8 +720,7 @@ rows = late.set_axis(["good", "warmed", "attraction", "high", "no warm-up", "low
 if profile == "laptop":
     gone = rows.loc[["attraction", "high"]]
     assert ((gone["loss"] - collapsed).abs() < 0.05).all()
-    assert (gone["attraction"] < 0.02).all()
-    assert (gone["rank_me"] < rows.loc["good", "rank_me"] / 2).all()
+    assert (gone["attraction"] < 0.02).all() and (gone["rank_me"] < 3).all()
     assert rows.loc["no warm-up", "rank_me"] < 0.7 * rows.loc["good", "rank_me"]
     assert rows.loc["warmed", "loss"] < collapsed - 0.05
     assert (
@@ -1077,7 +1076,7 @@ if profile == "laptop" and not training_steps:
     assert abs(seen["first loss"] - 4.24) < 0.1 and abs(seen["loss"] - 3.82) < 0.15, (
         "expected 4.24 and about 3.82"
     )
-    assert 0.07 < seen["finds itself"] < 0.25 and seen["RankMe, least"] + 0.5 < seen["RankMe"] < 13
+    assert 0.07 < seen["finds itself"] < 0.25 and seen["RankMe, least"] + 0.5 < seen["RankMe"] < 11
 
 # %% [markdown]
 # **Read** Arora et al. 2025 (arXiv 2512.01199), section 3 and the appendix on training; Kingma and

@@ -831,8 +831,8 @@ nl.plots.two_less(taken, title=f"two neurons less ({source.caption}, one held-ou
 #
 # The type of the same unit at or below chance alone and among strangers, and read well in its own
 # population; attention that looks at everybody nearly alike; `Exc` units, which follow the shared
-# state weakly, matter less to others than the other types do; a classifier that carries
-# over between stimuli of the training; and a table of ablations with as many *can't tell* as it
+# state weakly, matter less to others than the other types do; a classifier that carries over
+# between stimuli of the training; and a table of ablations with as many *can't tell* as it
 # deserves.
 
 # %%
